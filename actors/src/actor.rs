@@ -1,0 +1,104 @@
+//! One actor, whichever family it is of: what a host needs of it.
+
+use crate::{
+    agent::Agent,
+    customer::Customer,
+    effect::Effects,
+    event::Event,
+    key::{Key, Side},
+    rules::RuleSet,
+    time::LogTime,
+};
+
+/// What an actor is told besides the event: nothing here may come from anywhere but the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Log time of the event or tick being applied.
+    pub now: LogTime,
+    /// The rules active at this position.
+    pub rules: &'a RuleSet,
+}
+
+/// A stored state that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("state of {key} cannot be read: {why}")]
+pub struct StateError {
+    /// The actor.
+    pub key: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// An agent (bot, queue, nobody) or a customer, as one value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Actor {
+    /// An owner of interactions.
+    Agent(Agent),
+    /// A customer.
+    Customer(Customer),
+}
+
+impl Actor {
+    /// An actor that has seen nothing.
+    #[must_use]
+    pub fn new(side: Side) -> Self {
+        match side {
+            Side::Agent => Self::Agent(Agent::default()),
+            Side::Customer => Self::Customer(Customer::default()),
+        }
+    }
+
+    /// Applies one event that is for `key`.
+    pub fn apply(
+        &mut self,
+        key: Key<'_>,
+        context: &Context<'_>,
+        event: &Event,
+        effects: &mut Effects,
+    ) {
+        match self {
+            Self::Agent(agent) => agent.apply(key, context, event, effects),
+            Self::Customer(customer) => customer.apply(key, context, event, effects),
+        }
+    }
+
+    /// Does what is due at `context.now`; afterwards the deadline lies later, or there is none.
+    pub fn wake(&mut self, key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
+        match self {
+            Self::Agent(agent) => agent.wake(key, context, effects),
+            Self::Customer(customer) => customer.wake(key, context, effects),
+        }
+    }
+
+    /// When this actor next wants to be woken, in log time.
+    #[must_use]
+    pub fn deadline(&self) -> Option<LogTime> {
+        match self {
+            Self::Agent(agent) => agent.deadline(),
+            Self::Customer(customer) => customer.deadline(),
+        }
+    }
+
+    /// Appends the state in its stored form.
+    pub fn encode(&self, into: &mut Vec<u8>) {
+        match self {
+            Self::Agent(agent) => agent.encode(into),
+            Self::Customer(customer) => customer.encode(into),
+        }
+    }
+
+    /// Reads a stored state.
+    ///
+    /// # Errors
+    /// If the bytes are no state of this side.
+    pub fn decode(side: Side, key: &str, bytes: &[u8]) -> Result<Self, StateError> {
+        match side {
+            Side::Agent => Agent::decode(bytes).map(Self::Agent),
+            Side::Customer => Customer::decode(bytes).map(Self::Customer),
+        }
+        .map_err(|error| StateError {
+            key: key.to_owned(),
+            why: error.to_string(),
+        })
+    }
+}

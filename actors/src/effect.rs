@@ -1,0 +1,78 @@
+//! What an actor asks the world to do: plain data, compared in tests, performed by the host.
+
+use crate::output::Output;
+
+/// One thing an actor wants done or counted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Commits and publishes this output under this id. The id is derived from what the output means, never
+    /// from an attempt.
+    Emit {
+        /// CloudEvents `id`.
+        id: String,
+        /// The data.
+        output: Output,
+    },
+    /// Counts an event, or a part of one, that changed nothing.
+    Ignore(Ignored),
+    /// Counts a condition that could not be evaluated; the rule did not fire.
+    RuleFailed {
+        /// Name of the rule.
+        rule: Box<str>,
+        /// What went wrong.
+        why: Box<str>,
+    },
+}
+
+/// Why an event changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ignored {
+    /// Its business key was seen within the dedupe time.
+    Duplicate,
+    /// A newer revision was already applied.
+    Superseded,
+    /// The same response has alerted before (S2.05).
+    AlreadyAlerted,
+    /// Its workday or time lies before the window.
+    TooOld,
+    /// Its queue or skills are not listed (S4.01).
+    NotListed,
+    /// No rule or window knows this metric.
+    UnknownMetric,
+    /// This actor has nothing to do with this type.
+    NoPart,
+    /// The dedupe memory was full and forgot its oldest entry early.
+    DedupeOverflow,
+}
+
+impl Ignored {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Duplicate,
+        Self::Superseded,
+        Self::AlreadyAlerted,
+        Self::TooOld,
+        Self::NotListed,
+        Self::UnknownMetric,
+        Self::NoPart,
+        Self::DedupeOverflow,
+    ];
+
+    /// The label in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::Superseded => "superseded",
+            Self::AlreadyAlerted => "already_alerted",
+            Self::TooOld => "too_old",
+            Self::NotListed => "not_listed",
+            Self::UnknownMetric => "unknown_metric",
+            Self::NoPart => "no_part",
+            Self::DedupeOverflow => "dedupe_overflow",
+        }
+    }
+}
+
+/// Effects in the order they were asked for.
+pub type Effects = Vec<Effect>;

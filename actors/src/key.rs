@@ -1,0 +1,143 @@
+//! Who an event is for: the key of an actor, the subject token that names it on the bus, and its partition.
+
+use std::fmt;
+
+/// The two families of actors. An event may have one of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Agents and, for work without an agent, bots and queues.
+    Agent,
+    /// Customers.
+    Customer,
+}
+
+impl Side {
+    /// Both sides, in the order of their subject tokens.
+    pub const ALL: [Self; 2] = [Self::Agent, Self::Customer];
+
+    /// The name in subjects, metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Customer => "customer",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An actor's key, borrowed from the event that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key<'a> {
+    /// An agent, by id.
+    Agent(&'a str),
+    /// A bot that handled an interaction alone.
+    Bot(&'a str),
+    /// A queue whose interaction no agent or bot has (had).
+    Queue(&'a str),
+    /// No owner at all: one actor takes these, so that an alert is raised all the same.
+    Nobody,
+    /// A customer, by id.
+    Customer(&'a str),
+}
+
+impl<'a> Key<'a> {
+    /// The family this key belongs to.
+    #[must_use]
+    pub const fn side(self) -> Side {
+        match self {
+            Self::Agent(_) | Self::Bot(_) | Self::Queue(_) | Self::Nobody => Side::Agent,
+            Self::Customer(_) => Side::Customer,
+        }
+    }
+
+    /// Prefix and id of the token: `bot:` and the bot's id, for example.
+    const fn parts(self) -> (&'static str, &'a str) {
+        match self {
+            Self::Agent(id) | Self::Customer(id) => ("", id),
+            Self::Bot(id) => ("bot:", id),
+            Self::Queue(id) => ("queue:", id),
+            Self::Nobody => ("", NOBODY),
+        }
+    }
+
+    /// The token that stands for this key in a subject: percent-encoded where NATS forbids a character.
+    #[must_use]
+    pub fn token(self) -> String {
+        let mut token = String::new();
+        self.token_bytes(|byte| token.push(char::from(byte)));
+        token
+    }
+
+    /// The partition of `n` that owns this key: FNV-1a (32 bit) of the token, modulo `n`, as the server's
+    /// `partition(n, token)` computes it.
+    #[must_use]
+    pub fn partition(self, n: u16) -> u16 {
+        let mut hash: u32 = 0x811c_9dc5;
+        self.token_bytes(|byte| hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        u16::try_from(hash % u32::from(n.max(1))).unwrap_or(0)
+    }
+
+    fn token_bytes(self, mut emit: impl FnMut(u8)) {
+        const HEX: &[u8; 16] = b"0123456789ABCDEF";
+        let (prefix, id) = self.parts();
+        for byte in prefix.bytes() {
+            emit(byte);
+        }
+        // An id that is literally `_` must not read as "nobody".
+        let escape_all = id == NOBODY && self != Self::Nobody;
+        for byte in id.bytes() {
+            let forbidden = matches!(byte, b'.' | b'*' | b'>' | b'%' | 0..=b' ' | 127..);
+            if forbidden || escape_all {
+                emit(b'%');
+                emit(HEX[usize::from(byte >> 4)]);
+                emit(HEX[usize::from(byte & 15)]);
+            } else {
+                emit(byte);
+            }
+        }
+    }
+}
+
+/// The token for "no owner" and "no customer".
+pub const NOBODY: &str = "_";
+
+/// The CloudEvents `subject` of an actor's outputs: `agent/<id>`, `bot/<id>`, `queue/<id>`, `customer/<id>`.
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent(id) => write!(f, "agent/{id}"),
+            Self::Bot(id) => write!(f, "bot/{id}"),
+            Self::Queue(id) => write!(f, "queue/{id}"),
+            Self::Nobody => write!(f, "queue/{NOBODY}"),
+            Self::Customer(id) => write!(f, "customer/{id}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forbidden_character_is_percent_encoded_and_an_underscore_id_is_not_nobody() {
+        assert_eq!(Key::Agent("a.b *>%é").token(), "a%2Eb%20%2A%3E%25%C3%A9");
+        assert_eq!(Key::Customer("_").token(), "%5F");
+        assert_eq!(Key::Nobody.token(), "_");
+        assert_eq!(Key::Queue("q1").token(), "queue:q1");
+    }
+
+    #[test]
+    fn partition_is_fnv1a_of_the_token() {
+        // FNV-1a 32 of "a" is 0xe40c292c.
+        assert_eq!(
+            Key::Agent("a").partition(1000),
+            (0xe40c_292c_u32 % 1000) as u16
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! The pure core of aftercall: every decision, as values.
+//!
+//! Nothing here reads a clock, draws a random number, does I/O, awaits, or iterates in hash order. `now` and
+//! the rules arrive with the event; so the state at any log position is a function of the log, and replay,
+//! simulation and exact recovery follow (DESIGN, ideas 1 and 2). The host in `src/shard` drives it.
+
+pub mod actor;
+pub mod agent;
+pub mod customer;
+pub mod effect;
+pub mod event;
+pub mod key;
+pub mod output;
+pub mod rules;
+pub mod time;
+pub mod value;

@@ -1,0 +1,267 @@
+//! Checked values of the public contract: what has one of these types is in range.
+
+use std::{borrow::Cow, fmt, ops::Deref};
+
+use jiff::civil::Date;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use crate::key::{Key, NOBODY};
+
+/// An identifier: 1 to 256 bytes of UTF-8 (EVENTS.md).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Id(Box<str>);
+
+/// Longest identifier, in bytes.
+pub const ID_BYTES_MAX: usize = 256;
+
+impl Id {
+    /// Takes `text` as an identifier if it is one.
+    ///
+    /// # Errors
+    /// If it is empty or longer than [`ID_BYTES_MAX`].
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, String> {
+        let text = text.into();
+        match text.len() {
+            0 => Err("an id must not be empty".into()),
+            1..=ID_BYTES_MAX => Ok(Self(text)),
+            n => Err(format!(
+                "an id has at most {ID_BYTES_MAX} bytes, this one has {n}"
+            )),
+        }
+    }
+}
+
+impl Deref for Id {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Box::<str>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Id {
+    fn schema_name() -> Cow<'static, str> {
+        "Id".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": ID_BYTES_MAX })
+    }
+}
+
+/// Customer satisfaction, a whole number from 1 to 5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Csat(pub u8);
+
+impl<'de> Deserialize<'de> for Csat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match i64::deserialize(deserializer)? {
+            n @ 1..=5 => Ok(Self(n as u8)),
+            n => Err(D::Error::custom(format!(
+                "csat is a whole number from 1 to 5, not {n}"
+            ))),
+        }
+    }
+}
+
+impl JsonSchema for Csat {
+    fn schema_name() -> Cow<'static, str> {
+        "Csat".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": 5 })
+    }
+}
+
+/// An eNPS score, a whole number from 0 to 10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Score(pub u8);
+
+impl<'de> Deserialize<'de> for Score {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match i64::deserialize(deserializer)? {
+            n @ 0..=10 => Ok(Self(n as u8)),
+            n => Err(D::Error::custom(format!(
+                "score is a whole number from 0 to 10, not {n}"
+            ))),
+        }
+    }
+}
+
+impl JsonSchema for Score {
+    fn schema_name() -> Cow<'static, str> {
+        "Score".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 0, "maximum": 10 })
+    }
+}
+
+/// Sentiment of an interaction, -1 (bad) to 1 (good).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Sentiment(pub f64);
+
+impl<'de> Deserialize<'de> for Sentiment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = f64::deserialize(deserializer)?;
+        if (-1.0..=1.0).contains(&value) {
+            Ok(Self(value))
+        } else {
+            Err(D::Error::custom(format!(
+                "sentiment is a number from -1 to 1, not {value}"
+            )))
+        }
+    }
+}
+
+impl JsonSchema for Sentiment {
+    fn schema_name() -> Cow<'static, str> {
+        "Sentiment".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": -1, "maximum": 1 })
+    }
+}
+
+/// A summary of an interaction, at most 1,000 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Summary(Box<str>);
+
+/// Longest summary, in characters.
+pub const SUMMARY_CHARS_MAX: usize = 1_000;
+
+impl Deref for Summary {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Summary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<str>::deserialize(deserializer)?;
+        // Bytes bound characters from above, so most summaries are never counted.
+        if text.len() > SUMMARY_CHARS_MAX {
+            let chars = text.chars().count();
+            if chars > SUMMARY_CHARS_MAX {
+                return Err(D::Error::custom(format!(
+                    "a summary has at most {SUMMARY_CHARS_MAX} characters, this one has {chars}"
+                )));
+            }
+        }
+        Ok(Self(text))
+    }
+}
+
+impl JsonSchema for Summary {
+    fn schema_name() -> Cow<'static, str> {
+        "Summary".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": SUMMARY_CHARS_MAX })
+    }
+}
+
+/// A workday: a calendar date, `2026-11-20`, in the business unit's time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WorkDate(pub Date);
+
+impl Serialize for WorkDate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for WorkDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let plain = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        match text.parse() {
+            Ok(date) if plain => Ok(Self(date)),
+            _ => Err(D::Error::custom(format!(
+                "`{text}` is not a date like 2026-11-20"
+            ))),
+        }
+    }
+}
+
+impl JsonSchema for WorkDate {
+    fn schema_name() -> Cow<'static, str> {
+        "WorkDate".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date" })
+    }
+}
+
+/// An actor, named as in a CloudEvents `subject`: `agent/<id>`, `bot/<id>`, `queue/<id>`, `customer/<id>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct ActorRef(Box<str>);
+
+impl ActorRef {
+    /// The key this names.
+    #[must_use]
+    pub fn key(&self) -> Key<'_> {
+        // Checked when it was made; a reference cannot hold anything else.
+        key_of(&self.0).unwrap_or(Key::Nobody)
+    }
+}
+
+impl<'a> From<Key<'a>> for ActorRef {
+    fn from(key: Key<'a>) -> Self {
+        Self(key.to_string().into())
+    }
+}
+
+fn key_of(text: &str) -> Option<Key<'_>> {
+    let (kind, id) = text.split_once('/')?;
+    if id.is_empty() || id.len() > ID_BYTES_MAX {
+        return None;
+    }
+    match kind {
+        "agent" => Some(Key::Agent(id)),
+        "bot" => Some(Key::Bot(id)),
+        "queue" if id == NOBODY => Some(Key::Nobody),
+        "queue" => Some(Key::Queue(id)),
+        "customer" => Some(Key::Customer(id)),
+        _ => None,
+    }
+}
+
+impl<'de> Deserialize<'de> for ActorRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<str>::deserialize(deserializer)?;
+        match key_of(&text) {
+            Some(_) => Ok(Self(text)),
+            None => Err(D::Error::custom(format!(
+                "`{text}` names no actor: it is agent/<id>, bot/<id>, queue/<id> or customer/<id>"
+            ))),
+        }
+    }
+}
+
+impl JsonSchema for ActorRef {
+    fn schema_name() -> Cow<'static, str> {
+        "ActorRef".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^(agent|bot|queue|customer)/." })
+    }
+}
