@@ -1,1 +1,4 @@
+//! aftercall: events in, alerts, rewards and profile updates out, each committed exactly once.
 
+pub mod log;
+pub mod shard;

@@ -1,0 +1,431 @@
+//! The port to the event log, and what goes through it.
+//!
+//! The engine in `shard` knows only this trait; `log/jetstream.rs`, `log/sqlite.rs` and `log/memory.rs`
+//! implement it, and one conformance suite (`tests/conformance.rs`) holds them to the same words.
+//!
+//! Four logs stand behind it: the **events** (the truth, append only), one **journal** per partition (a record
+//! per commit, fenced), **snapshots** per partition (packed generations), and the **outputs** (one lane per
+//! kind and partition, fenced as well, so that a lane's last message says how far it got).
+
+use std::{fmt, sync::Arc};
+
+use aftercall_actors::{key::Side, output::Kind, time::LogTime};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+pub mod headers;
+
+pub use headers::Headers;
+
+/// Place of an event in the log: 1 for the first, without holes. 0 stands before the first.
+pub type Position = u64;
+
+/// Sequence of a stored message in the journal, the snapshots or the outputs: ascending, holes allowed.
+/// 0 means "none yet".
+pub type Seq = u64;
+
+/// One shard of the actors: a side and a number below the partition count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId {
+    /// Family of actors.
+    pub side: Side,
+    /// Number, from 0.
+    pub index: u16,
+}
+
+impl PartitionId {
+    /// All partitions of both sides, `count` a side.
+    pub fn all(count: u16) -> impl Iterator<Item = Self> {
+        Side::ALL
+            .into_iter()
+            .flat_map(move |side| (0..count).map(move |index| Self { side, index }))
+    }
+}
+
+/// `agent.3`, as in subjects and metrics.
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.side, self.index)
+    }
+}
+
+/// Which partitions a stored event belongs to, according to its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// One partition a side.
+    Pair {
+        /// Partition of the owner's token.
+        agent: u16,
+        /// Partition of the customer's token.
+        customer: u16,
+    },
+    /// Every partition: ticks and rule activations.
+    All,
+}
+
+/// An event as the log holds it, not yet decoded.
+#[derive(Clone, Debug)]
+pub struct RawEvent {
+    /// Place in the log.
+    pub position: Position,
+    /// When the log stored it.
+    pub time: LogTime,
+    /// Where its subject sends it.
+    pub route: Route,
+    /// Message headers: `ce-*` in binary mode, anything in structured mode.
+    pub headers: Headers,
+    /// Data in binary mode, the whole CloudEvent in structured mode.
+    pub payload: Bytes,
+}
+
+/// Where a new event is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The partitions of an owner and a customer, by subject token (`Key::token`), `_` for none.
+    Actors {
+        /// Owner's token.
+        owner: String,
+        /// Customer's token.
+        customer: String,
+        /// CloudEvents type.
+        event_type: String,
+    },
+    /// Every partition. The name is the CloudEvents type (`tick`, `rules.activated`).
+    All {
+        /// CloudEvents type.
+        event_type: String,
+    },
+}
+
+/// An event to be stored.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// Where it goes.
+    pub destination: Destination,
+    /// Headers to store with it.
+    pub headers: Headers,
+    /// Body.
+    pub payload: Bytes,
+    /// `source` and `id` in one string: two appends with the same one within two minutes store one event.
+    /// A convenience against retries; the guarantee is the actor's own dedupe.
+    pub message_id: String,
+}
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the event stands.
+    pub position: Position,
+    /// Whether it already stood there under the same message id.
+    pub duplicate: bool,
+}
+
+/// A stored journal record or snapshot chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its sequence.
+    pub seq: Seq,
+    /// Its content, as written.
+    pub bytes: Bytes,
+}
+
+/// One ordered line of outputs of a partition: a kind's, or the quarantine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// `cx.out.<kind>.<side>.<partition>`
+    Out(Kind),
+    /// `cx.dead.event.<side>.<partition>`: input that could not be processed.
+    Dead,
+}
+
+impl Lane {
+    /// How many there are.
+    pub const COUNT: usize = Kind::ALL.len() + 1;
+
+    /// Every lane, kinds first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Kind::ALL.into_iter().map(Self::Out).chain([Self::Dead])
+    }
+
+    /// Place among [`Lane::all`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Out(kind) => kind.index(),
+            Self::Dead => Kind::ALL.len(),
+        }
+    }
+
+    /// The kind's name, or `dead`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Out(kind) => kind.name(),
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// An output on its way from a committed journal record to its lane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewOutput {
+    /// Its lane.
+    pub lane: Lane,
+    /// The commit it belongs to.
+    pub commit: u64,
+    /// Its place among the outputs of that commit, from 0.
+    pub ordinal: u32,
+    /// CloudEvents attributes and whatever else travels in headers, name and value.
+    pub attributes: Vec<(&'static str, String)>,
+    /// Data.
+    pub payload: Bytes,
+}
+
+/// The last output that stands in a lane. Outputs of a lane are stored in order of (commit, ordinal), so all up
+/// to this one are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputMark {
+    /// Its sequence: the fence for the next one.
+    pub seq: Seq,
+    /// Its commit.
+    pub commit: u64,
+    /// Its place in that commit.
+    pub ordinal: u32,
+}
+
+/// The sequence each lane's next output expects to follow.
+pub type LaneFences = [Seq; Lane::COUNT];
+
+/// An output read back, for `tap`, `load` and the demo.
+#[derive(Clone, Debug)]
+pub struct StoredOutput {
+    /// Its sequence.
+    pub seq: Seq,
+    /// When the log stored it.
+    pub time: LogTime,
+    /// Its lane.
+    pub lane: Lane,
+    /// The partition that made it.
+    pub partition: PartitionId,
+    /// CloudEvents attributes and the rest.
+    pub headers: Headers,
+    /// Data.
+    pub payload: Bytes,
+}
+
+/// Where a tail begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TailFrom {
+    /// With the first output still held.
+    Start,
+    /// With the next output to be stored.
+    Now,
+}
+
+/// Events held by the log: the first and the last position. `last` is 0 if there never was one; `first` is then 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// First position still held.
+    pub first: Position,
+    /// Last position stored.
+    pub last: Position,
+}
+
+/// How much a finding about the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// As it should be.
+    Good,
+    /// Works, with a risk the operator should know.
+    Risk,
+    /// Must be put right.
+    Bad,
+}
+
+/// One thing `doctor` and the start of `run` say about the log.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub level: Level,
+    /// What was looked at: `server version`, `sync mode`, `replicas`, ...
+    pub subject: String,
+    /// What was found, and what would be right.
+    pub text: String,
+}
+
+/// A fault of the log other than a refused commit.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    /// The log cannot be reached or did not answer; the same call can succeed later.
+    #[error("log unreachable: {0}")]
+    Unreachable(String),
+    /// Events are missing in the middle: something was lost.
+    #[error("log lost events: expected position {expected}, found {found}")]
+    Gap {
+        /// Next position that should have come.
+        expected: Position,
+        /// Position that came.
+        found: Position,
+    },
+    /// The events wanted were already removed by retention.
+    #[error(
+        "position {wanted} is gone: retention has trimmed the log up to {first}; raise the retention above the longest lag"
+    )]
+    Trimmed {
+        /// Position asked for.
+        wanted: Position,
+        /// First one still held.
+        first: Position,
+    },
+    /// What was read is not what was written.
+    #[error("log is damaged: {0}")]
+    Corrupt(String),
+    /// The log's settings or version do not allow the guarantees.
+    #[error("log cannot be used: {0}")]
+    Settings(String),
+}
+
+impl LogError {
+    /// Whether the same call can succeed later, so that waiting and trying again makes sense.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Gap { .. } | Self::Trimmed { .. } | Self::Corrupt(_) | Self::Settings(_) => false,
+        }
+    }
+}
+
+/// Why an event was not stored.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// It may or may not have been stored: append again with the same message id.
+    #[error("no answer from the log: {0}")]
+    Unknown(String),
+    /// Certainly not stored, and trying again as it is will not help (too large, for example).
+    #[error("refused by the log: {0}")]
+    Refused(String),
+}
+
+/// Why a fenced write was not confirmed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Another write stands where this one expected none. Read the head and compare before anything else: it may
+    /// be our own, whose answer was lost.
+    #[error("fenced: another write came first")]
+    Fenced,
+    /// It may or may not have been stored: read the head.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// Certainly not stored, and trying again as it is will not help (too large, for example).
+    #[error("refused by the log: {0}")]
+    Refused(String),
+}
+
+/// Events from a position on, in order.
+#[async_trait]
+pub trait EventReader: Send {
+    /// Waits for at least one event and returns what has arrived, at most `max`, contiguous with what came before.
+    ///
+    /// # Errors
+    /// [`LogError::Gap`] and [`LogError::Trimmed`] end the reader. After [`LogError::Unreachable`] the next call
+    /// goes on where this one stopped.
+    async fn next(&mut self, max: usize) -> Result<Vec<RawEvent>, LogError>;
+}
+
+/// A handle to any of the three logs.
+pub type Log = Arc<dyn EventLog>;
+
+/// The event log with its journal, snapshots and outputs.
+#[async_trait]
+pub trait EventLog: Send + Sync + 'static {
+    /// `jetstream`, `sqlite` or `memory`.
+    fn name(&self) -> &'static str;
+
+    /// Partitions a side; fixed when the log is made.
+    fn partition_count(&self) -> u16;
+
+    /// Largest journal record or snapshot chunk it takes, in bytes.
+    fn record_bytes_max(&self) -> usize;
+
+    /// About what the log would stamp on an event now. Only for deciding when a tick is worth sending, and for
+    /// latency figures; never for what an actor sees.
+    fn now(&self) -> LogTime;
+
+    /// Version, settings, durability: what this log survives and what it does not.
+    async fn findings(&self) -> Result<Vec<Finding>, LogError>;
+
+    /// Stores events, in order, and returns one answer for each once it is durable.
+    async fn append(&self, events: Vec<NewEvent>) -> Vec<Result<Appended, AppendError>>;
+
+    /// First and last event held.
+    async fn bounds(&self) -> Result<Bounds, LogError>;
+
+    /// One event, if it is held.
+    async fn event_at(&self, position: Position) -> Result<Option<RawEvent>, LogError>;
+
+    /// Reads events from `from` on, those to come included.
+    ///
+    /// # Errors
+    /// [`LogError::Trimmed`] if `from` is no longer held.
+    async fn read(&self, from: Position) -> Result<Box<dyn EventReader>, LogError>;
+
+    /// The newest journal record of a partition, from the log's leader (never a stale copy).
+    async fn journal_head(&self, partition: PartitionId) -> Result<Option<Stored>, LogError>;
+
+    /// Appends a journal record if the partition's newest one has sequence `expected` (0: none).
+    async fn journal_append(
+        &self,
+        partition: PartitionId,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError>;
+
+    /// The partition's journal records with sequences from `from` to `to`, both included, in order.
+    async fn journal_scan(
+        &self,
+        partition: PartitionId,
+        from: Seq,
+        to: Seq,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError>;
+
+    /// Appends a snapshot chunk; not fenced, since a snapshot names the chunks that belong to it.
+    async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError>;
+
+    /// All snapshot chunks of a partition held now, in order.
+    async fn snapshot_scan(
+        &self,
+        partition: PartitionId,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError>;
+
+    /// Removes the partition's snapshot chunks with sequences below `before`.
+    async fn snapshot_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError>;
+
+    /// The last output in a lane, from the log's leader.
+    async fn output_mark(
+        &self,
+        partition: PartitionId,
+        lane: Lane,
+    ) -> Result<Option<OutputMark>, LogError>;
+
+    /// Stores a prefix of `outputs` (at least one, in order, each lane's first one only if the lane's last
+    /// message has the sequence `fences` says) and returns its length; `fences` moves on with what was stored.
+    ///
+    /// # Errors
+    /// After any error read the marks again: a part may have been stored.
+    async fn outputs_append(
+        &self,
+        partition: PartitionId,
+        fences: &mut LaneFences,
+        outputs: &[NewOutput],
+    ) -> Result<usize, CommitError>;
+
+    /// Outputs of all partitions in the lanes asked for (all, if empty), as they are stored.
+    async fn outputs_tail(
+        &self,
+        lanes: &[Lane],
+        from: TailFrom,
+    ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError>;
+}

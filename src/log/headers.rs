@@ -1,0 +1,92 @@
+//! Message headers, in whichever form a log holds them.
+//!
+//! An event's headers are looked at once, by name, when it is decoded; so they stay in the form they arrived in.
+
+use bytes::Bytes;
+
+/// Headers of a message. Names are compared without case.
+#[derive(Clone, Debug, Default)]
+pub enum Headers {
+    /// None.
+    #[default]
+    Empty,
+    /// As the NATS client parsed them.
+    Nats(async_nats::HeaderMap),
+    /// Lines `name: value\r\n`, as the embedded log stores them. Values hold no line breaks.
+    Block(Bytes),
+}
+
+impl Headers {
+    /// Headers from names and values. Line breaks in a value become spaces: no header can forge another.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut block = Vec::with_capacity(256);
+        for (name, value) in pairs {
+            block.extend_from_slice(name.as_bytes());
+            block.extend_from_slice(b": ");
+            block.extend(
+                value
+                    .bytes()
+                    .map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }),
+            );
+            block.extend_from_slice(b"\r\n");
+        }
+        Self::Block(block.into())
+    }
+
+    /// The value of the first header of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Empty => None,
+            Self::Nats(map) => map.get(name).map(|value| value.as_str()).or_else(|| {
+                // Names are written in lower case by nearly everyone; a scan is for the rest.
+                map.iter()
+                    .find(|(key, _)| AsRef::<str>::as_ref(*key).eq_ignore_ascii_case(name))
+                    .and_then(|(_, values)| values.first())
+                    .map(|value| value.as_str())
+            }),
+            Self::Block(block) => lines(block)
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, v)| v),
+        }
+    }
+
+    /// All names and values, sorted, so that no hash order shows.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let mut pairs: Vec<(String, String)> = match self {
+            Self::Empty => Vec::new(),
+            Self::Nats(map) => map
+                .iter()
+                .flat_map(|(name, values)| {
+                    values.iter().map(move |v| {
+                        (AsRef::<str>::as_ref(name).to_owned(), v.as_str().to_owned())
+                    })
+                })
+                .collect(),
+            Self::Block(block) => lines(block)
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .collect(),
+        };
+        pairs.sort_unstable();
+        pairs
+    }
+}
+
+fn lines(block: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+    let text = std::str::from_utf8(block).unwrap_or_default();
+    text.split("\r\n").filter_map(|line| line.split_once(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_found_without_case_and_a_line_break_cannot_forge_a_header() {
+        let headers = Headers::from_pairs([("ce-id", "1\r\nce-type: forged"), ("Ce-Source", "s")]);
+        assert_eq!(headers.get("ce-source"), Some("s"));
+        assert_eq!(headers.get("ce-id"), Some("1  ce-type: forged"));
+        assert_eq!(headers.get("ce-type"), None);
+    }
+}
