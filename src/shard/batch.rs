@@ -1,0 +1,101 @@
+//! Events on their way from the reader to the partitions: decoded once, shared, never copied.
+
+use std::sync::Arc;
+
+use aftercall_actors::{event::Event, time::LogTime};
+use bytes::Bytes;
+
+use crate::{
+    envelope::{self, Reject},
+    log::{Headers, Position, RawEvent, Route},
+    shard::record,
+};
+
+/// Events read together, in order and without holes.
+#[derive(Debug)]
+pub struct Batch {
+    /// The events.
+    pub entries: Vec<Entry>,
+}
+
+/// One event of the log, decoded or rejected.
+#[derive(Debug)]
+pub struct Entry {
+    /// Place in the log.
+    pub position: Position,
+    /// When the log stored it.
+    pub time: LogTime,
+    /// Hash of its body.
+    pub identity: u128,
+    /// What it says, or why it cannot be processed.
+    pub event: Result<Event, Reject>,
+    /// The message as it was, kept only of rejected ones: quarantine holds the original.
+    pub original: Option<(Headers, Bytes)>,
+}
+
+impl Entry {
+    /// Decodes an event of the log.
+    #[must_use]
+    pub fn decode(raw: RawEvent, partition_count: u16) -> Self {
+        let event = envelope::decode(&raw, partition_count);
+        Self {
+            position: raw.position,
+            time: raw.time,
+            identity: record::identity(&raw.payload),
+            original: event.is_err().then_some((raw.headers, raw.payload)),
+            event,
+        }
+    }
+
+    /// CloudEvents source and id; empty where the event has none that can be read.
+    #[must_use]
+    pub fn name(&self) -> (&str, &str) {
+        match &self.event {
+            Ok(event) => (&event.source, &event.id),
+            Err(_) => ("", ""),
+        }
+    }
+}
+
+/// A batch, and the numbers of those entries that are for one partition.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// The events, for all partitions.
+    pub batch: Arc<Batch>,
+    /// Numbers of this partition's, ascending.
+    pub picks: Vec<u16>,
+}
+
+/// Sorts a batch's entries by partition; the answer has the order of `PartitionId::all`.
+#[must_use]
+pub fn route(raws: Vec<RawEvent>, partition_count: u16) -> Vec<Feed> {
+    let count = usize::from(partition_count);
+    let mut picks: Vec<Vec<u16>> = vec![Vec::new(); 2 * count];
+    let mut entries = Vec::with_capacity(raws.len());
+    for (raw, number) in raws.into_iter().zip(0u16..) {
+        let route = raw.route;
+        let entry = Entry::decode(raw, partition_count);
+        match (&entry.event, route) {
+            (Ok(event), _) if event.body.is_for_all() => picks.iter_mut().for_each(|p| p.push(number)),
+            (Ok(event), Route::Pair { agent, customer }) => {
+                if event.body.owner().is_some() {
+                    picks[usize::from(agent) % count].push(number);
+                }
+                if event.body.customer().is_some() {
+                    picks[count + usize::from(customer) % count].push(number);
+                }
+            }
+            // A rejected event is for the one partition that sets it aside.
+            (Err(_), Route::Pair { agent, .. }) => picks[usize::from(agent) % count].push(number),
+            (_, Route::All) => picks[0].push(number),
+        }
+        entries.push(entry);
+    }
+    let batch = Arc::new(Batch { entries });
+    picks.into_iter().map(|picks| Feed { batch: Arc::clone(&batch), picks }).collect()
+}
+
+/// Most events in a batch: their numbers fit the picks.
+pub const BATCH_EVENTS_MAX: usize = 2_048;
+
+const _: () = assert!(BATCH_EVENTS_MAX <= u16::MAX as usize);

@@ -1,0 +1,399 @@
+//! One partition's life: take over, then apply, commit, relay and snapshot until told to stop.
+//!
+//! The loop performs what the engine decides. One commit is in flight while the next batch is applied; the relay
+//! publishes behind it; a snapshot piece is written when nothing more urgent is. All of it is one task: dropped
+//! at any await, it leaves nothing that recovery cannot read from the log. The simulation runs this same code.
+
+use std::{sync::Arc, time::Duration};
+
+use aftercall_actors::rules::RuleSet;
+use futures::future::{FutureExt as _, LocalBoxFuture, OptionFuture};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use super::{
+    batch::Feed,
+    board::{Board, State},
+    engine::{Engine, EngineError, Sealed},
+    memory::MemoryBound,
+    recovery::{RETRY_PAUSE, Recovered, RecoveryError, recover, retry},
+    relay::{Committed, Progress, RelayError, relay},
+    snapshot::{Packer, Write, Written},
+    ticker::Ticker,
+};
+use crate::{
+    log::{CommitError, EventLog, Log, LogError, PartitionId, Position, Seq},
+    telemetry::metrics,
+};
+
+/// The journal falls at most this far behind what has been applied, while nothing is said.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// A generation begins this long after the last one ended,
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
+
+/// or once this many positions have gone by, so that replay stays short.
+const SNAPSHOT_POSITIONS: Position = 250_000;
+
+/// Commits waiting for the relay before the next one has to wait.
+const RELAY_COMMITS_MAX: usize = 32;
+
+/// What a partition shares with the rest of its process.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The log.
+    pub log: Log,
+    /// Where it accounts for itself.
+    pub board: Arc<Board>,
+    /// Moves time on.
+    pub ticker: Arc<Ticker>,
+    /// Memory all partitions share.
+    pub memory: Arc<MemoryBound>,
+    /// Rules of a partition that never had an owner.
+    pub genesis: Arc<RuleSet>,
+    /// Becomes true when the process stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Why a partition no longer runs.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// It was told to stop, and everything it applied is committed and published.
+    #[error("stopped as asked")]
+    AsAsked,
+    /// Another owner has taken over: found out at a commit.
+    #[error("another owner has committed: {0}")]
+    Fenced(String),
+    /// It cannot be taken over.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// A stored actor cannot be read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// An output cannot be stored.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// The log refuses a commit for good.
+    #[error("log refuses commit {commit}: {why}")]
+    Refused {
+        /// Its number.
+        commit: u64,
+        /// What the log said.
+        why: String,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// A partition that has been taken over and waits for events from behind its floor on.
+pub struct Acquired {
+    /// Replay begins behind this position.
+    pub floor: Position,
+    recovered: Recovered,
+}
+
+/// Takes the partition over and says so on the board.
+///
+/// # Errors
+/// If it must not run.
+pub async fn acquire(around: &Surroundings, partition: PartitionId) -> Result<Acquired, Ended> {
+    let recovered = recover(&*around.log, partition, &around.genesis).await?;
+    let start = &recovered.start;
+    around.board.update(partition, |status| {
+        status.epoch = start.epoch;
+        status.applied = start.floor;
+        status.committed = start.committed;
+        status.rules = start.rules.version().to_owned();
+        status.advanced_at = std::time::Instant::now();
+    });
+    Ok(Acquired { floor: start.floor, recovered })
+}
+
+/// Runs a partition until it is told to stop or must.
+pub async fn drive(around: Surroundings, acquired: Acquired, mut feeds: mpsc::Receiver<Feed>) -> Ended {
+    let Recovered { start, packer, unrelayed } = acquired.recovered;
+    let partition = start.partition;
+    let progress = Progress::starting_at(start.relayed);
+    let (to_relay, commits) = mpsc::channel(RELAY_COMMITS_MAX.max(unrelayed.len()));
+    for (at, outputs) in unrelayed {
+        if to_relay.try_send(Committed { at, outputs }).is_err() {
+            unreachable!("the channel was made large enough for what recovery found");
+        }
+    }
+    let log = Arc::clone(&around.log);
+    let relaying = relay(&*log, partition, commits, Arc::clone(&progress));
+    let mut partition = Partition {
+        engine: Engine::new(start),
+        packer,
+        progress,
+        to_relay: Some(to_relay),
+        commit: None,
+        piece: None,
+        marked_at: Instant::now(),
+        generation_at: Instant::now(),
+        generation_position: 0,
+        around,
+    };
+    let ended = partition.run(&mut feeds, relaying).await;
+    partition.flush_metrics();
+    partition.around.memory.set(partition.engine.partition, 0);
+    ended
+}
+
+struct Partition {
+    around: Surroundings,
+    engine: Engine,
+    packer: Packer,
+    progress: Arc<Progress>,
+    /// Gone once no commit will follow.
+    to_relay: Option<mpsc::Sender<Committed>>,
+    commit: Option<LocalBoxFuture<'static, Result<(Sealed, Seq), Ended>>>,
+    piece: Option<LocalBoxFuture<'static, (bool, Result<Seq, LogError>)>>,
+    marked_at: Instant,
+    generation_at: Instant,
+    generation_position: Position,
+}
+
+impl Partition {
+    async fn run(
+        &mut self,
+        feeds: &mut mpsc::Receiver<Feed>,
+        relaying: impl Future<Output = Result<(), RelayError>>,
+    ) -> Ended {
+        let mut relaying = std::pin::pin!(relaying);
+        let mut stopping = self.around.stopping.clone();
+        loop {
+            self.begin_commit();
+            self.begin_piece();
+            self.account();
+            let wake = self.wake_at();
+            let outcome = tokio::select! {
+                biased;
+                done = OptionFuture::from(self.commit.as_mut()), if self.commit.is_some() => {
+                    self.commit = None;
+                    done.map_or(Ok(()), |done| done.map(|(sealed, seq)| self.committed(sealed, seq)))
+                }
+                done = &mut relaying => match done {
+                    Ok(()) => return Ended::AsAsked,
+                    Err(error) => Err(error.into()),
+                },
+                done = OptionFuture::from(self.piece.as_mut()), if self.piece.is_some() => {
+                    self.piece = None;
+                    if let Some((is_manifest, done)) = done {
+                        self.piece_written(is_manifest, done);
+                    }
+                    Ok(())
+                }
+                feed = feeds.recv(), if self.engine.has_room() && self.to_relay.is_some() => {
+                    match feed {
+                        Some(feed) => self.engine.offer(feed),
+                        None => self.finish(),
+                    }
+                    Ok(())
+                }
+                _ = stopping.wait_for(|stop| *stop), if self.to_relay.is_some() && self.engine.has_room() => {
+                    self.finish();
+                    Ok(())
+                }
+                () = tokio::time::sleep_until(wake) => Ok(()),
+            };
+            let applied = outcome.and_then(|()| Ok(self.engine.apply()?));
+            if let Err(ended) = applied {
+                return ended;
+            }
+            if self.around.memory.is_short() {
+                self.engine.passivate_all();
+            }
+        }
+    }
+
+    /// Starts the next commit, if one is due and the one before is through.
+    fn begin_commit(&mut self) {
+        let Some(to_relay) = &self.to_relay else { return };
+        if self.commit.is_some() || to_relay.capacity() == 0 || !self.engine.is_recovered() {
+            return;
+        }
+        let mark_due = self.engine.is_ahead() && self.marked_at.elapsed() >= MARK_EVERY;
+        if self.engine.has_outputs() || mark_due {
+            self.engine.set_relayed(self.progress.get());
+            let sealed = self.engine.seal();
+            let log = Arc::clone(&self.around.log);
+            let partition = self.engine.partition;
+            self.commit = Some(commit(log, partition, sealed).boxed_local());
+            self.marked_at = Instant::now();
+        }
+    }
+
+    fn committed(&mut self, sealed: Sealed, seq: Seq) {
+        self.engine.committed_at(&sealed, seq);
+        let now = self.around.log.now();
+        for cause in &sealed.causes {
+            metrics().publish_to_commit_seconds.observe(now.since_ms(*cause).max(0) as f64 / 1e3);
+        }
+        let at = super::engine::Relayed { commit: sealed.commit, seq };
+        if let Some(to_relay) = &self.to_relay
+            && to_relay.try_send(Committed { at, outputs: sealed.outputs }).is_err()
+        {
+            unreachable!("a commit begins only while the relay has room for it");
+        }
+        self.flush_metrics();
+    }
+
+    /// Packs a slice of a snapshot and starts writing a piece, if one is due and the one before is through.
+    fn begin_piece(&mut self) {
+        if self.piece.is_some() || !self.engine.is_recovered() {
+            return;
+        }
+        if !self.packer.is_busy() {
+            let applied = self.engine.applied();
+            let due = self.generation_at.elapsed() >= SNAPSHOT_EVERY
+                || applied >= self.generation_position + SNAPSHOT_POSITIONS;
+            if !due || applied == self.generation_position || self.engine.has_outputs() {
+                return;
+            }
+            self.generation_position = applied;
+            self.generation_at = Instant::now();
+            self.packer.begin(&mut self.engine);
+        }
+        let chunk = self.packer.step(&mut self.engine);
+        let is_manifest = chunk.is_none();
+        let Some(Write { bytes, .. }) = chunk.or_else(|| self.packer.manifest(&self.engine)) else { return };
+        let log = Arc::clone(&self.around.log);
+        let partition = self.engine.partition;
+        self.piece = Some(
+            async move { (is_manifest, log.snapshot_append(partition, bytes).await) }.boxed_local(),
+        );
+    }
+
+    fn piece_written(&mut self, is_manifest: bool, outcome: Result<Seq, LogError>) {
+        let partition = self.engine.partition;
+        match outcome {
+            Ok(seq) if is_manifest => {
+                if let Some(Written::Generation { full, trim_before }) = self.packer.manifest_written(seq) {
+                    let kind = if full { "full" } else { "difference" };
+                    metrics().snapshots.with_label_values(&[kind]).inc();
+                    self.around.board.update(partition, |status| {
+                        status.snapshot_at = Some(std::time::Instant::now());
+                    });
+                    if let Some(before) = trim_before {
+                        self.trim(before);
+                    }
+                }
+                self.generation_at = Instant::now();
+            }
+            Ok(seq) => self.packer.chunk_written(seq),
+            Err(error) => {
+                tracing::warn!(%partition, %error, "snapshot given up");
+                self.packer.abandon();
+                self.generation_at = Instant::now();
+            }
+        }
+    }
+
+    /// Removes what a full generation made needless. Failing is harmless: the next one tries again.
+    fn trim(&self, before: Seq) {
+        let log = Arc::clone(&self.around.log);
+        let partition = self.engine.partition;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = log.snapshot_trim(partition, before).await {
+                tracing::warn!(%partition, %error, "old snapshots not removed");
+            }
+        });
+    }
+
+    /// When to look again though nothing has come.
+    fn wake_at(&self) -> Instant {
+        const LOOK_EVERY: Duration = Duration::from_millis(250);
+        let now = Instant::now();
+        let mut wake = now + LOOK_EVERY;
+        if self.packer.is_busy() && self.piece.is_none() && self.packer.has_more_to_sweep() {
+            return now;
+        }
+        if let Some(deadline) = self.engine.next_deadline() {
+            let due_in_ms = deadline.since_ms(self.around.log.now());
+            match u64::try_from(due_in_ms) {
+                Ok(ms) => wake = wake.min(now + Duration::from_millis(ms + 1)),
+                // Due already: time moves on with the next event, or with a tick.
+                Err(_) => self.around.ticker.ask(),
+            }
+        }
+        wake
+    }
+
+    /// No event will follow: what is applied is committed and published, then the partition ends.
+    fn finish(&mut self) {
+        self.finishing = true;
+    }
+
+    fn account(&mut self) {
+        let engine = &self.engine;
+        let (actors, actor_bytes) = engine.actors();
+        let (applied, committed) = (engine.applied(), engine.committed());
+        self.around.memory.set(engine.partition, actor_bytes);
+        self.around.board.update(engine.partition, |status| {
+            if status.applied != applied {
+                status.applied = applied;
+                status.advanced_at = std::time::Instant::now();
+            }
+            if status.rules != engine.rules_version() {
+                status.rules = engine.rules_version().to_owned();
+            }
+            if status.state == State::Recovering && engine.is_recovered() {
+                status.state = State::Running;
+            }
+            status.committed = committed;
+            status.actors = actors as u64;
+            status.actor_bytes = actor_bytes;
+        });
+    }
+
+    fn flush_metrics(&mut self) {
+        self.engine.tally.flush(self.engine.partition.side);
+    }
+}
+
+/// Brings one record into the journal, or finds out who did.
+async fn commit(log: Log, partition: PartitionId, sealed: Sealed) -> Result<(Sealed, Seq), Ended> {
+    let began = Instant::now();
+    loop {
+        match log.journal_append(partition, sealed.expected, sealed.bytes.clone()).await {
+            Ok(seq) => return Ok(confirmed(partition, sealed, seq, began)),
+            Err(CommitError::Refused(why)) => return Err(Ended::Refused { commit: sealed.commit, why }),
+            Err(error @ (CommitError::Fenced | CommitError::Unknown(_))) => {
+                metrics().unknown_commits.inc();
+                tracing::debug!(%partition, commit = sealed.commit, %error, "reading the journal's head");
+                match settle(&*log, partition, &sealed).await? {
+                    Some(seq) => return Ok(confirmed(partition, sealed, seq, began)),
+                    None => tokio::time::sleep(RETRY_PAUSE / 5).await,
+                }
+            }
+        }
+    }
+}
+
+fn confirmed(partition: PartitionId, sealed: Sealed, seq: Seq, began: Instant) -> (Sealed, Seq) {
+    metrics().commits.with_label_values(&[partition.side.name()]).inc();
+    metrics().commit_seconds.observe(began.elapsed().as_secs_f64());
+    (sealed, seq)
+}
+
+/// Reads the head after a commit whose outcome is unknown: our record stands (its sequence), the one before still
+/// does (nothing: try again), or another owner's.
+async fn settle(log: &dyn EventLog, partition: PartitionId, sealed: &Sealed) -> Result<Option<Seq>, Ended> {
+    let head = retry(|| log.journal_head(partition)).await?;
+    match head {
+        Some(head) if head.bytes == sealed.bytes => Ok(Some(head.seq)),
+        Some(head) if head.seq == sealed.expected => Ok(None),
+        Some(head) => {
+            metrics().fenced_commits.inc();
+            Err(Ended::Fenced(format!("journal record {} is not ours", head.seq)))
+        }
+        None => Err(Ended::Log(LogError::Corrupt(format!(
+            "the journal of {partition} is empty, commit {} had been stored",
+            sealed.commit - 1
+        )))),
+    }
+}

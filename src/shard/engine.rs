@@ -1,0 +1,468 @@
+//! One partition's engine: what it has applied, what that caused, and the next record to commit.
+//!
+//! It decides; `drive.rs` performs. No I/O, no clock and no await here: events, committed sequences and a log
+//! time go in, records and snapshot pieces come out. The same engine runs in production and under simulation.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use aftercall_actors::{
+    actor::{Context, StateError},
+    effect::{Effect, Effects},
+    event::Body,
+    key::Side,
+    output::Output,
+    rules::RuleSet,
+    time::LogTime,
+};
+use bytes::Bytes;
+
+use crate::{
+    envelope::Reject,
+    log::{Lane, NewOutput, PartitionId, Position, Seq},
+    shard::{
+        batch::{Entry, Feed},
+        quarantine,
+        record::{self, OutputRecord, Record, StateRecord},
+        table::{Index, LIVE_MAX, Table},
+        tally::Tally,
+    },
+};
+
+/// Most events a commit covers.
+pub const COMMIT_EVENTS_MAX: usize = 500;
+
+/// A commit takes no further event once outputs and states come to this many bytes.
+pub const COMMIT_BYTES_MAX: usize = 128 * 1024;
+
+/// What the program is, stamped on every record.
+pub const LOGIC: &str = env!("CARGO_PKG_VERSION");
+
+/// Where a partition's journal stands: what the next record must follow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Its sequence: the fence.
+    pub seq: Seq,
+    /// Its commit number.
+    pub commit: u64,
+    /// Hash of its bytes.
+    pub link: Bytes,
+}
+
+/// A record ready to be committed, and what follows once it is.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// Sequence the journal's newest record must have.
+    pub expected: Seq,
+    /// Commit number.
+    pub commit: u64,
+    /// The record.
+    pub bytes: Bytes,
+    /// Hash of the record.
+    pub link: Bytes,
+    /// Position it covers.
+    pub position: Position,
+    /// What to publish.
+    pub outputs: Vec<NewOutput>,
+    /// Log time of each output's cause, for the latency figure.
+    pub causes: Vec<LogTime>,
+}
+
+/// A fault that stops the partition: going on would break a promise.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A stored actor cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// One partition, in memory.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) partition: PartitionId,
+    pub(super) table: Table,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) now: LogTime,
+    pub(super) applied: Position,
+    identity: u128,
+    epoch: u64,
+    head: Head,
+    committed: Position,
+    /// Up to here a former owner has committed: replay says nothing again.
+    quiet_until: Position,
+    relayed: Relayed,
+    pending: Pending,
+    feeds: std::collections::VecDeque<(Feed, usize)>,
+    effects: Effects,
+    /// Counts for the metrics, handed over with each commit or when asked.
+    pub tally: Tally,
+}
+
+/// How far the relay is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// All outputs of commits up to this one stand in their lanes.
+    pub commit: u64,
+    /// Journal sequence of that commit.
+    pub seq: Seq,
+}
+
+/// What has been applied and is in no record yet.
+#[derive(Debug, Default)]
+struct Pending {
+    events: usize,
+    bytes: usize,
+    outputs: Vec<OutputRecord>,
+    speakers: BTreeSet<Index>,
+}
+
+/// What recovery found: everything an engine starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// The actors, each as of its own position.
+    pub table: Table,
+    /// Rules active at `floor`.
+    pub rules: Arc<RuleSet>,
+    /// Log time at `floor`.
+    pub now: LogTime,
+    /// Replay begins behind this position.
+    pub floor: Position,
+    /// This owner's epoch.
+    pub epoch: u64,
+    /// The journal's head: this owner's own first record.
+    pub head: Head,
+    /// Position the journal has reached.
+    pub committed: Position,
+    /// Identity of the event there.
+    pub identity: u128,
+    /// How far the relay was.
+    pub relayed: Relayed,
+}
+
+impl Engine {
+    /// An engine at its floor.
+    #[must_use]
+    pub fn new(start: Start) -> Self {
+        Self {
+            partition: start.partition,
+            table: start.table,
+            rules: start.rules,
+            now: start.now,
+            applied: start.floor,
+            identity: start.identity,
+            epoch: start.epoch,
+            head: start.head,
+            committed: start.committed,
+            quiet_until: start.committed,
+            relayed: start.relayed,
+            pending: Pending::default(),
+            feeds: std::collections::VecDeque::new(),
+            effects: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Last position applied.
+    #[must_use]
+    pub const fn applied(&self) -> Position {
+        self.applied
+    }
+
+    /// Last position committed.
+    #[must_use]
+    pub const fn committed(&self) -> Position {
+        self.committed
+    }
+
+    /// Times the partition changed hands.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Version of the active rules.
+    #[must_use]
+    pub fn rules_version(&self) -> &str {
+        self.rules.version()
+    }
+
+    /// Whether replay has caught up with what a former owner had committed.
+    #[must_use]
+    pub const fn is_recovered(&self) -> bool {
+        self.applied >= self.quiet_until
+    }
+
+    /// Actors held, and about how many bytes they take.
+    #[must_use]
+    pub fn actors(&self) -> (usize, u64) {
+        (self.table.len(), self.table.bytes())
+    }
+
+    /// The earliest moment, in log time, at which an actor wants to be woken.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<LogTime> {
+        self.table.next_deadline()
+    }
+
+    /// Whether another feed may be offered.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.feeds.is_empty()
+    }
+
+    /// Takes in events read from the log.
+    pub fn offer(&mut self, feed: Feed) {
+        self.feeds.push_back((feed, 0));
+    }
+
+    /// Applies what was offered until there is no more or a commit's worth is pending.
+    ///
+    /// # Errors
+    /// If a stored actor cannot be read: the partition must stop.
+    pub fn apply(&mut self) -> Result<(), EngineError> {
+        while let Some((feed, mut next)) = self.feeds.pop_front() {
+            while let Some(number) = feed.picks.get(next) {
+                if self.is_full() {
+                    self.feeds.push_front((feed, next));
+                    return Ok(());
+                }
+                let entry = &feed.batch.entries[usize::from(*number)];
+                if entry.position > self.applied {
+                    self.apply_entry(entry)?;
+                }
+                next += 1;
+            }
+            // What lies between and behind the picks is for other partitions: it counts as applied here.
+            if let Some(last) = feed.batch.entries.last().filter(|last| last.position > self.applied) {
+                self.applied = last.position;
+                self.identity = last.identity;
+            }
+        }
+        self.table.passivate(LIVE_MAX);
+        Ok(())
+    }
+
+    /// Passivates every actor: memory is short.
+    pub fn passivate_all(&mut self) {
+        self.table.passivate(0);
+    }
+
+    /// Whether a commit's worth is pending. A batch without outputs needs no commit and never fills up.
+    fn is_full(&mut self) -> bool {
+        if self.pending.outputs.is_empty() {
+            self.pending.events = 0;
+        }
+        self.pending.events >= COMMIT_EVENTS_MAX || self.pending.bytes >= COMMIT_BYTES_MAX
+    }
+
+    fn apply_entry(&mut self, entry: &Entry) -> Result<(), EngineError> {
+        self.now = self.now.max(entry.time);
+        let due = self.table.due(self.now, entry.position);
+        for index in due {
+            self.wake(index, entry)?;
+        }
+        match &entry.event {
+            Err(reject) => self.quarantine(entry, reject),
+            Ok(event) => match &event.body {
+                Body::Tick => {}
+                Body::RulesActivated(activated) => self.activate_rules(entry, activated),
+                Body::InteractionStarted(_)
+                | Body::InteractionWrapup(_)
+                | Body::InteractionCompleted(_)
+                | Body::InteractionUpdated(_)
+                | Body::SurveyResponse(_)
+                | Body::EnpsResponse(_)
+                | Body::WfmMetric(_)
+                | Body::PointsAdjusted(_)
+                | Body::AlertAcknowledged(_)
+                | Body::Outcome(..) => {
+                    let key = match self.partition.side {
+                        Side::Agent => event.body.owner(),
+                        Side::Customer => event.body.customer(),
+                    };
+                    if let Some(key) = key {
+                        let index = self.table.find_or_make(key);
+                        if self.table.as_of(index) < entry.position {
+                            let context = Context { now: self.now, rules: &self.rules };
+                            let effects = &mut self.effects;
+                            self.table.act(index, entry.position, |actor| {
+                                actor.apply(key, &context, event, effects);
+                            })?;
+                            self.perform(index, entry);
+                        }
+                    }
+                }
+            },
+        }
+        self.applied = entry.position;
+        self.identity = entry.identity;
+        self.pending.events += 1;
+        if self.is_live(entry.position) {
+            self.tally.applied += 1;
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, index: Index, entry: &Entry) -> Result<(), EngineError> {
+        let context = Context { now: self.now, rules: &self.rules };
+        let effects = &mut self.effects;
+        let key = self.table.key_text(index).to_owned();
+        let Some(key) = aftercall_actors::value::key_of(&key) else { return Ok(()) };
+        self.table.act(index, entry.position, |actor| actor.wake(key, &context, effects))?;
+        self.perform(index, entry);
+        Ok(())
+    }
+
+    /// Whether a position is new, and not one a former owner has spoken for.
+    const fn is_live(&self, position: Position) -> bool {
+        position > self.quiet_until
+    }
+
+    /// Takes the effects of one actor's step.
+    fn perform(&mut self, index: Index, entry: &Entry) {
+        let live = self.is_live(entry.position);
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                // The actor's state of that time was stored with what it said, so it would have been skipped here:
+                // a word now means that the logic changed or is not deterministic.
+                Effect::Emit { .. } if !live => self.tally.divergences += 1,
+                Effect::Emit { id, output } => self.emit(index, entry, id, &output),
+                Effect::Ignore(reason) if live => self.tally.ignore(reason),
+                Effect::RuleFailed { rule, why } if live => self.tally.rule_failed(rule, why),
+                Effect::Ignore(_) | Effect::RuleFailed { .. } => {}
+            }
+        }
+    }
+
+    fn emit(&mut self, index: Index, entry: &Entry, id: String, output: &Output) {
+        let mut data = Vec::with_capacity(384);
+        output.write_json(&mut data);
+        let (cause_source, cause_id) = entry.name();
+        if self.pending.speakers.insert(index) {
+            self.pending.bytes += self.table.stored_bytes(index) + 64;
+        }
+        self.push(OutputRecord {
+            lane: Lane::Out(output.kind()).index() as u32,
+            id,
+            output_type: output.type_name().to_owned(),
+            subject: self.table.key_text(index).to_owned(),
+            time_ms: self.now.0,
+            cause_source: cause_source.to_owned(),
+            cause_id: cause_id.to_owned(),
+            rules: self.rules.version().to_owned(),
+            data: data.into(),
+        });
+    }
+
+    fn push(&mut self, output: OutputRecord) {
+        self.pending.bytes += output.data.len() + 192;
+        self.tally.outputs[output.lane as usize] += 1;
+        self.pending.outputs.push(output);
+    }
+
+    /// Sets aside an event that cannot be processed, in the same commit as everything else.
+    fn quarantine(&mut self, entry: &Entry, reject: &Reject) {
+        if self.is_live(entry.position) {
+            self.tally.quarantine(reject);
+            let output = quarantine::output(entry, reject, self.now, self.rules.version());
+            self.push(output);
+        }
+    }
+
+    /// Makes a new rule set hold from here on; a bad one is set aside by one partition and the old one stays.
+    fn activate_rules(&mut self, entry: &Entry, activated: &aftercall_actors::event::RulesActivated) {
+        match RuleSet::parse(&activated.rules, &activated.version) {
+            Ok(rules) => self.rules = Arc::new(rules),
+            Err(error) if quarantine::is_responsible(self.partition) => {
+                self.quarantine(entry, &Reject::bad_rules(&error.to_string()));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Whether anything waits that a commit would make lasting.
+    #[must_use]
+    pub fn has_outputs(&self) -> bool {
+        !self.pending.outputs.is_empty()
+    }
+
+    /// Whether the journal is behind what has been applied.
+    #[must_use]
+    pub const fn is_ahead(&self) -> bool {
+        self.applied > self.committed
+    }
+
+    /// Notes how far the relay is; the next record says so.
+    pub fn set_relayed(&mut self, relayed: Relayed) {
+        self.relayed = relayed;
+    }
+
+    /// Makes the record of everything applied since the last one.
+    pub fn seal(&mut self) -> Sealed {
+        let pending = std::mem::take(&mut self.pending);
+        let states = pending
+            .speakers
+            .iter()
+            .map(|index| StateRecord {
+                state: self.table.encode(*index).into(),
+                key: self.table.key_text(*index).to_owned(),
+            })
+            .collect();
+        let record = Record {
+            format: record::FORMAT,
+            epoch: self.epoch,
+            commit: self.head.commit + 1,
+            previous: self.head.link.clone(),
+            position: self.applied.max(self.committed),
+            identity: Bytes::copy_from_slice(&self.identity.to_be_bytes()),
+            time_ms: self.now.0,
+            rules: self.rules.version().to_owned(),
+            logic: LOGIC.to_owned(),
+            relayed: self.relayed.commit,
+            relayed_seq: self.relayed.seq,
+            outputs: pending.outputs,
+            states,
+            genesis_rules: String::new(),
+        };
+        let bytes = record.to_bytes();
+        Sealed {
+            expected: self.head.seq,
+            commit: record.commit,
+            link: record::link(&bytes),
+            bytes,
+            position: record.position,
+            causes: record.outputs.iter().map(OutputRecord::time).collect(),
+            outputs: publishable(self.partition, &record),
+        }
+    }
+
+    /// Notes that a sealed record stands in the journal at `seq`.
+    pub fn committed_at(&mut self, sealed: &Sealed, seq: Seq) {
+        self.head = Head { seq, commit: sealed.commit, link: sealed.link.clone() };
+        self.committed = self.committed.max(sealed.position);
+    }
+
+    /// The journal's head as this engine knows it.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+}
+
+/// A record's outputs, as its lanes take them.
+#[must_use]
+pub fn publishable(partition: PartitionId, record: &Record) -> Vec<NewOutput> {
+    let numbered = record.outputs.iter().zip(0u32..);
+    numbered
+        .filter_map(|(output, ordinal)| {
+            Some(NewOutput {
+                lane: output.lane()?,
+                commit: record.commit,
+                ordinal,
+                attributes: crate::envelope::output_attributes(partition, record.commit, output),
+                payload: output.data.clone(),
+            })
+        })
+        .collect()
+}

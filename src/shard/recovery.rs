@@ -1,0 +1,347 @@
+//! Taking a partition over: fence the former owner, then compute what it knew.
+//!
+//! The newest complete generation, then the states in later journal records, then (in `drive.rs`) replay from the
+//! floor. Everything read is checked against everything else: hashes along the journal, commit numbers without
+//! holes, the log's end against the committed position, and the identity of the event there.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aftercall_actors::{actor::StateError, rules::RuleSet, time::LogTime};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use prost::Message as _;
+
+use crate::log::{CommitError, EventLog, LogError, NewOutput, PartitionId, Seq, Stored};
+
+use super::{
+    engine::{Head, LOGIC, Relayed, Start, publishable},
+    record::{self, FORMAT, Record, RecordError, identity, link},
+    snapshot::{self, Manifest, Packer, Piece},
+    table::{RestoredDeadline, Table},
+};
+
+/// Why a partition cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A journal record cannot be trusted.
+    #[error("journal record {seq}: {error}")]
+    Record {
+        /// Its sequence.
+        seq: Seq,
+        /// What is wrong.
+        error: RecordError,
+    },
+    /// The journal's chain is broken.
+    #[error("journal is broken at record {seq}: {why}")]
+    Chain {
+        /// Sequence of the record that does not follow.
+        seq: Seq,
+        /// What does not fit.
+        why: String,
+    },
+    /// The event log is not the one the journal was written against.
+    #[error("event log does not fit the journal: {0}")]
+    Identity(String),
+    /// A stored actor cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The rules stored with the state do not compile (any more).
+    #[error("rules stored with the state cannot be used: {0}")]
+    Rules(String),
+    /// Another owner keeps taking over as well.
+    #[error("another owner took the partition over at the same time")]
+    Fenced,
+    /// The log refused the record.
+    #[error("log refused to record the taking over: {0}")]
+    Refused(String),
+}
+
+/// A partition taken over.
+#[derive(Debug)]
+pub struct Recovered {
+    /// What the engine starts from.
+    pub start: Start,
+    /// Goes on with the snapshots.
+    pub packer: Packer,
+    /// Outputs of committed records that may not stand in their lanes yet, in order, and the commits they end at.
+    pub unrelayed: Vec<(Relayed, Vec<NewOutput>)>,
+}
+
+/// Pause between tries while the log cannot be reached.
+pub const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes `partition` over and loads its state. `genesis` holds where the partition never had an owner.
+///
+/// # Errors
+/// If the partition must not run: see [`RecoveryError`]. A log that cannot be reached is waited for.
+pub async fn recover(
+    log: &dyn EventLog,
+    partition: PartitionId,
+    genesis: &RuleSet,
+) -> Result<Recovered, RecoveryError> {
+    let (head, record) = acquire(log, partition, genesis).await?;
+    check_against_events(log, &record).await?;
+
+    let mut table = Table::new(partition.side);
+    let generation = load_generation(log, partition, &mut table).await?;
+    let manifest_seq = generation.as_ref().map(|g| g.manifest_seq);
+    let packer = generation.as_ref().map_or_else(Packer::default, |g| {
+        Packer::after(manifest_seq, g.full_bytes, g.differences)
+    });
+    let base = generation.map(|g| g.manifest);
+
+    let floor_seq = base.as_ref().map_or(0, |manifest| manifest.journal_seq);
+    let from = floor_seq.min(record.relayed_seq);
+    let mut genesis_rules = None;
+    let mut unrelayed = Vec::new();
+    let mut previous: Option<(u64, Bytes)> = None;
+    let mut records = retry(|| log.journal_scan(partition, from.max(1), head.seq)).await?;
+    let mut last_seq = 0;
+    while let Some(stored) = records.next().await {
+        let Stored { seq, bytes } = stored?;
+        last_seq = seq;
+        let read = Record::read(&bytes).map_err(|error| RecoveryError::Record { seq, error })?;
+        check_follows(&previous, &read, seq)?;
+        if read.commit == 1 {
+            genesis_rules = Some(read.genesis_rules.clone());
+        }
+        if seq > floor_seq {
+            for state in &read.states {
+                let deadline = RestoredDeadline::AskState;
+                table.restore(&state.key, &state.state, read.position, deadline, true)?;
+            }
+        }
+        if read.commit > record.relayed {
+            let relayed = Relayed { commit: read.commit, seq };
+            unrelayed.push((relayed, publishable(partition, &read)));
+        }
+        previous = Some((read.commit, link(&bytes)));
+    }
+    if last_seq != head.seq {
+        let why = format!("the newest readable record is {last_seq}, the head is {}", head.seq);
+        return Err(RecoveryError::Chain { seq: head.seq, why });
+    }
+
+    let (rules_text, origin) = match (&base, genesis_rules) {
+        (Some(manifest), _) => (manifest.rules.clone(), manifest.rules_version.clone()),
+        (None, Some(text)) => (text, "genesis".to_owned()),
+        (None, None) => {
+            let why = "its first record and every snapshot are gone".to_owned();
+            return Err(RecoveryError::Chain { seq: from, why });
+        }
+    };
+    let rules =
+        RuleSet::parse(&rules_text, &origin).map_err(|error| RecoveryError::Rules(error.to_string()))?;
+    Ok(Recovered {
+        start: Start {
+            partition,
+            table,
+            rules: Arc::new(rules),
+            now: LogTime(base.as_ref().map_or(i64::MIN, |manifest| manifest.floor_time_ms)),
+            floor: base.as_ref().map_or(0, |manifest| manifest.floor),
+            epoch: record.epoch,
+            identity: record.identity(),
+            committed: record.position,
+            relayed: Relayed { commit: record.relayed, seq: record.relayed_seq },
+            head,
+        },
+        packer,
+        unrelayed,
+    })
+}
+
+/// Commits a record of our own on top of whatever stands: from then on no former owner can commit.
+async fn acquire(
+    log: &dyn EventLog,
+    partition: PartitionId,
+    genesis: &RuleSet,
+) -> Result<(Head, Record), RecoveryError> {
+    /// Two owners that start together fence each other a few times at most.
+    const TRIES_MAX: usize = 20;
+    let mut mine: Option<(Bytes, Record)> = None;
+    for _ in 0..TRIES_MAX {
+        let stored = retry(|| log.journal_head(partition)).await?;
+        if let (Some(stored), Some((bytes, record))) = (&stored, &mine)
+            && stored.bytes == *bytes
+        {
+            let head = Head { seq: stored.seq, commit: record.commit, link: link(bytes) };
+            return Ok((head, record.clone()));
+        }
+        let expected = stored.as_ref().map_or(0, |stored| stored.seq);
+        let record = match &stored {
+            None => first_record(genesis),
+            Some(Stored { seq, bytes }) => {
+                let last =
+                    Record::read(bytes).map_err(|error| RecoveryError::Record { seq: *seq, error })?;
+                next_owner(&last, bytes)
+            }
+        };
+        let bytes = record.to_bytes();
+        match log.journal_append(partition, expected, bytes.clone()).await {
+            Ok(seq) => {
+                let head = Head { seq, commit: record.commit, link: link(&bytes) };
+                return Ok((head, record));
+            }
+            Err(CommitError::Refused(why)) => return Err(RecoveryError::Refused(why)),
+            Err(CommitError::Fenced | CommitError::Unknown(_)) => {
+                tokio::time::sleep(RETRY_PAUSE).await;
+                mine = Some((bytes, record));
+            }
+        }
+    }
+    Err(RecoveryError::Fenced)
+}
+
+fn first_record(genesis: &RuleSet) -> Record {
+    Record {
+        format: FORMAT,
+        epoch: 1,
+        commit: 1,
+        time_ms: i64::MIN,
+        rules: genesis.version().to_owned(),
+        logic: LOGIC.to_owned(),
+        genesis_rules: genesis.text().to_owned(),
+        ..Record::default()
+    }
+}
+
+fn next_owner(last: &Record, bytes: &[u8]) -> Record {
+    Record {
+        format: FORMAT,
+        epoch: last.epoch + 1,
+        commit: last.commit + 1,
+        previous: link(bytes),
+        logic: LOGIC.to_owned(),
+        outputs: Vec::new(),
+        states: Vec::new(),
+        genesis_rules: String::new(),
+        ..last.clone()
+    }
+}
+
+fn check_follows(previous: &Option<(u64, Bytes)>, next: &Record, seq: Seq) -> Result<(), RecoveryError> {
+    let Some((commit, hash)) = previous else { return Ok(()) };
+    if next.commit != commit + 1 {
+        let why = format!("commit {} follows commit {commit}: records are lost", next.commit);
+        return Err(RecoveryError::Chain { seq, why });
+    }
+    if next.previous != hash {
+        let why = format!("it names another predecessor than commit {commit}");
+        return Err(RecoveryError::Chain { seq, why });
+    }
+    Ok(())
+}
+
+/// The event log must hold what the journal says was applied, and it must be the same event.
+async fn check_against_events(log: &dyn EventLog, record: &Record) -> Result<(), RecoveryError> {
+    if record.position == 0 {
+        return Ok(());
+    }
+    let bounds = retry(|| log.bounds()).await?;
+    if bounds.last < record.position {
+        return Err(RecoveryError::Identity(format!(
+            "it ends at position {}, the journal has committed {}: acknowledged events were lost",
+            bounds.last, record.position
+        )));
+    }
+    // Trimmed by retention: its absence proves nothing.
+    let Some(event) = retry(|| log.event_at(record.position)).await? else { return Ok(()) };
+    if identity(&event.payload) == record.identity() {
+        Ok(())
+    } else {
+        Err(RecoveryError::Identity(format!(
+            "another event stands at committed position {}: the log was rolled back and written anew",
+            record.position
+        )))
+    }
+}
+
+struct Generation {
+    manifest: Manifest,
+    manifest_seq: Seq,
+    full_bytes: usize,
+    differences: u32,
+}
+
+/// Loads the newest generation whose every part is there; older ones stand in for it otherwise.
+async fn load_generation(
+    log: &dyn EventLog,
+    partition: PartitionId,
+    table: &mut Table,
+) -> Result<Option<Generation>, RecoveryError> {
+    let mut chunks: BTreeMap<Seq, Bytes> = BTreeMap::new();
+    let mut manifests: BTreeMap<Seq, Manifest> = BTreeMap::new();
+    let mut pieces = retry(|| log.snapshot_scan(partition)).await?;
+    while let Some(stored) = pieces.next().await {
+        let Stored { seq, bytes } = stored?;
+        // A damaged piece makes its generation incomplete; an older one and a longer replay take its place.
+        match Piece::decode(bytes.clone()) {
+            Ok(Piece { format: 1..=snapshot::FORMAT, manifest: Some(manifest), .. }) => {
+                manifests.insert(seq, manifest);
+            }
+            Ok(Piece { format: 1..=snapshot::FORMAT, .. }) => {
+                chunks.insert(seq, bytes);
+            }
+            Ok(_) | Err(_) => tracing::warn!(%partition, seq, "snapshot piece cannot be read"),
+        }
+    }
+    let chain = manifests.iter().rev().find_map(|(seq, _)| chain(*seq, &manifests, &chunks));
+    let Some(chain) = chain else { return Ok(None) };
+    let mut full_bytes = 0;
+    for manifest in chain.iter().filter_map(|seq| manifests.get(seq)) {
+        for bytes in manifest.chunks.iter().filter_map(|seq| chunks.get(seq)) {
+            full_bytes += bytes.len();
+            // Decoded once before: that it is whole is known.
+            for actor in Piece::decode(bytes.clone()).unwrap_or_default().actors {
+                let deadline = RestoredDeadline::Known(actor.deadline_ms.map(LogTime));
+                table.restore(&actor.key, &actor.state, actor.as_of, deadline, false)?;
+            }
+        }
+    }
+    let newest = chain.last().and_then(|seq| Some((*seq, manifests.get(seq)?.clone())));
+    Ok(newest.map(|(manifest_seq, manifest)| Generation {
+        manifest,
+        manifest_seq,
+        full_bytes,
+        differences: u32::try_from(chain.len() - 1).unwrap_or(u32::MAX),
+    }))
+}
+
+/// Manifests from the full generation to the one at `seq`, if nothing of any of them is missing.
+fn chain(seq: Seq, manifests: &BTreeMap<Seq, Manifest>, chunks: &BTreeMap<Seq, Bytes>) -> Option<Vec<Seq>> {
+    let mut chain = vec![seq];
+    loop {
+        let manifest = manifests.get(chain.last()?)?;
+        if !manifest.chunks.iter().all(|chunk| chunks.contains_key(chunk)) {
+            return None;
+        }
+        if manifest.is_full() {
+            chain.reverse();
+            return Some(chain);
+        }
+        // A base always came first; anything else would be a loop.
+        (manifest.base < *chain.last()?).then(|| chain.push(manifest.base))?;
+    }
+}
+
+/// Tries until the log answers; any other fault is final.
+pub async fn retry<T, F, Fut>(mut call: F) -> Result<T, LogError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, LogError>>,
+{
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "waiting for the log");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+const _: () = assert!(record::FORMAT == 1, "a new format needs its golden file");

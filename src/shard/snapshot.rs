@@ -1,0 +1,285 @@
+//! Snapshots: the quiet state of a partition, packed into few large chunks behind the events.
+//!
+//! A generation is either full or the difference to the one before. It is packed in slices between batches, so
+//! each actor carries the position it is as of; a chunk is written only once the journal has reached that
+//! position, so a snapshot is never ahead of the commits. A generation counts once its manifest stands, which
+//! names every chunk; a crash in between leaves chunks that nobody reads.
+
+use std::collections::VecDeque;
+
+use aftercall_actors::time::LogTime;
+use bytes::Bytes;
+use prost::Message;
+
+use crate::{
+    log::{Position, Seq},
+    shard::{engine::Engine, table::Index},
+};
+
+/// The format this program writes.
+pub const FORMAT: u32 = 1;
+
+/// A chunk is closed at this many bytes.
+const CHUNK_BYTES: usize = 512 * 1024;
+
+/// Actors packed in one slice, between two batches: well under a millisecond.
+const SLICE_ACTORS: usize = 1_000;
+
+/// The sweep rests while this many closed chunks wait to be written.
+const READY_MAX: usize = 4;
+
+/// A message of the snapshot log: a chunk or a manifest.
+#[derive(Clone, PartialEq, Message)]
+pub struct Piece {
+    /// Format version.
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// Actors, in a chunk.
+    #[prost(message, repeated, tag = "2")]
+    pub actors: Vec<PackedActor>,
+    /// The closing word, in a manifest.
+    #[prost(message, optional, tag = "3")]
+    pub manifest: Option<Manifest>,
+}
+
+/// One actor.
+#[derive(Clone, PartialEq, Message)]
+pub struct PackedActor {
+    /// As in an output's subject.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// Position the state is as of.
+    #[prost(uint64, tag = "2")]
+    pub as_of: Position,
+    /// `Actor::encode`'s bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub state: Bytes,
+    /// When it wants to be woken, in log time; absent for never.
+    #[prost(int64, optional, tag = "4")]
+    pub deadline_ms: Option<i64>,
+}
+
+/// What makes a generation whole.
+#[derive(Clone, PartialEq, Message)]
+pub struct Manifest {
+    /// Sequences of its chunks, in order.
+    #[prost(uint64, repeated, tag = "1")]
+    pub chunks: Vec<Seq>,
+    /// Sequence of the manifest this one is the difference to; 0 for a full generation.
+    #[prost(uint64, tag = "2")]
+    pub base: Seq,
+    /// Replay begins behind this position: every actor is at least as of its last event up to here.
+    #[prost(uint64, tag = "3")]
+    pub floor: Position,
+    /// Log time at the floor, in milliseconds.
+    #[prost(int64, tag = "4")]
+    pub floor_time_ms: i64,
+    /// Journal sequence at the floor: states in later records are newer.
+    #[prost(uint64, tag = "5")]
+    pub journal_seq: Seq,
+    /// The rule file active at the floor.
+    #[prost(string, tag = "6")]
+    pub rules: String,
+    /// Its origin, for errors.
+    #[prost(string, tag = "7")]
+    pub rules_version: String,
+}
+
+impl Manifest {
+    /// Whether it stands alone.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.base == 0
+    }
+}
+
+/// A message to write, and what must be true first.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The message.
+    pub bytes: Bytes,
+    /// The journal must have reached this position.
+    pub after: Position,
+}
+
+/// What was achieved by a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// One more chunk stands.
+    Chunk,
+    /// The generation is whole. A full one makes everything before `trim_before` needless.
+    Generation {
+        /// Whether it is a full one.
+        full: bool,
+        /// First sequence still needed, after a full generation.
+        trim_before: Option<Seq>,
+    },
+}
+
+/// Packs generations of one partition, one after the other.
+#[derive(Debug, Default)]
+pub struct Packer {
+    scan: Option<Scan>,
+    /// Manifest of the last whole generation this packer knows of.
+    last: Option<Seq>,
+    /// Bytes of the last full generation, and of the differences since.
+    full_bytes: usize,
+    difference_bytes: usize,
+    differences: u32,
+}
+
+#[derive(Debug)]
+struct Scan {
+    full: bool,
+    cursor: Index,
+    floor: Position,
+    floor_time: LogTime,
+    journal_seq: Seq,
+    rules: (String, String),
+    open: Vec<PackedActor>,
+    open_bytes: usize,
+    open_after: Position,
+    ready: VecDeque<Write>,
+    written: Vec<Seq>,
+    bytes: usize,
+    swept: bool,
+}
+
+/// After this many differences, or once they weigh half of the full generation, the next one is full again.
+const DIFFERENCES_MAX: u32 = 16;
+
+impl Packer {
+    /// Goes on from the generation whose manifest recovery has loaded.
+    #[must_use]
+    pub fn after(manifest: Option<Seq>, chain_bytes: usize, differences: u32) -> Self {
+        Self { last: manifest, full_bytes: chain_bytes, differences, ..Self::default() }
+    }
+
+    /// Whether a generation is being made.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        self.scan.is_some()
+    }
+
+    /// Begins a generation at what the engine has applied. Nothing may be pending in the engine: a full generation
+    /// forgets blank actors first, and that changes their numbers.
+    pub fn begin(&mut self, engine: &mut Engine) {
+        let weighty = self.difference_bytes * 2 > self.full_bytes || self.differences >= DIFFERENCES_MAX;
+        let full = self.last.is_none() || weighty;
+        if full {
+            engine.table.drop_blank(engine.now, engine.rules.settings());
+        }
+        self.scan = Some(Scan {
+            full,
+            cursor: 0,
+            floor: engine.applied(),
+            floor_time: engine.now,
+            journal_seq: engine.head().seq,
+            rules: (engine.rules.text().to_owned(), engine.rules.version().to_owned()),
+            open: Vec::new(),
+            open_bytes: 0,
+            open_after: 0,
+            ready: VecDeque::new(),
+            written: Vec::new(),
+            bytes: 0,
+            swept: false,
+        });
+    }
+
+    /// Packs a slice, and gives out the next message whose time has come.
+    pub fn step(&mut self, engine: &mut Engine) -> Option<Write> {
+        let scan = self.scan.as_mut()?;
+        if !scan.swept && scan.ready.len() < READY_MAX {
+            scan.sweep(engine);
+        }
+        if scan.ready.front().is_some_and(|write| write.after <= engine.committed()) {
+            return scan.ready.pop_front();
+        }
+        None
+    }
+
+    /// Whether the sweep is over and every chunk has been written, so that only the manifest is missing.
+    #[must_use]
+    pub fn manifest(&self, engine: &Engine) -> Option<Write> {
+        let scan = self.scan.as_ref()?;
+        let done = scan.swept && scan.ready.is_empty() && scan.floor <= engine.committed();
+        done.then(|| {
+            let manifest = Manifest {
+                chunks: scan.written.clone(),
+                base: if scan.full { 0 } else { self.last.unwrap_or(0) },
+                floor: scan.floor,
+                floor_time_ms: scan.floor_time.0,
+                journal_seq: scan.journal_seq,
+                rules: scan.rules.0.clone(),
+                rules_version: scan.rules.1.clone(),
+            };
+            let piece = Piece { format: FORMAT, actors: Vec::new(), manifest: Some(manifest) };
+            Write { bytes: piece.encode_to_vec().into(), after: scan.floor }
+        })
+    }
+
+    /// Notes that a chunk stands at `seq`.
+    pub fn chunk_written(&mut self, seq: Seq) {
+        if let Some(scan) = &mut self.scan {
+            scan.written.push(seq);
+        }
+    }
+
+    /// Notes that the manifest stands at `seq`: the generation is whole.
+    pub fn manifest_written(&mut self, seq: Seq) -> Option<Written> {
+        let scan = self.scan.take()?;
+        self.last = Some(seq);
+        if scan.full {
+            (self.full_bytes, self.difference_bytes, self.differences) = (scan.bytes, 0, 0);
+        } else {
+            self.difference_bytes += scan.bytes;
+            self.differences += 1;
+        }
+        let trim_before = scan.full.then(|| scan.written.first().copied().unwrap_or(seq));
+        Some(Written::Generation { full: scan.full, trim_before })
+    }
+
+    /// Gives up the generation being made: its chunks stay unread, and the next one is full.
+    pub fn abandon(&mut self) {
+        self.scan = None;
+        self.last = None;
+    }
+}
+
+impl Scan {
+    fn sweep(&mut self, engine: &mut Engine) {
+        let end = engine.table.len().min(self.cursor + SLICE_ACTORS);
+        while self.cursor < end {
+            let index = self.cursor;
+            self.cursor += 1;
+            if engine.table.take_dirty(index) || self.full {
+                let actor = PackedActor {
+                    key: engine.table.key_text(index).to_owned(),
+                    as_of: engine.table.as_of(index),
+                    state: engine.table.encode(index).into(),
+                    deadline_ms: engine.table.deadline(index).map(|at| at.0),
+                };
+                self.open_bytes += actor.key.len() + actor.state.len() + 24;
+                self.open_after = self.open_after.max(actor.as_of);
+                self.open.push(actor);
+                if self.open_bytes >= CHUNK_BYTES {
+                    self.close();
+                }
+            }
+        }
+        if self.cursor >= engine.table.len() {
+            self.swept = true;
+            if !self.open.is_empty() {
+                self.close();
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        let piece = Piece { format: FORMAT, actors: std::mem::take(&mut self.open), manifest: None };
+        let bytes: Bytes = piece.encode_to_vec().into();
+        self.bytes += bytes.len();
+        self.ready.push_back(Write { bytes, after: self.open_after });
+        (self.open_bytes, self.open_after) = (0, 0);
+    }
+}

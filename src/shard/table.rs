@@ -1,0 +1,336 @@
+//! The actors of one partition: live ones as values, quiet ones as bytes.
+//!
+//! An actor is activated by its next event and passivated when others need the room: at most
+//! [`LIVE_MAX`] are kept as values, found by a clock hand over the order of activation. Everything that could
+//! show outside (which actor wakes first, for example) is ordered by time and key, never by place in the table.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use aftercall_actors::{
+    actor::{Actor, StateError},
+    key::{Key, Side},
+    rules::Settings,
+    time::LogTime,
+};
+use foldhash::fast::FixedState;
+use indexmap::IndexMap;
+
+use crate::log::Position;
+
+/// Most actors a partition keeps as live values.
+pub const LIVE_MAX: usize = 4_096;
+
+/// What a slot costs besides key and state, in bytes: entry, hash, index and two allocations.
+const SLOT_BYTES: u64 = 128;
+
+/// A live actor takes about this many times its stored form.
+const LIVE_FACTOR: u64 = 4;
+
+/// Number of an actor in its table; stable until [`Table::drop_blank`].
+pub type Index = usize;
+
+/// The actors of one partition.
+#[derive(Debug)]
+pub struct Table {
+    side: Side,
+    slots: IndexMap<Box<str>, Slot, FixedState>,
+    deadlines: BTreeSet<(LogTime, Index)>,
+    /// Live actors in order of activation, each once.
+    activated: VecDeque<Index>,
+    bytes: u64,
+    scratch: String,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    form: Form,
+    /// Last position this state has seen; events up to it are skipped.
+    as_of: Position,
+    deadline: Option<LogTime>,
+    /// Changed since it was last packed into a snapshot.
+    dirty: bool,
+    /// Used since the clock hand last passed.
+    used: bool,
+    /// Length of its stored form when it was last encoded.
+    stored_bytes: u32,
+}
+
+#[derive(Debug)]
+enum Form {
+    Live(Box<Actor>),
+    Quiet(Box<[u8]>),
+}
+
+impl Slot {
+    fn bytes(&self) -> u64 {
+        match &self.form {
+            Form::Live(_) => SLOT_BYTES + LIVE_FACTOR * u64::from(self.stored_bytes.max(64)),
+            Form::Quiet(state) => SLOT_BYTES + state.len() as u64,
+        }
+    }
+}
+
+impl Table {
+    /// An empty table.
+    #[must_use]
+    pub fn new(side: Side) -> Self {
+        Self {
+            side,
+            slots: IndexMap::with_hasher(FixedState::with_seed(0x0af7_e6ca_11)),
+            deadlines: BTreeSet::new(),
+            activated: VecDeque::new(),
+            bytes: 0,
+            scratch: String::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Actors held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// About how many bytes they take.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The earliest moment any of them wants to be woken.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<LogTime> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// The actors due at `now`, earliest first, by key where the moment is the same. One whose state already
+    /// covers `position` is left for later.
+    pub fn due(&mut self, now: LogTime, position: Position) -> Vec<Index> {
+        if self.next_deadline().is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let mut due: Vec<(LogTime, Index)> = self
+            .deadlines
+            .range(..=(now, Index::MAX))
+            .filter(|(_, index)| self.slots[*index].as_of < position)
+            .copied()
+            .collect();
+        for (at, index) in &due {
+            self.deadlines.remove(&(*at, *index));
+            self.slots[*index].deadline = None;
+        }
+        due.sort_by(|(at, index), (other_at, other)| {
+            at.cmp(other_at).then_with(|| self.key_text(*index).cmp(self.key_text(*other)))
+        });
+        due.into_iter().map(|(_, index)| index).collect()
+    }
+
+    /// The number of the actor with this key, which is made if there is none.
+    pub fn find_or_make(&mut self, key: Key<'_>) -> Index {
+        use std::fmt::Write as _;
+        self.scratch.clear();
+        // Writing into a string cannot fail.
+        let _ = write!(self.scratch, "{key}");
+        if let Some(index) = self.slots.get_index_of(self.scratch.as_str()) {
+            return index;
+        }
+        let slot = Slot {
+            form: Form::Live(Box::new(Actor::new(self.side))),
+            as_of: 0,
+            deadline: None,
+            dirty: false,
+            used: true,
+            stored_bytes: 0,
+        };
+        let index = self.insert(self.scratch.as_str().into(), slot);
+        self.activated.push_back(index);
+        index
+    }
+
+    fn insert(&mut self, key: Box<str>, slot: Slot) -> Index {
+        self.bytes += slot.bytes() + key.len() as u64;
+        let (index, replaced) = self.slots.insert_full(key, slot);
+        if let Some(replaced) = replaced {
+            self.bytes -= replaced.bytes() + self.key_text(index).len() as u64;
+            if let Some(at) = replaced.deadline {
+                self.deadlines.remove(&(at, index));
+            }
+        }
+        index
+    }
+
+    /// Takes in a stored state, unless a newer one is held. It stays quiet until its next event; it is decoded
+    /// once to learn its deadline.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn restore(
+        &mut self,
+        key: &str,
+        state: &[u8],
+        as_of: Position,
+        deadline: RestoredDeadline,
+        dirty: bool,
+    ) -> Result<(), StateError> {
+        if self.slots.get(key).is_some_and(|held| held.as_of > as_of) {
+            return Ok(());
+        }
+        let deadline = match deadline {
+            RestoredDeadline::Known(at) => at,
+            RestoredDeadline::AskState => Actor::decode(self.side, key, state)?.deadline(),
+        };
+        let slot = Slot {
+            form: Form::Quiet(state.into()),
+            as_of,
+            deadline,
+            dirty,
+            used: false,
+            stored_bytes: u32::try_from(state.len()).unwrap_or(u32::MAX),
+        };
+        let index = self.insert(key.into(), slot);
+        if let Some(at) = deadline {
+            self.deadlines.insert((at, index));
+        }
+        Ok(())
+    }
+
+    /// Last position this actor has seen.
+    #[must_use]
+    pub fn as_of(&self, index: Index) -> Position {
+        self.slots[index].as_of
+    }
+
+    /// The actor's key as text.
+    #[must_use]
+    pub fn key_text(&self, index: Index) -> &str {
+        // An index is only ever made by this table and dropped before the slot is.
+        self.slots.get_index(index).map_or("", |(key, _)| key)
+    }
+
+    /// Length of the actor's stored form when it was last encoded.
+    #[must_use]
+    pub fn stored_bytes(&self, index: Index) -> usize {
+        self.slots[index].stored_bytes as usize
+    }
+
+    /// Lets the actor act at `position`, activating it first.
+    ///
+    /// # Errors
+    /// If its stored state cannot be read.
+    pub fn act(
+        &mut self,
+        index: Index,
+        position: Position,
+        act: impl FnOnce(&mut Actor),
+    ) -> Result<(), StateError> {
+        self.activate(index)?;
+        let slot = &mut self.slots[index];
+        if let Form::Live(actor) = &mut slot.form {
+            act(actor);
+            let deadline = actor.deadline();
+            if deadline != slot.deadline {
+                if let Some(at) = slot.deadline {
+                    self.deadlines.remove(&(at, index));
+                }
+                if let Some(at) = deadline {
+                    self.deadlines.insert((at, index));
+                }
+                slot.deadline = deadline;
+            }
+        }
+        slot.as_of = position;
+        slot.dirty = true;
+        slot.used = true;
+        Ok(())
+    }
+
+    fn activate(&mut self, index: Index) -> Result<(), StateError> {
+        let slot = &self.slots[index];
+        if let Form::Quiet(state) = &slot.form {
+            let actor = Actor::decode(self.side, self.key_text(index), state)?;
+            self.set_form(index, Form::Live(Box::new(actor)));
+            self.activated.push_back(index);
+        }
+        Ok(())
+    }
+
+    fn set_form(&mut self, index: Index, form: Form) {
+        let slot = &mut self.slots[index];
+        let before = slot.bytes();
+        slot.form = form;
+        self.bytes = self.bytes + slot.bytes() - before;
+    }
+
+    /// Passivates live actors until at most `keep` are left, those not used lately first.
+    pub fn passivate(&mut self, keep: usize) {
+        while self.activated.len() > keep {
+            let Some(index) = self.activated.pop_front() else { return };
+            if std::mem::take(&mut self.slots[index].used) && keep > 0 {
+                self.activated.push_back(index);
+                continue;
+            }
+            let state = self.encode(index);
+            self.set_form(index, Form::Quiet(state));
+        }
+    }
+
+    /// The actor's stored form.
+    pub fn encode(&mut self, index: Index) -> Box<[u8]> {
+        let slot = &mut self.slots[index];
+        match &slot.form {
+            Form::Quiet(state) => state.clone(),
+            Form::Live(actor) => {
+                self.buffer.clear();
+                actor.encode(&mut self.buffer);
+                let before = slot.bytes();
+                slot.stored_bytes = u32::try_from(self.buffer.len()).unwrap_or(u32::MAX);
+                self.bytes = self.bytes + slot.bytes() - before;
+                self.buffer.as_slice().into()
+            }
+        }
+    }
+
+    /// When this actor wants to be woken.
+    #[must_use]
+    pub fn deadline(&self, index: Index) -> Option<LogTime> {
+        self.slots[index].deadline
+    }
+
+    /// Whether the actor changed since it was last packed; from now on it counts as packed.
+    pub fn take_dirty(&mut self, index: Index) -> bool {
+        std::mem::take(&mut self.slots[index].dirty)
+    }
+
+    /// Forgets actors that are no different from ones that never were. Numbers change.
+    pub fn drop_blank(&mut self, now: LogTime, settings: &Settings) {
+        let side = self.side;
+        self.slots.retain(|key, slot| match &slot.form {
+            Form::Live(actor) => !actor.is_blank(now, settings),
+            // A state that cannot be read is kept: it must be reported when it is needed, not lost.
+            Form::Quiet(state) => {
+                Actor::decode(side, key, state).map_or(true, |actor| !actor.is_blank(now, settings))
+            }
+        });
+        self.bytes = self.slots.iter().map(|(key, slot)| slot.bytes() + key.len() as u64).sum();
+        let numbered = || self.slots.values().enumerate();
+        self.deadlines = numbered().filter_map(|(index, slot)| Some((slot.deadline?, index))).collect();
+        self.activated =
+            numbered().filter(|(_, slot)| matches!(slot.form, Form::Live(_))).map(|(index, _)| index).collect();
+    }
+}
+
+/// What is known of a stored actor's deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoredDeadline {
+    /// It was stored beside the state.
+    Known(Option<LogTime>),
+    /// The state has to be read for it.
+    AskState,
+}

@@ -1,0 +1,36 @@
+//! Moves log time on when nothing else arrives: a tick event for all partitions, at most one a second.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+use crate::{envelope, log::Log};
+
+/// Shortest time between two ticks of a process.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+
+/// Collects the wishes of all partitions.
+#[derive(Debug, Default)]
+pub struct Ticker {
+    wanted: Notify,
+}
+
+impl Ticker {
+    /// Asks for a tick: an actor is due.
+    pub fn ask(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Appends ticks as they are asked for; runs until dropped.
+    pub async fn run(self: Arc<Self>, log: Log) {
+        loop {
+            self.wanted.notified().await;
+            for outcome in log.append(vec![envelope::tick_event(log.now())]).await {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "tick not stored");
+                }
+            }
+            tokio::time::sleep(TICK_EVERY).await;
+        }
+    }
+}
