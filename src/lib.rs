@@ -1,4 +1,5 @@
 //! aftercall: events in, alerts, rewards and profile updates out, each committed exactly once.
 
+pub mod envelope;
 pub mod log;
 pub mod shard;

@@ -1,0 +1,406 @@
+//! Every kind of bad event gets the reason and the words it should, and every good one decodes, in each mode.
+
+use aftercall::{
+    envelope::{Reason, decode},
+    log::{Headers, RawEvent, Route},
+};
+use aftercall_actors::{
+    event::{Body, Event},
+    key::Key,
+    time::LogTime,
+};
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const PARTITIONS: u16 = 8;
+
+#[test]
+fn a_structured_event_decodes_whatever_the_order_of_its_keys() {
+    let direct = structured(&survey().to_string()).expect("decodes");
+    let late = r#"{"data": DATA, "x": [1], "type": "survey.response.created", "id": "e1",
+        "source": "cx/survey", "specversion": "1.0"}"#
+        .replace("DATA", &survey()["data"].to_string());
+    assert_eq!(structured(&late).expect("decodes"), direct);
+    assert_eq!((&*direct.source, &*direct.id), ("cx/survey", "e1"));
+    let Body::SurveyResponse(body) = direct.body else {
+        panic!("another type: {direct:?}");
+    };
+    assert_eq!(body.routing.agent_id.as_deref(), Some("a1"));
+    assert_eq!(body.csat.map(|c| c.0), Some(2));
+}
+
+#[test]
+fn binary_mode_and_base64_data_decode_to_the_same_event() {
+    let direct = structured(&survey().to_string()).expect("decodes");
+    let headers = Headers::from_pairs([
+        ("Content-Type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "%651"),
+        ("CE-Source", "\"cx/survey\""),
+        ("ce-type", "survey.response.created"),
+    ]);
+    let binary = decode_in(&headers, survey()["data"].to_string(), pair("a1"));
+    assert_eq!(binary, Ok(direct.clone()));
+
+    let mut base64 = survey();
+    let object = base64.as_object_mut().expect("object");
+    object.remove("data");
+    // {"response_id":"r1","interaction_id":"i1","submitted_at":0}
+    let data = "eyJyZXNwb25zZV9pZCI6InIxIiwiaW50ZXJhY3Rpb25faWQiOiJpMSIsInN1Ym1pdHRlZF9hdCI6MH0=";
+    object.insert("data_base64".into(), data.into());
+    let event =
+        decode_in(&Headers::Empty, base64.to_string(), route(Key::Nobody)).expect("decodes");
+    assert_eq!(event.body.owner(), Some(Key::Nobody));
+}
+
+#[test]
+fn a_content_type_decides_the_mode_before_any_attribute_header() {
+    let headers = Headers::from_pairs([
+        (
+            "content-type",
+            "Application/CloudEvents+JSON; charset=utf-8",
+        ),
+        ("ce-id", "other"),
+    ]);
+    let event = decode_in(&headers, survey().to_string(), pair("a1")).expect("decodes");
+    assert_eq!(&*event.id, "e1");
+
+    let batch = Headers::from_pairs([("content-type", "application/cloudevents-batch+json")]);
+    let reject = decode_in(&batch, "[]".into(), pair("a1")).expect_err("refused");
+    assert_eq!(reject.reason, Reason::NotCloudevent);
+
+    // One attribute header makes it binary, and then all four are needed.
+    let one = Headers::from_pairs([("ce-type", "tick")]);
+    let reject = decode_in(&one, survey().to_string(), pair("a1")).expect_err("refused");
+    assert_eq!(
+        (reject.reason, reject.detail.as_str()),
+        (
+            Reason::MissingField,
+            "header ce-specversion: required in binary mode, but missing"
+        )
+    );
+}
+
+/// Each with the event it is made from, what replaces a part of its text, and the whole answer.
+#[test]
+fn every_kind_of_bad_event_is_named_with_its_place() {
+    let cases: &[(&str, &str, Reason, &str)] = &[
+        (
+            r#""csat":2"#,
+            r#""csat":6"#,
+            Reason::OutOfRange,
+            "data.csat: csat is a whole number from 1 to 5, not 6",
+        ),
+        (
+            r#""csat":2"#,
+            r#""csat":2.5"#,
+            Reason::WrongType,
+            "data.csat: found floating point `2.5`, expected a whole number",
+        ),
+        (
+            r#""csat":2"#,
+            r#""csat":1e400"#,
+            Reason::OutOfRange,
+            "data.csat: a number is too large",
+        ),
+        (
+            r#""csat":2"#,
+            r#""csat":"2""#,
+            Reason::WrongType,
+            "data.csat: found string \"2\", expected a whole number",
+        ),
+        (
+            r#""agent_id":"a1""#,
+            r#""agent_id":7"#,
+            Reason::WrongType,
+            "data.routing.agent_id: found integer `7`, expected a string",
+        ),
+        (
+            r#""agent_id":"a1""#,
+            r#""agent_id":"""#,
+            Reason::OutOfRange,
+            "data.routing.agent_id: an id must not be empty",
+        ),
+        (
+            r#""response_id":"r1","#,
+            "",
+            Reason::MissingField,
+            "data.response_id: required, but missing",
+        ),
+        (
+            r#""response_id":"r1","#,
+            r#""response_id":"r1","response_id":"r2","#,
+            Reason::DuplicateField,
+            "data.response_id: stands there twice, but may only once",
+        ),
+        (
+            r#""id":"e1","#,
+            r#""id":"e1","id":"e1","#,
+            Reason::DuplicateField,
+            "id: stands there twice, but may only once",
+        ),
+        (
+            r#""id":"e1","#,
+            "",
+            Reason::MissingField,
+            "id: required in a CloudEvent, but missing",
+        ),
+        (
+            r#""id":"e1","#,
+            r#""id":null,"#,
+            Reason::MissingField,
+            "id: required in a CloudEvent, but missing",
+        ),
+        (
+            r#""id":"e1","#,
+            r#""id":5,"#,
+            Reason::WrongType,
+            "id: found integer `5`, expected a string",
+        ),
+        (
+            r#""id":"e1","#,
+            r#""id":"a\u0000b","#,
+            Reason::OutOfRange,
+            "id: holds a control character",
+        ),
+        (
+            "1.0",
+            "0.3",
+            Reason::NotCloudevent,
+            "specversion: `0.3` is not read here, only `1.0` is",
+        ),
+        (
+            "survey.response.created",
+            "survey.response.create",
+            Reason::UnknownType,
+            "type: `survey.response.create` is not known, did you mean `survey.response.created`?",
+        ),
+        (
+            "survey.response.created",
+            "weather",
+            Reason::UnknownType,
+            "type: `weather` is none of interaction.started",
+        ),
+        (
+            "2026-11-20T08:00:00Z",
+            "2026-11-20T08:00:00",
+            Reason::OutOfRange,
+            "data.submitted_at: `2026-11-20T08:00:00` is not an RFC 3339 time with an offset",
+        ),
+        (
+            r#""comment":"slow""#,
+            r#""comment":"slow"#,
+            Reason::NotJson,
+            "not JSON: ",
+        ),
+        (
+            r#""comment":"slow""#,
+            r#""comment":"\ud800""#,
+            Reason::NotJson,
+            "data.comment: not JSON",
+        ),
+        (
+            "slow",
+            "sl\u{0}ow",
+            Reason::NotJson,
+            "not JSON: control character",
+        ),
+    ];
+    let good = SURVEY;
+    assert!(structured(good).is_ok());
+    for (from, to, reason, detail) in cases {
+        assert!(good.contains(from), "{from}");
+        // Both orders: data parsed in place, and data kept as text until the type is known.
+        let changed = good.replacen(from, to, 1);
+        for text in [changed.clone(), data_first(&changed)] {
+            let reject = structured(&text).expect_err(to);
+            assert_eq!(reject.reason, *reason, "{to}: {reject}");
+            assert!(reject.detail.starts_with(detail), "{to}: {reject}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_event_at_all_is_named_too() {
+    let deep = SURVEY.replace(
+        "\"slow\"",
+        &format!("{}1{}", "[".repeat(500), "]".repeat(500)),
+    );
+    let deep = deep
+        .replace("\"comment\":", "\"answers\":{\"q\":")
+        .replace("]]],", "]]]},");
+    let large = SURVEY.replace("slow", &"x".repeat(5 * 1024 * 1024));
+    let cases: &[(&[u8], Reason, &str)] = &[
+        (b"", Reason::NotJson, "not JSON: EOF"),
+        (b"hello", Reason::NotJson, "not JSON: "),
+        (
+            b"{\"id\":\"\xff\"}",
+            Reason::NotJson,
+            "not UTF-8 from byte 7 on",
+        ),
+        (
+            b"[]",
+            Reason::NotCloudevent,
+            "a CloudEvent is a JSON object",
+        ),
+        (
+            b"null",
+            Reason::NotCloudevent,
+            "a CloudEvent is a JSON object",
+        ),
+        (b"{}", Reason::MissingField, "specversion: required"),
+        (large.as_bytes(), Reason::TooLarge, "52"),
+        (deep.as_bytes(), Reason::TooDeep, "data.answers.q[0]"),
+    ];
+    for (bytes, reason, detail) in cases {
+        let raw = raw(Headers::Empty, Bytes::copy_from_slice(bytes), pair("a1"));
+        let reject = decode(&raw, PARTITIONS).expect_err(detail);
+        assert_eq!(reject.reason, *reason, "{reject}");
+        assert!(reject.detail.starts_with(detail), "{reject}");
+    }
+}
+
+#[test]
+fn a_length_below_zero_is_out_of_range_and_zero_is_not() {
+    let completed = |s: &str| {
+        structured(&format!(
+            r#"{{"specversion":"1.0","id":"1","source":"s","type":"interaction.completed","data":{{
+            "interaction_id":"i","channel":"voice","agent_id":"a1","started_at":0,"ended_at":0,"duration_s":{s}}}}}"#
+        ))
+    };
+    assert!(completed("0").is_ok());
+    assert!(completed("-0.0").is_ok());
+    let reject = completed("-0.001").expect_err("refused");
+    assert_eq!(
+        (reject.reason, reject.detail.as_str()),
+        (
+            Reason::OutOfRange,
+            "data.duration_s: a length in seconds is 0 or more, not -0.001"
+        )
+    );
+}
+
+#[test]
+fn an_event_stands_where_its_data_says_or_is_refused() {
+    let right = Key::Agent("a1").partition(PARTITIONS);
+    for agent in 0..PARTITIONS {
+        // A survey has no part on the customers' side, so any customer partition will do.
+        let route = Route::Pair { agent, customer: 5 };
+        let answer = decode_in(&Headers::Empty, SURVEY.into(), route);
+        match answer {
+            Ok(_) => assert_eq!(agent, right),
+            Err(reject) => {
+                assert_ne!(agent, right);
+                assert_eq!(reject.reason, Reason::WrongSubject);
+                let detail = format!(
+                    "subject leads to partition agent.{agent}, but the data is for agent/a1, whose token `a1` is in agent.{right}"
+                );
+                assert_eq!(reject.detail, detail);
+            }
+        }
+    }
+    let all = decode_in(&Headers::Empty, SURVEY.into(), Route::All).expect_err("refused");
+    assert_eq!(all.reason, Reason::WrongSubject);
+    let tick = json!({"specversion": "1.0", "id": "1", "source": "s", "type": "tick"}).to_string();
+    let one = decode_in(&Headers::Empty, tick.clone(), pair("a1")).expect_err("refused");
+    assert_eq!(one.reason, Reason::WrongSubject);
+    let tick = decode_in(&Headers::Empty, tick, Route::All).expect("decodes");
+    assert_eq!(tick.body, Body::Tick);
+}
+
+#[test]
+fn both_sides_of_a_completion_are_checked() {
+    let text = r#"{"specversion":"1.0","id":"1","source":"s","type":"interaction.started","data":{
+        "interaction_id":"i","channel":"chat","queue_id":"q","started_at":0,
+        "customer":{"customer_id":"c1"}}}"#;
+    let agent = Key::Queue("q").partition(PARTITIONS);
+    let right = Key::Customer("c1").partition(PARTITIONS);
+    for customer in 0..PARTITIONS {
+        let route = Route::Pair { agent, customer };
+        let answer = decode_in(&Headers::Empty, text.into(), route);
+        assert_eq!(answer.is_ok(), customer == right, "{answer:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), header in ".*") {
+        let payload = Bytes::from(bytes);
+        let _ = decode(&raw(Headers::Empty, payload.clone(), Route::All), PARTITIONS);
+        let headers = Headers::from_pairs([
+            ("ce-specversion", "1.0"), ("ce-id", header.as_str()),
+            ("ce-source", "s"), ("ce-type", "survey.response.created"),
+        ]);
+        let _ = decode(&raw(headers, payload, Route::All), PARTITIONS);
+    }
+
+    /// A good event with a few bytes changed: refused with a bounded sentence, or still an event of the contract.
+    #[test]
+    fn no_change_of_a_good_event_makes_it_panic(
+        changes in proptest::collection::vec((0..SURVEY.len(), any::<u8>()), 1..4)
+    ) {
+        let mut bytes = SURVEY.as_bytes().to_vec();
+        for (at, byte) in changes {
+            bytes[at] = byte;
+        }
+        let raw = raw(Headers::Empty, bytes.into(), pair("a1"));
+        match decode(&raw, PARTITIONS) {
+            Ok(event) => prop_assert!(!event.id.is_empty()),
+            Err(reject) => {
+                prop_assert!(!reject.detail.is_empty());
+                prop_assert!(reject.detail.len() < 500);
+            }
+        }
+    }
+}
+
+const SURVEY: &str = r#"{"specversion":"1.0","id":"e1","source":"cx/survey","type":"survey.response.created","data":{"response_id":"r1","interaction_id":"i1","submitted_at":"2026-11-20T08:00:00Z","csat":2,"comment":"slow","routing":{"queue_id":"q1","agent_id":"a1"}}}"#;
+
+fn survey() -> Value {
+    serde_json::from_str(SURVEY).expect("the fixture is JSON")
+}
+
+/// The same text with its data before everything else.
+fn data_first(text: &str) -> String {
+    match text.split_once(r#","data":"#) {
+        Some((head, data)) => {
+            let data = &data[..data.len() - 1];
+            format!(r#"{{"data":{data},{}}}"#, &head[1..])
+        }
+        None => text.to_owned(),
+    }
+}
+
+fn structured(text: &str) -> Result<Event, aftercall::envelope::Reject> {
+    decode_in(&Headers::Empty, text.to_owned(), pair("a1"))
+}
+
+fn decode_in(
+    headers: &Headers,
+    text: String,
+    route: Route,
+) -> Result<Event, aftercall::envelope::Reject> {
+    decode(&raw(headers.clone(), text.into(), route), PARTITIONS)
+}
+
+fn raw(headers: Headers, payload: Bytes, route: Route) -> RawEvent {
+    RawEvent {
+        position: 1,
+        time: LogTime(0),
+        route,
+        headers,
+        payload,
+    }
+}
+
+fn pair(agent: &str) -> Route {
+    route(Key::Agent(agent))
+}
+
+fn route(owner: Key<'_>) -> Route {
+    Route::Pair {
+        agent: owner.partition(PARTITIONS),
+        customer: 0,
+    }
+}
