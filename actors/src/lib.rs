@@ -7,10 +7,14 @@
 pub mod actor;
 pub mod agent;
 pub mod customer;
+pub mod dedupe;
 pub mod effect;
 pub mod event;
 pub mod key;
 pub mod output;
+pub mod points;
 pub mod rules;
+pub mod state;
 pub mod time;
 pub mod value;
+mod wire;
