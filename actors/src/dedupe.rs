@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use crate::time::LogTime;
+use crate::{time::LogTime, wire};
 
 /// Most keys one actor remembers in one memory. Above it the oldest is forgotten early, and counted.
 pub const DEDUPE_ENTRIES_MAX: usize = 16_384;
@@ -139,6 +139,11 @@ impl<T> Dedupe<T> {
         self.entries.iter()
     }
 
+    /// What is kept with each key, oldest first, to read it back.
+    pub(crate) fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut T> {
+        self.entries.iter_mut().map(|entry| &mut entry.value)
+    }
+
     fn position(&self, key: KeyHash) -> Option<usize> {
         if self.times.is_empty() {
             return self.entries.iter().rposition(|entry| entry.key == key);
@@ -166,6 +171,38 @@ impl<T> FromIterator<Entry<T>> for Dedupe<T> {
             memory.remember(at, key, value);
         }
         memory
+    }
+}
+
+/// The stored form: keys of 16 bytes, and log times as differences. What is kept with a key, its owner stores.
+impl<T> Dedupe<T> {
+    pub(crate) fn encode(&self, keys: u32, times: u32, into: &mut Vec<u8>) {
+        wire::pieces(keys, self.entries.iter().map(|e| e.key.to_bytes()), into);
+        wire::sints(
+            times,
+            wire::deltas(self.entries.iter().map(|e| e.at.0)),
+            into,
+        );
+    }
+}
+
+impl<T: Default> Dedupe<T> {
+    /// `None` if the columns do not fit together.
+    pub(crate) fn decode(keys: &[u8], times: &[i64]) -> Option<Self> {
+        let (keys, rest) = keys.as_chunks::<16>();
+        let fits = rest.is_empty() && keys.len() == times.len() && keys.len() <= DEDUPE_ENTRIES_MAX;
+        fits.then(|| {
+            let entry = |(key, at)| Entry {
+                key: KeyHash::from_bytes(key),
+                at: LogTime(at),
+                value: T::default(),
+            };
+            keys.iter()
+                .copied()
+                .zip(wire::undelta(times))
+                .map(entry)
+                .collect()
+        })
     }
 }
 
@@ -200,7 +237,10 @@ mod tests {
         memory.expire(LogTime(i64::MIN), TTL_MS);
         memory.remember(LogTime(i64::MIN), key(2), ());
         memory.expire(LogTime(0), TTL_MS);
-        assert_eq!((memory.get(key(1)), memory.get(key(2))), (Some(&()), Some(&())));
+        assert_eq!(
+            (memory.get(key(1)), memory.get(key(2))),
+            (Some(&()), Some(&()))
+        );
     }
 
     #[test]

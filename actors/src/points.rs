@@ -14,7 +14,7 @@ const DAY_S: i64 = 24 * 60 * 60;
 /// A workday: a calendar date in the business unit's zone.
 ///
 /// Unit: days since 1970-01-01.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Workday(pub i32);
 
 impl Workday {
@@ -26,7 +26,8 @@ impl Workday {
         } else {
             Timestamp::MAX
         });
-        let local_s = instant.as_millisecond().div_euclid(1_000) + i64::from(zone.to_offset(instant).seconds());
+        let local_s = instant.as_millisecond().div_euclid(1_000)
+            + i64::from(zone.to_offset(instant).seconds());
         Self::from_seconds(local_s)
     }
 
@@ -255,11 +256,11 @@ impl PointsWindow {
 }
 
 /// Tags of the columns in the stored agent.
-pub(crate) const METRICS: u32 = 19;
-pub(crate) const DAYS: u32 = 20;
-pub(crate) const SOURCES: u32 = 21;
-pub(crate) const POINTS: u32 = 22;
-pub(crate) const RECORDED: u32 = 23;
+const METRICS: u32 = 19;
+const DAYS: u32 = 20;
+const SOURCES: u32 = 21;
+const POINTS: u32 = 22;
+const RECORDED: u32 = 23;
 
 /// The stored form: for each workday a bit per source, for each cell its points, for each cell of a metric
 /// its time of record, every time as the difference to the one before.
@@ -371,8 +372,14 @@ mod tests {
         let zone = TimeZone::get("America/New_York").unwrap();
         let day = Workday::from_date(jiff::civil::date(2026, 11, 19));
         assert_eq!(Workday::of(at("2026-11-20T04:59:59.999Z"), &zone), day);
-        assert_eq!(Workday::of(at("2026-11-20T05:00:00Z"), &zone), Workday(day.0 + 1));
-        assert_eq!(Workday::of(at("1969-12-31T23:59:59.999Z"), &TimeZone::UTC), Workday(-1));
+        assert_eq!(
+            Workday::of(at("2026-11-20T05:00:00Z"), &zone),
+            Workday(day.0 + 1)
+        );
+        assert_eq!(
+            Workday::of(at("1969-12-31T23:59:59.999Z"), &TimeZone::UTC),
+            Workday(-1)
+        );
         assert!(Workday::of(EventTime(i64::MIN), &zone) < Workday::of(EventTime(i64::MAX), &zone));
     }
 
@@ -421,12 +428,21 @@ mod tests {
         let mut window = PointsWindow::default();
         for n in 0..METRICS_MAX {
             let day = Workday(i32::from(n > 0));
-            assert_eq!(window.replace(day, &n.to_string(), 1, None), Replaced::Stored);
+            assert_eq!(
+                window.replace(day, &n.to_string(), 1, None),
+                Replaced::Stored
+            );
         }
-        assert_eq!(window.replace(Workday(1), "more", 1, None), Replaced::Unknown);
+        assert_eq!(
+            window.replace(Workday(1), "more", 1, None),
+            Replaced::Unknown
+        );
         assert_eq!(read(&stored(&window)), Some(window.clone()));
         window.expire(Workday(1));
-        assert_eq!(window.replace(Workday(1), "more", 1, None), Replaced::Stored);
+        assert_eq!(
+            window.replace(Workday(1), "more", 1, None),
+            Replaced::Stored
+        );
         assert_eq!(window.sum(), METRICS_MAX as i64);
     }
 
@@ -434,9 +450,18 @@ mod tests {
     fn full_window() -> PointsWindow {
         let mut window = PointsWindow::default();
         for day in 20_000..20_090 {
-            for (n, metric) in ["csat", "aht_compliance", "adherence", "points"].iter().enumerate() {
-                let recorded_ms = (i64::from(day) + 1) * 86_400_000 + 3_600_000 * n as i64 + i64::from(day) % 977;
-                window.replace(Workday(day), metric, 10 + 10 * n as i64, Some(EventTime(recorded_ms)));
+            for (n, metric) in ["csat", "aht_compliance", "adherence", "points"]
+                .iter()
+                .enumerate()
+            {
+                let recorded_ms =
+                    (i64::from(day) + 1) * 86_400_000 + 3_600_000 * n as i64 + i64::from(day) % 977;
+                window.replace(
+                    Workday(day),
+                    metric,
+                    10 + 10 * n as i64,
+                    Some(EventTime(recorded_ms)),
+                );
             }
         }
         window
@@ -447,7 +472,11 @@ mod tests {
         let window = full_window();
         let live = window.cells.len() * size_of::<Cell>();
         assert_eq!((window.cells.len(), window.sum()), (90 * 4, 90 * 100));
-        assert!(stored(&window).len() < 2_048, "{} bytes", stored(&window).len());
+        assert!(
+            stored(&window).len() < 2_048,
+            "{} bytes",
+            stored(&window).len()
+        );
         assert!(live < 10_240, "{live} bytes");
         assert_eq!(read(&stored(&window)), Some(window));
     }
@@ -459,13 +488,34 @@ mod tests {
             PointsWindow::decode(names(), days, sources, points, recorded)
         };
         assert!(decode(&[5], &[0b101], &[1, 2], &[0]).is_some());
-        assert!(decode(&[5, 0], &[1, 1], &[1, 2], &[]).is_none(), "a workday twice");
-        assert!(decode(&[5], &[], &[1], &[]).is_none(), "workday without sources");
-        assert!(decode(&[5], &[0b1000], &[1], &[0]).is_none(), "metric without a name");
-        assert!(decode(&[5], &[0b101], &[1], &[0]).is_none(), "points missing");
-        assert!(decode(&[5], &[0b101], &[1, 2, 3], &[0]).is_none(), "points left over");
-        assert!(decode(&[5], &[0b101], &[1, 2], &[]).is_none(), "time of record missing");
-        assert!(decode(&[i64::MAX], &[1], &[1], &[]).is_none(), "no such day");
+        assert!(
+            decode(&[5, 0], &[1, 1], &[1, 2], &[]).is_none(),
+            "a workday twice"
+        );
+        assert!(
+            decode(&[5], &[], &[1], &[]).is_none(),
+            "workday without sources"
+        );
+        assert!(
+            decode(&[5], &[0b1000], &[1], &[0]).is_none(),
+            "metric without a name"
+        );
+        assert!(
+            decode(&[5], &[0b101], &[1], &[0]).is_none(),
+            "points missing"
+        );
+        assert!(
+            decode(&[5], &[0b101], &[1, 2, 3], &[0]).is_none(),
+            "points left over"
+        );
+        assert!(
+            decode(&[5], &[0b101], &[1, 2], &[]).is_none(),
+            "time of record missing"
+        );
+        assert!(
+            decode(&[i64::MAX], &[1], &[1], &[]).is_none(),
+            "no such day"
+        );
     }
 
     #[derive(Clone, Debug)]

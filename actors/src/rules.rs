@@ -1,6 +1,6 @@
 //! Rules: what makes an alert, a coaching task, a segment or points, as conditions over events and figures.
 
-use crate::{event::Event, output::Severity};
+use crate::{effect::Effects, event::Event, output::Severity};
 
 /// A compiled rule set.
 #[derive(Clone, Debug)]
@@ -70,6 +70,17 @@ pub struct Rule {
     pub action: Action,
 }
 
+/// A rule that holds for an event.
+#[derive(Clone, Debug)]
+pub struct Hit<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// Critical keywords found in the comment, as the rule spells them.
+    pub keywords: Vec<String>,
+    /// Points it gives.
+    pub points: i32,
+}
+
 /// The acting actor's own figures, as conditions see them: `agent.*` or `customer.*`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Figures {
@@ -122,7 +133,8 @@ impl RuleSet {
         &'a self,
         _event: &Event,
         _figures: &Figures,
-        _hit: &mut dyn FnMut(&'a Rule),
+        _hits: &mut Vec<Hit<'a>>,
+        _effects: &mut Effects,
     ) {
     }
 }

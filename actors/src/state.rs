@@ -97,3 +97,46 @@ pub(crate) struct StoredAgent {
     #[prost(uint64, repeated, tag = "23")]
     pub recorded: Vec<u64>,
 }
+
+/// A customer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredCustomer {
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// Completions and updates seen: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "2")]
+    pub seen_keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "3")]
+    pub seen_at: Vec<i64>,
+    /// Contacts: end in event time, as differences; hash of the interaction id.
+    #[prost(sint64, repeated, tag = "4")]
+    pub ended_at: Vec<i64>,
+    #[prost(fixed64, repeated, tag = "5")]
+    pub interactions: Vec<u64>,
+    /// Hash of the disposition, 0 for none; absent if no contact has one.
+    #[prost(fixed32, repeated, tag = "6")]
+    pub dispositions: Vec<u32>,
+    /// Not a number for none; absent if no contact has one.
+    #[prost(double, repeated, tag = "7")]
+    pub sentiments: Vec<f64>,
+    #[prost(string, optional, tag = "8")]
+    pub summary: Option<String>,
+    /// End of the interaction it is of, as difference to that of the newest contact.
+    #[prost(sint64, optional, tag = "9")]
+    pub summary_at: Option<i64>,
+    #[prost(string, repeated, tag = "10")]
+    pub segments: Vec<String>,
+    /// End of the merge time after the last update.
+    #[prost(sint64, optional, tag = "11")]
+    pub merge_until: Option<i64>,
+    /// Log time at which the segments end.
+    #[prost(sint64, optional, tag = "12")]
+    pub segments_until: Option<i64>,
+    /// The update that waits: for a completion, or for the time at which the segments ended.
+    #[prost(string, optional, tag = "13")]
+    pub pending_interaction: Option<String>,
+    #[prost(sint64, optional, tag = "14")]
+    pub pending_started_at: Option<i64>,
+    #[prost(sint64, optional, tag = "15")]
+    pub pending_left_at: Option<i64>,
+}

@@ -109,10 +109,21 @@ mod tests {
 
     #[test]
     fn a_varint_takes_one_byte_more_at_each_seventh_bit() {
-        for (value, length) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (u64::MAX, 10)] {
+        for (value, length) in [
+            (0, 1),
+            (127, 1),
+            (128, 2),
+            (16_383, 2),
+            (16_384, 3),
+            (u64::MAX, 10),
+        ] {
             let mut written = Vec::new();
             varint(value, &mut written);
-            assert_eq!((written.len() as u64, varint_len(value)), (length, length), "{value}");
+            assert_eq!(
+                (written.len() as u64, varint_len(value)),
+                (length, length),
+                "{value}"
+            );
         }
     }
 
