@@ -1,0 +1,249 @@
+//! The shipped rules: what they are, and one tick each side of each of their boundaries.
+
+use aftercall_actors::{
+    effect::Effect,
+    event::{Body, Event},
+    rules::{Figures, RuleSet, Settings},
+};
+use serde_json::{Value, json};
+
+#[test]
+fn the_shipped_rules_are_right() {
+    let rules = RuleSet::default_rules();
+    let names: Vec<&str> = rules
+        .rules()
+        .iter()
+        .map(|rule| rule.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "low_csat",
+            "critical_keyword",
+            "five_star",
+            "wfm_points",
+            "detractor_spike",
+            "churn_risk",
+            "upsell_opportunity",
+            "repeat_contact",
+        ]
+    );
+    assert_eq!(rules.version().len(), 16);
+    assert_eq!(rules.text(), include_str!("../../config/rules.toml"));
+}
+
+#[test]
+fn the_shipped_file_shows_every_setting_with_its_default() {
+    assert_eq!(RuleSet::default_rules().settings(), &Settings::default());
+}
+
+#[test]
+fn the_examples_in_the_shipped_file_are_right_too() {
+    let text = include_str!("../../config/rules.toml");
+    let examples = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(code) if code.starts_with("[[rule]]") || code.contains(" = ") => code,
+        _comment => line,
+    });
+    // Only from the first example on: above, keys are explained in prose.
+    let at = text.find("# [[rule]]").unwrap();
+    let skipped = text[..at].lines().count();
+    let text: Vec<&str> = text
+        .lines()
+        .take(skipped)
+        .chain(examples.skip(skipped))
+        .collect();
+    let rules = RuleSet::parse(&text.join("\n"), "examples").unwrap();
+    assert_eq!(rules.rules().len(), 11);
+}
+
+#[test]
+fn only_types_with_rules_are_listened_to() {
+    let rules = RuleSet::default_rules();
+    let listened: Vec<&str> = Body::TYPES
+        .into_iter()
+        .filter(|name| rules.listens(name))
+        .collect();
+    assert_eq!(
+        listened,
+        [
+            "interaction.completed",
+            "survey.response.created",
+            "enps.response.submitted",
+            "wfm.metric.recorded",
+        ]
+    );
+}
+
+#[test]
+fn s2_04_a_score_below_three_is_low_and_three_is_not() {
+    assert_eq!(
+        hits(survey(json!({ "csat": 1 })), agent(0, 0)),
+        ["low_csat"]
+    );
+    assert_eq!(
+        hits(survey(json!({ "csat": 2 })), agent(0, 0)),
+        ["low_csat"]
+    );
+    assert_eq!(hits(survey(json!({ "csat": 3 })), agent(0, 0)), NONE);
+    assert_eq!(hits(survey(json!({})), agent(0, 0)), NONE);
+}
+
+#[test]
+fn s2_04_a_critical_keyword_fires_whatever_the_score_and_is_named() {
+    let with = |comment| json!({ "csat": 4, "comment": comment });
+    assert_eq!(
+        hits(survey(with("A LAWSUIT. Unprofessional!")), agent(0, 0)),
+        ["critical_keyword lawsuit unprofessional"]
+    );
+    assert_eq!(hits(survey(with("no lawsuits here")), agent(0, 0)), NONE);
+    assert_eq!(
+        hits(
+            survey(json!({ "csat": 2, "comment": "lawsuit" })),
+            agent(0, 0)
+        ),
+        ["low_csat", "critical_keyword lawsuit"]
+    );
+}
+
+#[test]
+fn s3_03_five_stars_give_ten_points_and_four_give_none() {
+    assert_eq!(
+        hits(survey(json!({ "csat": 5 })), agent(0, 0)),
+        ["five_star +10"]
+    );
+    assert_eq!(hits(survey(json!({ "csat": 4 })), agent(0, 0)), NONE);
+}
+
+#[test]
+fn s3_03_points_of_the_export_count_as_they_are_rounded_half_away_from_zero() {
+    let points = |metric, value| hits(wfm(metric, value), agent(0, 0));
+    assert_eq!(points("points", json!(7)), ["wfm_points +7"]);
+    assert_eq!(points("points", json!(2.5)), ["wfm_points +3"]);
+    assert_eq!(points("points", json!(2.49)), ["wfm_points +2"]);
+    assert_eq!(points("points", json!(-2.5)), ["wfm_points -3"]);
+    assert_eq!(points("points", json!(1e12)), ["wfm_points +2147483647"]);
+    assert_eq!(points("points", json!(-1e12)), ["wfm_points -2147483648"]);
+    assert_eq!(points("points", json!(0)), ["wfm_points"]);
+    assert_eq!(points("adherence", json!(1)), NONE);
+}
+
+#[test]
+fn s1_09_three_detractors_that_are_half_of_the_responses_are_a_spike() {
+    let spike = |responses, detractors| hits(enps(0), agent(responses, detractors));
+    assert_eq!(spike(6, 3), ["detractor_spike"]);
+    assert_eq!(spike(3, 3), ["detractor_spike"]);
+    assert_eq!(spike(2, 2), NONE);
+    assert_eq!(spike(7, 3), NONE);
+    assert_eq!(spike(1_000_001, 500_000), NONE);
+    assert_eq!(spike(1_000_000, 500_000), ["detractor_spike"]);
+}
+
+#[test]
+fn s4_02_segments_follow_disposition_contacts_and_sentiment() {
+    let completed =
+        |disposition, contacts, average| hits(completed(disposition), customer(contacts, average));
+    assert_eq!(completed(json!("complaint"), 1, None), ["churn_risk"]);
+    assert_eq!(
+        completed(json!("resolved"), 3, Some(-0.01)),
+        ["churn_risk", "repeat_contact"]
+    );
+    assert_eq!(
+        completed(json!("resolved"), 3, Some(0.0)),
+        ["repeat_contact"]
+    );
+    assert_eq!(completed(json!("resolved"), 2, Some(-0.01)), NONE);
+    // Neither a disposition nor a sentiment: what does not need them still counts.
+    assert_eq!(completed(Value::Null, 3, None), ["repeat_contact"]);
+    assert_eq!(
+        completed(Value::Null, 3, Some(-0.01)),
+        ["churn_risk", "repeat_contact"]
+    );
+    assert_eq!(
+        completed(json!("upgrade_inquiry"), 1, Some(0.3)),
+        ["upsell_opportunity"]
+    );
+    assert_eq!(completed(json!("upgrade_inquiry"), 1, Some(0.29)), NONE);
+    assert_eq!(completed(json!("upgrade_inquiry"), 1, None), NONE);
+}
+
+#[test]
+fn the_agents_side_of_a_completion_has_no_rules() {
+    assert_eq!(hits(completed(json!("complaint")), agent(0, 0)), NONE);
+    assert_eq!(hits(survey(json!({ "csat": 1 })), customer(0, None)), NONE);
+}
+
+const NONE: [&str; 0] = [];
+
+/// Names of the shipped rules that hold, with the keywords found and the points given.
+fn hits(body: Body, figures: Figures) -> Vec<String> {
+    let rules = RuleSet::default_rules();
+    let event = Event {
+        source: "/test".into(),
+        id: "1".into(),
+        body,
+    };
+    let (mut hits, mut effects) = (Vec::new(), Vec::<Effect>::new());
+    rules.matching(&event, &figures, &mut hits, &mut effects);
+    assert_eq!(effects, []);
+    let shown = hits.into_iter().map(|hit| {
+        let mut shown = vec![hit.rule.name.clone()];
+        shown.extend(hit.keywords);
+        if hit.points != 0 {
+            shown.push(format!("{:+}", hit.points));
+        }
+        shown.join(" ")
+    });
+    shown.collect()
+}
+
+fn agent(responses: u32, detractors: u32) -> Figures {
+    Figures::Agent {
+        points: 0,
+        responses,
+        detractors,
+        detractor_share: f64::from(detractors) / f64::from(responses.max(1)),
+    }
+}
+
+fn customer(contacts_7d: u32, sentiment_avg: Option<f64>) -> Figures {
+    Figures::Customer {
+        contacts: contacts_7d,
+        contacts_7d,
+        sentiment: None,
+        sentiment_avg,
+    }
+}
+
+fn survey(fields: Value) -> Body {
+    let mut data = json!({
+        "response_id": "r1", "interaction_id": "i1", "submitted_at": "2026-11-20T10:00:00Z",
+    });
+    merge(&mut data, fields);
+    Body::SurveyResponse(serde_json::from_value(data).unwrap())
+}
+
+fn enps(score: u8) -> Body {
+    let data = json!({
+        "response_id": "r1", "agent_id": "a1", "score": score, "submitted_at": "2026-11-20T10:00:00Z",
+    });
+    Body::EnpsResponse(serde_json::from_value(data).unwrap())
+}
+
+fn wfm(metric: &str, value: Value) -> Body {
+    let data = json!({ "agent_id": "a1", "date": "2026-11-20", "metric": metric, "value": value });
+    Body::WfmMetric(serde_json::from_value(data).unwrap())
+}
+
+fn completed(disposition: Value) -> Body {
+    let data = json!({
+        "interaction_id": "i1", "channel": "chat", "disposition": disposition,
+        "started_at": "2026-11-20T10:00:00Z", "ended_at": "2026-11-20T10:05:00Z",
+    });
+    Body::InteractionCompleted(serde_json::from_value(data).unwrap())
+}
+
+fn merge(into: &mut Value, fields: Value) {
+    if let (Value::Object(into), Value::Object(fields)) = (into, fields) {
+        into.extend(fields);
+    }
+}
