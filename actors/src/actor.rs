@@ -6,7 +6,7 @@ use crate::{
     effect::Effects,
     event::Event,
     key::{Key, Side},
-    rules::RuleSet,
+    rules::{RuleSet, Settings},
     time::LogTime,
 };
 
@@ -76,6 +76,15 @@ impl Actor {
         match self {
             Self::Agent(agent) => agent.deadline(),
             Self::Customer(customer) => customer.deadline(),
+        }
+    }
+
+    /// Whether this actor, at `now`, will act as a new one: then a host may forget it.
+    #[must_use]
+    pub fn is_blank(&self, now: LogTime, settings: &Settings) -> bool {
+        match self {
+            Self::Agent(agent) => agent.is_blank(now, settings),
+            Self::Customer(customer) => customer.is_blank(now, settings),
         }
     }
 

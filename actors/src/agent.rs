@@ -1,26 +1,234 @@
-//! An agent, bot, queue or nobody: surveys, alerts, eNPS, points.
+//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points.
+//!
+//! Puts the parts together: brings them up to `now`, asks the rules with the figures that result, and hands
+//! each part what it is to apply. Interactions themselves change nothing here yet, and leave no trace.
 
-use crate::{actor::Context, effect::Effects, event::Event, key::Key, time::LogTime};
+use crate::{
+    actor::Context,
+    dedupe::{Dedupe, KeyHash},
+    effect::{Effect, Effects, Ignored},
+    enps::Enps,
+    event::{Body, Event, PointsAdjusted, WfmMetric},
+    key::Key,
+    points::{PointsWindow, Replaced, Source, Workday},
+    rules::{Figures, Hit, Settings},
+    state::{self, DecodeError, StoredAgent},
+    surveys::{self, Surveys},
+    time::{EventTime, LogTime},
+    wire,
+};
 
-/// Placeholder of the skeleton.
+/// An owner of interactions, as of the last event applied.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Agent {}
+pub struct Agent {
+    surveys: Surveys,
+    enps: Enps,
+    /// Adjustments seen while their workday can be in the window.
+    adjustments: Dedupe<()>,
+    points: PointsWindow,
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// How long an adjustment is remembered: what takes effect no later than it arrives has left the window by
+/// then, however long its workday was, and is too old if it comes again.
+const fn adjustment_dedupe_ms(settings: &Settings) -> i64 {
+    (settings.points_window_days as i64 + 3) * DAY_MS
+}
+
+/// The oldest workday that counts at `now`.
+fn window_start(now: LogTime, settings: &Settings) -> Workday {
+    Workday::of(EventTime(now.0), &settings.time_zone).window_start(settings.points_window_days)
+}
 
 impl Agent {
+    /// Applies one event that is for `key`.
     pub fn apply(
         &mut self,
-        _key: Key<'_>,
-        _context: &Context<'_>,
-        _event: &Event,
-        _effects: &mut Effects,
+        key: Key<'_>,
+        context: &Context<'_>,
+        event: &Event,
+        effects: &mut Effects,
     ) {
+        let (now, settings) = (context.now, context.rules.settings());
+        match &event.body {
+            Body::SurveyResponse(response) => {
+                self.surveys.expire(now, settings);
+                if let Err(ignored) = self.surveys.admit(response) {
+                    return effects.push(Effect::Ignore(ignored));
+                }
+                let start = self.expire(now, settings);
+                let hits = self.hits(context, event, effects);
+                self.surveys.apply(
+                    key,
+                    now,
+                    response,
+                    &hits,
+                    settings,
+                    start,
+                    &mut self.points,
+                    effects,
+                );
+            }
+            Body::EnpsResponse(response) => {
+                self.expire(now, settings);
+                if self.enps.score(now, response, settings, effects) {
+                    let hits = self.hits(context, event, effects);
+                    self.enps.coach(now, response, &hits, settings, effects);
+                }
+            }
+            Body::WfmMetric(metric) => {
+                let start = self.expire(now, settings);
+                if Workday::from_date(metric.date.0) < start {
+                    return effects.push(Effect::Ignore(Ignored::TooOld));
+                }
+                let hits = self.hits(context, event, effects);
+                self.record(metric, &hits, effects);
+            }
+            Body::PointsAdjusted(adjusted) => {
+                let start = self.expire(now, settings);
+                self.adjust(now, adjusted, settings, start, effects);
+            }
+            // Nothing to do yet, and nothing to remember.
+            Body::InteractionStarted(_)
+            | Body::InteractionWrapup(_)
+            | Body::InteractionCompleted(_)
+            | Body::InteractionUpdated(_)
+            | Body::AlertAcknowledged(_)
+            | Body::Outcome(..)
+            | Body::Tick
+            | Body::RulesActivated(_) => {}
+        }
     }
+
+    /// Nothing an agent does falls due yet: windows are brought up to date by the next event.
     pub fn wake(&mut self, _key: Key<'_>, _context: &Context<'_>, _effects: &mut Effects) {}
-    pub fn deadline(&self) -> Option<LogTime> {
+
+    /// Never; see [`Self::wake`].
+    #[must_use]
+    pub const fn deadline(&self) -> Option<LogTime> {
         None
     }
-    pub fn encode(&self, _into: &mut Vec<u8>) {}
-    pub fn decode(_bytes: &[u8]) -> Result<Self, prost::DecodeError> {
-        Ok(Self {})
+
+    /// Whether this agent, at `now`, will act as one who was never seen.
+    #[must_use]
+    pub fn is_blank(&self, now: LogTime, settings: &Settings) -> bool {
+        self.surveys.is_blank(now, settings)
+            && self.enps.is_blank(now, settings)
+            && self
+                .adjustments
+                .is_blank(now, adjustment_dedupe_ms(settings))
+            && self.points.is_blank(window_start(now, settings))
+    }
+
+    /// Points in the rolling window, as of the last event that asked for them.
+    #[must_use]
+    pub const fn points(&self) -> i64 {
+        self.points.sum()
+    }
+
+    /// Brings all that figures rest on up to `now`. Returns the oldest workday that counts.
+    fn expire(&mut self, now: LogTime, settings: &Settings) -> Workday {
+        let start = window_start(now, settings);
+        self.points.expire(start);
+        self.enps.expire(now, settings);
+        start
+    }
+
+    fn hits<'a>(
+        &self,
+        context: &Context<'a>,
+        event: &Event,
+        effects: &mut Effects,
+    ) -> Vec<Hit<'a>> {
+        let (responses, detractors, detractor_share) = self.enps.figures();
+        let figures = Figures::Agent {
+            points: self.points.sum(),
+            responses,
+            detractors,
+            detractor_share,
+        };
+        let mut hits = Vec::new();
+        context.rules.matching(event, &figures, &mut hits, effects);
+        hits
+    }
+
+    /// Puts a metric's points in the place of what it gave on that workday before.
+    fn record(&mut self, event: &WfmMetric, hits: &[Hit<'_>], effects: &mut Effects) {
+        let replaced = self.points.replace(
+            Workday::from_date(event.date.0),
+            &event.metric,
+            surveys::points_of(hits),
+            event.recorded_at,
+        );
+        effects.extend(match replaced {
+            Replaced::Stored => None,
+            Replaced::Unchanged => Some(Effect::Ignore(Ignored::Duplicate)),
+            Replaced::Superseded => Some(Effect::Ignore(Ignored::Superseded)),
+            Replaced::Unknown => Some(Effect::Ignore(Ignored::UnknownMetric)),
+        });
+    }
+
+    fn adjust(
+        &mut self,
+        now: LogTime,
+        event: &PointsAdjusted,
+        settings: &Settings,
+        start: Workday,
+        effects: &mut Effects,
+    ) {
+        self.adjustments.expire(now, adjustment_dedupe_ms(settings));
+        let key = KeyHash::of(&event.adjustment_id, 0);
+        if self.adjustments.get(key).is_some() {
+            return effects.push(Effect::Ignore(Ignored::Duplicate));
+        }
+        let day = Workday::of(event.effective_at, &settings.time_zone);
+        if day < start {
+            return effects.push(Effect::Ignore(Ignored::TooOld));
+        }
+        if !self.adjustments.remember(now, key, ()) {
+            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+        }
+        self.points
+            .add(day, Source::Adjustment, i64::from(event.points));
+    }
+}
+
+/// Tags in the stored agent.
+const ADJUSTMENT_KEYS: u32 = 17;
+const ADJUSTMENT_AT: u32 = 18;
+
+impl Agent {
+    /// Appends the stored form; `state` defines it.
+    pub fn encode(&self, into: &mut Vec<u8>) {
+        wire::uint(state::FORMAT_TAG, u64::from(state::FORMAT), into);
+        self.surveys.encode(into);
+        self.enps.encode(into);
+        self.adjustments
+            .encode(ADJUSTMENT_KEYS, ADJUSTMENT_AT, into);
+        self.points.encode(into);
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// If the bytes are no stored agent.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut stored: StoredAgent = prost::Message::decode(bytes)?;
+        state::check_format(stored.format)?;
+        Ok(Self {
+            surveys: Surveys::decode(&stored).ok_or(DecodeError::Columns("surveys"))?,
+            enps: Enps::decode(&mut stored).ok_or(DecodeError::Columns("enps"))?,
+            adjustments: Dedupe::decode(&stored.adjustment_keys, &stored.adjustment_at)
+                .ok_or(DecodeError::Columns("adjustments"))?,
+            points: PointsWindow::decode(
+                stored.metrics,
+                &stored.point_days,
+                &stored.point_sources,
+                &stored.points,
+                &stored.recorded,
+            )
+            .ok_or(DecodeError::Columns("points"))?,
+        })
     }
 }

@@ -1,26 +1,315 @@
-//! A customer: recent history, segments, merged profile.
+//! A customer: recent history, segments, merged profile (S4.01 to S4.05).
+//!
+//! Each completion is taken into the history, segment rules are asked again, and the profile goes out, merged
+//! by `profile`. Segments end with the rules that no longer hold at a later completion, or, when none comes,
+//! with the last contact's leaving the history window: conditions over the event cannot be asked again then,
+//! so all end together. What is known of a customer is their recent history; when the last contact is gone,
+//! so is the summary, and a host may forget the actor.
 
-use crate::{actor::Context, effect::Effects, event::Event, key::Key, time::LogTime};
+use crate::{
+    actor::Context,
+    dedupe::{Dedupe, KeyHash},
+    effect::{Effect, Effects, Ignored},
+    event::{Body, Event, InteractionCompleted, InteractionUpdated},
+    history::History,
+    key::Key,
+    output::{Output, ProfileAttributes, ProfileUpdate},
+    profile::{Cause, Merge},
+    rules::{Action, Hit, Settings},
+    state::{self, DecodeError, StoredCustomer},
+    time::{EventTime, LogTime},
+    wire,
+};
 
-/// Placeholder of the skeleton.
+/// A customer, as of the last event applied.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Customer {}
+pub struct Customer {
+    /// Completions and updates seen.
+    seen: Dedupe<()>,
+    history: History,
+    /// Summary of the latest interaction in the history that had one.
+    summary: Option<Summary>,
+    /// Segments the customer is in, sorted.
+    segments: Vec<Box<str>>,
+    /// When the history window empties and the segments end; only while in one.
+    segments_until: Option<LogTime>,
+    merge: Merge,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Summary {
+    text: Box<str>,
+    /// When the interaction ended.
+    at: EventTime,
+}
 
 impl Customer {
+    /// Applies one event that is for `key`.
     pub fn apply(
         &mut self,
-        _key: Key<'_>,
-        _context: &Context<'_>,
-        _event: &Event,
-        _effects: &mut Effects,
+        key: Key<'_>,
+        context: &Context<'_>,
+        event: &Event,
+        effects: &mut Effects,
     ) {
+        match &event.body {
+            Body::InteractionCompleted(completed) => {
+                if !is_listed(completed, context.rules.settings()) {
+                    return effects.push(Effect::Ignore(Ignored::NotListed));
+                }
+                if self.admit(completed, context, effects) {
+                    let figures = self.history.figures(context.now, context.rules.settings());
+                    let mut hits = Vec::new();
+                    context.rules.matching(event, &figures, &mut hits, effects);
+                    self.complete(key, completed, &hits, context, effects);
+                }
+            }
+            Body::InteractionUpdated(updated) => self.update(updated, context, effects),
+            // Nothing to do yet, and nothing to remember.
+            Body::InteractionStarted(_)
+            | Body::InteractionWrapup(_)
+            | Body::SurveyResponse(_)
+            | Body::EnpsResponse(_)
+            | Body::WfmMetric(_)
+            | Body::PointsAdjusted(_)
+            | Body::AlertAcknowledged(_)
+            | Body::Outcome(..)
+            | Body::Tick
+            | Body::RulesActivated(_) => {}
+        }
     }
-    pub fn wake(&mut self, _key: Key<'_>, _context: &Context<'_>, _effects: &mut Effects) {}
+
+    /// Lets segments end and sends the merged update, where `context.now` has come to that.
+    pub fn wake(&mut self, key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
+        let (now, settings) = (context.now, context.rules.settings());
+        if let Some(until) = self.segments_until.filter(|until| *until <= now) {
+            self.segments_until = self.history.empty_at(now, settings);
+            if self.segments_until.is_none() {
+                self.segments.clear();
+                let left = Cause::Left { at: until };
+                let cause = self.merge.offer(now, left, settings.profile_merge_ms);
+                self.send(key, now, cause, effects);
+            }
+        }
+        let cause = self.merge.take_due(now, settings.profile_merge_ms);
+        self.send(key, now, cause, effects);
+        self.expire(now, settings);
+    }
+
+    /// When segments end or the merged update goes, whichever is first.
+    #[must_use]
     pub fn deadline(&self) -> Option<LogTime> {
-        None
+        match (self.segments_until, self.merge.deadline()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
-    pub fn encode(&self, _into: &mut Vec<u8>) {}
-    pub fn decode(_bytes: &[u8]) -> Result<Self, prost::DecodeError> {
-        Ok(Self {})
+
+    /// Whether this customer, at `now`, will act as one who was never seen.
+    #[must_use]
+    pub fn is_blank(&self, now: LogTime, settings: &Settings) -> bool {
+        self.seen.is_blank(now, settings.completion_dedupe_ms)
+            && self.history.is_blank(now, settings)
+            && self.segments.is_empty()
+            && self.merge.is_blank(now)
+    }
+
+    /// Takes a completion into the history. False if it was seen before.
+    fn admit(
+        &mut self,
+        event: &InteractionCompleted,
+        context: &Context<'_>,
+        effects: &mut Effects,
+    ) -> bool {
+        let (now, settings) = (context.now, context.rules.settings());
+        self.expire(now, settings);
+        // Milliseconds as they are: one number for one time, whatever its sign.
+        let key = KeyHash::of(&event.interaction_id, event.started_at.0 as u64);
+        if self.seen.get(key).is_some() {
+            effects.push(Effect::Ignore(Ignored::Duplicate));
+            return false;
+        }
+        if !self.seen.remember(now, key, ()) {
+            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+        }
+        if let Err(ignored) = self.history.add(now, event, settings) {
+            effects.push(Effect::Ignore(ignored));
+        }
+        if let Some(text) = &event.summary {
+            let at = event.ended_at.min(EventTime(now.0));
+            if self.summary.as_ref().is_none_or(|summary| summary.at <= at) {
+                let text = (**text).into();
+                self.summary = Some(Summary { text, at });
+            }
+        }
+        true
+    }
+
+    /// Puts the customer into the segments of the rules that hold, and updates the profile.
+    fn complete(
+        &mut self,
+        key: Key<'_>,
+        event: &InteractionCompleted,
+        hits: &[Hit<'_>],
+        context: &Context<'_>,
+        effects: &mut Effects,
+    ) {
+        let (now, settings) = (context.now, context.rules.settings());
+        self.set_segments(hits);
+        let empty_at = self.history.empty_at(now, settings);
+        if empty_at.is_none() {
+            // The completion is from before the window, and alone.
+            self.segments.clear();
+        }
+        self.segments_until = empty_at.filter(|_| !self.segments.is_empty());
+        let cause = self
+            .merge
+            .offer(now, Cause::of(event), settings.profile_merge_ms);
+        self.send(key, now, cause, effects);
+    }
+
+    fn set_segments(&mut self, hits: &[Hit<'_>]) {
+        self.segments.clear();
+        for hit in hits {
+            match &hit.rule.action {
+                Action::Segment { tag } => {
+                    if let Err(place) = self.segments.binary_search_by(|s| (**s).cmp(tag.as_str()))
+                    {
+                        self.segments.insert(place, tag.as_str().into());
+                    }
+                }
+                Action::Alert { .. } | Action::Coaching { .. } | Action::Points { .. } => {}
+            }
+        }
+    }
+
+    /// Notes a disposition that changed after the call. No figure rests on it yet, so no segment can change.
+    fn update(&mut self, event: &InteractionUpdated, context: &Context<'_>, effects: &mut Effects) {
+        let (now, settings) = (context.now, context.rules.settings());
+        self.expire(now, settings);
+        let Some(disposition) = &event.disposition else {
+            return;
+        };
+        if !self.history.knows(&event.interaction_id) {
+            return;
+        }
+        // Complemented, so that an update is never taken for a completion that began when it was made.
+        let key = KeyHash::of(&event.interaction_id, !(event.updated_at.0 as u64));
+        if self.seen.get(key).is_some() {
+            return effects.push(Effect::Ignore(Ignored::Duplicate));
+        }
+        if !self.seen.remember(now, key, ()) {
+            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+        }
+        self.history
+            .set_disposition(&event.interaction_id, disposition);
+    }
+
+    fn send(&self, key: Key<'_>, now: LogTime, cause: Option<Cause>, effects: &mut Effects) {
+        // The host routes by side, so a customer's key is one.
+        let (Some(cause), Key::Customer(customer_id)) = (cause, key) else {
+            return;
+        };
+        effects.push(Effect::Emit {
+            id: cause.output_id(customer_id),
+            output: Output::ProfileUpdated(ProfileUpdate {
+                customer_id: customer_id.to_owned(),
+                attributes: ProfileAttributes {
+                    last_interaction_summary: self.summary.as_ref().map(|s| s.text.to_string()),
+                    sentiment: self.history.latest_sentiment(),
+                    segmentation_tags: self.segments.iter().map(ToString::to_string).collect(),
+                    contacts_7d: self.history.contacts_7d(now),
+                },
+                last_updated: EventTime(now.0),
+                idempotency_key: cause.idempotency_key(customer_id),
+            }),
+        });
+    }
+
+    fn expire(&mut self, now: LogTime, settings: &Settings) {
+        self.seen.expire(now, settings.completion_dedupe_ms);
+        self.history.expire(now, settings);
+        // An update that waits, or segments that are still to end, will want the summary.
+        if self.history.is_empty() && self.segments.is_empty() && !self.merge.is_pending() {
+            self.summary = None;
+        }
+    }
+}
+
+/// Whether completions of this queue or one of these skills update profiles (S4.01).
+fn is_listed(event: &InteractionCompleted, settings: &Settings) -> bool {
+    let all = settings.queues.is_empty() && settings.skills.is_empty();
+    let queue = event.queue_id.as_deref();
+    all || settings.queues.iter().any(|listed| queue == Some(listed))
+        || settings
+            .skills
+            .iter()
+            .any(|listed| event.skills.contains(listed))
+}
+
+/// Tags in the stored customer.
+const SEEN_KEYS: u32 = 2;
+const SEEN_AT: u32 = 3;
+const SUMMARY: u32 = 8;
+const SUMMARY_AT: u32 = 9;
+const SEGMENTS: u32 = 10;
+const SEGMENTS_UNTIL: u32 = 12;
+
+impl Customer {
+    /// Appends the stored form; `state` defines it.
+    pub fn encode(&self, into: &mut Vec<u8>) {
+        wire::uint(state::FORMAT_TAG, u64::from(state::FORMAT), into);
+        self.seen.encode(SEEN_KEYS, SEEN_AT, into);
+        self.history.encode(into);
+        if let Some(summary) = &self.summary {
+            wire::bytes(SUMMARY, summary.text.as_bytes(), into);
+            let since_newest_ms = summary.at.0.wrapping_sub(self.history.newest_ms());
+            wire::optional_sint(SUMMARY_AT, Some(since_newest_ms), into);
+        }
+        for segment in &self.segments {
+            wire::bytes(SEGMENTS, segment.as_bytes(), into);
+        }
+        let until_ms = self.segments_until.map(|until| until.0);
+        wire::optional_sint(SEGMENTS_UNTIL, until_ms, into);
+        self.merge.encode(into);
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// If the bytes are no stored customer.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let stored: StoredCustomer = prost::Message::decode(bytes)?;
+        state::check_format(stored.format)?;
+        let history = History::decode(
+            &stored.ended_at,
+            &stored.interactions,
+            &stored.dispositions,
+            &stored.sentiments,
+        )
+        .ok_or(DecodeError::Columns("history"))?;
+        let summary = match (stored.summary, stored.summary_at) {
+            (Some(text), Some(since_newest_ms)) => Some(Summary {
+                text: text.into(),
+                at: EventTime(history.newest_ms().wrapping_add(since_newest_ms)),
+            }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(DecodeError::Columns("summary")),
+        };
+        Ok(Self {
+            seen: Dedupe::decode(&stored.seen_keys, &stored.seen_at)
+                .ok_or(DecodeError::Columns("completions"))?,
+            history,
+            summary,
+            segments: stored.segments.into_iter().map(Into::into).collect(),
+            segments_until: stored.segments_until.map(LogTime),
+            merge: Merge::decode(
+                stored.merge_until,
+                stored.pending_interaction,
+                stored.pending_started_at,
+                stored.pending_left_at,
+            )
+            .ok_or(DecodeError::Columns("merge"))?,
+        })
     }
 }

@@ -6,11 +6,20 @@
 
 pub mod actor;
 pub mod agent;
+pub mod alert;
 pub mod customer;
+pub mod dedupe;
 pub mod effect;
+pub mod enps;
 pub mod event;
+pub mod history;
 pub mod key;
 pub mod output;
+pub mod points;
+pub mod profile;
 pub mod rules;
+pub mod state;
+pub mod surveys;
 pub mod time;
 pub mod value;
+mod wire;

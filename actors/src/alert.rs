@@ -1,0 +1,89 @@
+//! The alert that a survey response raises: one, whatever number of rules hold (S2.04, S2.07, S2.10).
+//!
+//! Pure function of the response and the rules that hold for it; whether it has alerted before is for
+//! `surveys` to know. What only others know (recording, summary) is marked as missing and looked up by a
+//! destination (S2.08, S2.12).
+
+use crate::{
+    event::{ActorRef, SurveyResponse},
+    key::Key,
+    output::{Alert, Recording, RecordingStatus, Severity},
+    rules::{Action, Hit, Rule},
+    time::{EventTime, LogTime},
+};
+
+/// Most of a comment that travels in an alert, in characters.
+pub const COMMENT_CHARS_MAX: usize = 4_000;
+
+/// The rule to alert under: the most severe one, and of equals the first in the file.
+#[must_use]
+pub fn foremost<'a>(hits: &[Hit<'a>]) -> Option<(&'a Rule, Severity)> {
+    let mut foremost: Option<(&Rule, Severity)> = None;
+    for hit in hits {
+        match &hit.rule.action {
+            Action::Alert { severity } => {
+                if foremost.is_none_or(|(_, most)| *severity > most) {
+                    foremost = Some((hit.rule, *severity));
+                }
+            }
+            Action::Coaching { .. } | Action::Segment { .. } | Action::Points { .. } => {}
+        }
+    }
+    foremost
+}
+
+/// The alert under `rule`, with the keywords of all rules that hold.
+#[must_use]
+pub fn alert(
+    (rule, severity): (&Rule, Severity),
+    key: Key<'_>,
+    now: LogTime,
+    event: &SurveyResponse,
+    hits: &[Hit<'_>],
+) -> Alert {
+    let text = |id: &Option<crate::value::Id>| id.as_deref().map(str::to_owned);
+    let routing = &event.routing;
+    let mut missing = vec!["recording".to_owned(), "summary".to_owned()];
+    if routing.agent_id.is_some() && routing.agent_name.is_none() {
+        missing.push("agent_name".to_owned());
+    }
+    let mut keywords: Vec<String> = Vec::new();
+    for keyword in hits.iter().flat_map(|hit| &hit.keywords) {
+        if !keywords.contains(keyword) {
+            keywords.push(keyword.clone());
+        }
+    }
+    Alert {
+        alert_id: format!("{}:{}", rule.name, event.response_id),
+        rule: rule.name.clone(),
+        severity,
+        owner: ActorRef::from(key),
+        agent_id: text(&routing.agent_id),
+        agent_name: routing.agent_name.clone(),
+        queue_id: text(&routing.queue_id),
+        interaction_id: Some(event.interaction_id.to_string()),
+        response_id: Some(event.response_id.to_string()),
+        csat: event.csat.map(|csat| csat.0),
+        comment: event.comment.as_deref().map(|c| cut(c).to_owned()),
+        keywords,
+        recording: Recording {
+            status: RecordingStatus::Pending,
+            url: None,
+        },
+        summary: None,
+        missing,
+        raised_at: EventTime(now.0),
+    }
+}
+
+/// The first [`COMMENT_CHARS_MAX`] characters.
+fn cut(comment: &str) -> &str {
+    // Bytes bound characters from above, so most comments are never counted.
+    if comment.len() <= COMMENT_CHARS_MAX {
+        return comment;
+    }
+    match comment.char_indices().nth(COMMENT_CHARS_MAX) {
+        Some((end, _)) => &comment[..end],
+        None => comment,
+    }
+}

@@ -1,0 +1,288 @@
+//! What an actor remembers of business keys it has seen, so that the same thing counts once.
+//!
+//! Part of the actor's state, not a cache: it commits with what the event caused, so neither a crash nor a
+//! redelivery can come between (REQUIREMENTS, "readings": dedupe). Keys are 128-bit hashes in time order, so
+//! forgetting is popping the front; once there are more than a few, an ordered map leads from key to time.
+//! Used by `surveys`, `enps`, `points` and `customer`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::{time::LogTime, wire};
+
+/// Most keys one actor remembers in one memory. Above it the oldest is forgotten early, and counted.
+pub const DEDUPE_ENTRIES_MAX: usize = 16_384;
+
+/// From this many entries on a lookup goes through the map; below, a scan is faster and smaller.
+const SCAN_ENTRIES_MAX: usize = 32;
+
+/// A business key, hashed: an id and a number that belongs to it (a time, a revision, a sort).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyHash {
+    high: u64,
+    low: u64,
+}
+
+impl KeyHash {
+    /// Hashes `id` under `number`.
+    #[must_use]
+    pub fn of(id: &str, number: u64) -> Self {
+        Self::from_u128(xxh3_128_with_seed(id.as_bytes(), number))
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.high) << 64 | u128::from(self.low)).to_le_bytes()
+    }
+
+    /// Reads the stored form.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self::from_u128(u128::from_le_bytes(bytes))
+    }
+
+    const fn from_u128(hash: u128) -> Self {
+        Self {
+            high: (hash >> 64) as u64,
+            low: hash as u64,
+        }
+    }
+}
+
+/// One key, and what is kept with it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry<T> {
+    /// The key.
+    pub key: KeyHash,
+    /// When it was seen; never before the entry in front of it.
+    pub at: LogTime,
+    /// What is kept with it.
+    pub value: T,
+}
+
+/// Keys seen within a time to live, oldest first.
+///
+/// Clock: log time. Where it stands still or jumps back, no time has passed. Boundary: an entry stored at
+/// `t` is remembered while `now - t < ttl`. Source: REQUIREMENTS S2.05, S4.04.
+#[derive(Clone, Debug)]
+pub struct Dedupe<T> {
+    entries: VecDeque<Entry<T>>,
+    /// Time of each key in `entries`: of all of them, or empty while a scan does.
+    times: BTreeMap<KeyHash, LogTime>,
+}
+
+impl<T> Default for Dedupe<T> {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            times: BTreeMap::new(),
+        }
+    }
+}
+
+/// The map follows from the entries, so it has no say.
+impl<T: PartialEq> PartialEq for Dedupe<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl<T> Dedupe<T> {
+    /// Forgets what is older than `ttl_ms` at `now`.
+    pub fn expire(&mut self, now: LogTime, ttl_ms: i64) {
+        while let Some(oldest) = self.entries.front()
+            && now.since_ms(oldest.at) >= ttl_ms
+        {
+            self.forget_oldest();
+        }
+    }
+
+    /// What is kept with `key`, if it is remembered. Ask [`Self::expire`] first.
+    #[must_use]
+    pub fn get(&self, key: KeyHash) -> Option<&T> {
+        self.position(key).map(|index| &self.entries[index].value)
+    }
+
+    /// Remembers `key` from `now` on; a key that was remembered before has its time and value replaced.
+    ///
+    /// Returns false if the memory was full and forgot its oldest entry early.
+    pub fn remember(&mut self, now: LogTime, key: KeyHash, value: T) -> bool {
+        if let Some(index) = self.position(key) {
+            self.entries.remove(index);
+        }
+        let fits = self.entries.len() < DEDUPE_ENTRIES_MAX;
+        if !fits {
+            self.forget_oldest();
+        }
+        let at = self.entries.back().map_or(now, |last| last.at.max(now));
+        self.entries.push_back(Entry { key, at, value });
+        if !self.times.is_empty() {
+            self.times.insert(key, at);
+        } else if self.entries.len() > SCAN_ENTRIES_MAX {
+            self.times = self.entries.iter().map(|e| (e.key, e.at)).collect();
+        }
+        fits
+    }
+
+    /// Whether nothing is remembered at `now`.
+    #[must_use]
+    pub fn is_blank(&self, now: LogTime, ttl_ms: i64) -> bool {
+        self.entries
+            .back()
+            .is_none_or(|newest| now.since_ms(newest.at) >= ttl_ms)
+    }
+
+    /// Entries, oldest first.
+    pub fn iter(&self) -> std::collections::vec_deque::Iter<'_, Entry<T>> {
+        self.entries.iter()
+    }
+
+    /// What is kept with each key, oldest first, to read it back.
+    pub(crate) fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut T> {
+        self.entries.iter_mut().map(|entry| &mut entry.value)
+    }
+
+    fn position(&self, key: KeyHash) -> Option<usize> {
+        if self.times.is_empty() {
+            return self.entries.iter().rposition(|entry| entry.key == key);
+        }
+        let at = *self.times.get(&key)?;
+        let first = self.entries.partition_point(|entry| entry.at < at);
+        let offset = self.entries.range(first..).position(|e| e.key == key)?;
+        Some(first + offset)
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.entries.pop_front()
+            && !self.times.is_empty()
+        {
+            self.times.remove(&oldest.key);
+        }
+    }
+}
+
+/// Rebuilds a memory from entries that were stored oldest first.
+impl<T> FromIterator<Entry<T>> for Dedupe<T> {
+    fn from_iter<I: IntoIterator<Item = Entry<T>>>(entries: I) -> Self {
+        let mut memory = Self::default();
+        for Entry { key, at, value } in entries {
+            memory.remember(at, key, value);
+        }
+        memory
+    }
+}
+
+/// The stored form: keys of 16 bytes, and log times as differences. What is kept with a key, its owner stores.
+impl<T> Dedupe<T> {
+    pub(crate) fn encode(&self, keys: u32, times: u32, into: &mut Vec<u8>) {
+        wire::pieces(keys, self.entries.iter().map(|e| e.key.to_bytes()), into);
+        wire::sints(
+            times,
+            wire::deltas(self.entries.iter().map(|e| e.at.0)),
+            into,
+        );
+    }
+}
+
+impl<T: Default> Dedupe<T> {
+    /// `None` if the columns do not fit together.
+    pub(crate) fn decode(keys: &[u8], times: &[i64]) -> Option<Self> {
+        let (keys, rest) = keys.as_chunks::<16>();
+        let fits = rest.is_empty() && keys.len() == times.len() && keys.len() <= DEDUPE_ENTRIES_MAX;
+        fits.then(|| {
+            let entry = |(key, at)| Entry {
+                key: KeyHash::from_bytes(key),
+                at: LogTime(at),
+                value: T::default(),
+            };
+            keys.iter()
+                .copied()
+                .zip(wire::undelta(times))
+                .map(entry)
+                .collect()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TTL_MS: i64 = 1_000;
+
+    fn key(n: u64) -> KeyHash {
+        KeyHash::of("key", n)
+    }
+
+    #[test]
+    fn s2_05_an_entry_is_remembered_until_one_tick_before_its_ttl() {
+        let mut memory = Dedupe::default();
+        assert!(memory.remember(LogTime(5), key(1), ()));
+        memory.expire(LogTime(5 + TTL_MS - 1), TTL_MS);
+        assert_eq!(memory.get(key(1)), Some(&()));
+        assert!(!memory.is_blank(LogTime(5 + TTL_MS - 1), TTL_MS));
+        assert!(memory.is_blank(LogTime(5 + TTL_MS), TTL_MS));
+        memory.expire(LogTime(5 + TTL_MS), TTL_MS);
+        assert_eq!(memory, Dedupe::default());
+    }
+
+    #[test]
+    fn log_time_that_jumps_back_or_to_its_ends_forgets_nothing_early_and_never_panics() {
+        let mut memory = Dedupe::default();
+        memory.remember(LogTime(i64::MAX), key(1), ());
+        memory.expire(LogTime(i64::MIN), TTL_MS);
+        memory.remember(LogTime(i64::MIN), key(2), ());
+        memory.expire(LogTime(0), TTL_MS);
+        assert_eq!(
+            (memory.get(key(1)), memory.get(key(2))),
+            (Some(&()), Some(&()))
+        );
+    }
+
+    #[test]
+    fn s2_05_a_full_memory_forgets_its_oldest_and_says_so() {
+        let mut memory = Dedupe::default();
+        for n in 0..DEDUPE_ENTRIES_MAX as u64 {
+            assert!(memory.remember(LogTime(0), key(n), n));
+        }
+        assert!(!memory.remember(LogTime(0), key(u64::MAX), 7));
+        assert_eq!(memory.get(key(0)), None);
+        assert_eq!(memory.get(key(1)), Some(&1));
+        assert_eq!(memory.get(key(u64::MAX)), Some(&7));
+        assert_eq!(memory.iter().len(), DEDUPE_ENTRIES_MAX);
+    }
+
+    #[test]
+    fn a_key_that_is_remembered_again_starts_its_time_anew() {
+        let mut memory = Dedupe::default();
+        memory.remember(LogTime(0), key(1), 'a');
+        memory.remember(LogTime(10), key(1), 'b');
+        memory.expire(LogTime(TTL_MS), TTL_MS);
+        assert_eq!(memory.get(key(1)), Some(&'b'));
+        assert_eq!(memory.iter().len(), 1);
+    }
+
+    proptest! {
+        /// Against a list that is searched from end to end.
+        #[test]
+        fn a_memory_answers_as_a_plain_list_does(steps in prop::collection::vec((0u64..60, -5i64..60), 1..400)) {
+            let (mut memory, mut list, mut now) = (Dedupe::default(), Vec::<(u64, i64)>::new(), 0i64);
+            for (step, (n, passed)) in steps.into_iter().enumerate() {
+                now += passed;
+                memory.expire(LogTime(now), TTL_MS);
+                list.retain(|entry| now - entry.1 < TTL_MS);
+                prop_assert_eq!(memory.get(key(n)).is_some(), list.iter().any(|entry| entry.0 == n));
+                memory.remember(LogTime(now), key(n), step);
+                list.retain(|entry| entry.0 != n);
+                list.push((n, list.last().map_or(now, |last| last.1.max(now))));
+                prop_assert_eq!(memory.get(key(n)), Some(&step));
+                let again: Dedupe<usize> = memory.iter().copied().collect();
+                prop_assert_eq!(&again, &memory);
+            }
+        }
+    }
+}

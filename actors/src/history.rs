@@ -1,0 +1,247 @@
+//! A customer's recent contacts: what segment rules see of the past (S4.02).
+//!
+//! Event time orders them, log time lets them leave, so a completion that comes late finds its place. Kept to
+//! what figures need; ids and dispositions are hashes. Used by `customer`.
+
+use std::collections::VecDeque;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    effect::Ignored,
+    event::InteractionCompleted,
+    rules::{Figures, Settings},
+    time::{EventTime, LogTime},
+    wire,
+};
+
+/// Most contacts kept of one customer; above it the oldest leaves early.
+pub const CONTACTS_MAX: usize = 256;
+
+const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// One completed contact.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Contact {
+    /// When it ended, but never after the log time at which it arrived.
+    ended_at: EventTime,
+    /// Hash of the interaction's id.
+    interaction: u64,
+    /// Hash of the disposition; 0 for none.
+    disposition: u32,
+    sentiment: Option<f64>,
+}
+
+/// Completed contacts, in the order in which they ended.
+///
+/// Clock: event time against log time. Boundary: a contact that ended at `t` is in a window while
+/// `now - t < window`. They are held for the history window or seven days, whichever is longer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    contacts: VecDeque<Contact>,
+}
+
+/// How long contacts are held, in milliseconds.
+fn held_ms(settings: &Settings) -> i64 {
+    settings.history_window_ms.max(WEEK_MS)
+}
+
+fn hash_of_disposition(disposition: Option<&str>) -> u32 {
+    disposition.map_or(0, |text| xxh3_64(text.as_bytes()) as u32)
+}
+
+impl History {
+    /// Lets the contacts leave that neither window holds any more.
+    pub fn expire(&mut self, now: LogTime, settings: &Settings) {
+        while let Some(oldest) = self.contacts.front()
+            && now.since_ms(LogTime(oldest.ended_at.0)) >= held_ms(settings)
+        {
+            self.contacts.pop_front();
+        }
+    }
+
+    /// Takes a completion in. The same interaction with the same end counts once, however late it returns.
+    ///
+    /// # Errors
+    /// If it ended before the window.
+    pub fn add(
+        &mut self,
+        now: LogTime,
+        event: &InteractionCompleted,
+        settings: &Settings,
+    ) -> Result<(), Ignored> {
+        let contact = Contact {
+            ended_at: event.ended_at.min(EventTime(now.0)),
+            interaction: xxh3_64(event.interaction_id.as_bytes()),
+            disposition: hash_of_disposition(event.disposition.as_deref()),
+            sentiment: event.sentiment.map(|sentiment| sentiment.0),
+        };
+        if now.since_ms(LogTime(contact.ended_at.0)) >= held_ms(settings) {
+            return Err(Ignored::TooOld);
+        }
+        let place = self
+            .contacts
+            .partition_point(|c| c.ended_at <= contact.ended_at);
+        let at_once = self
+            .contacts
+            .partition_point(|c| c.ended_at < contact.ended_at)..place;
+        let again = |&place: &usize| self.contacts[place].interaction == contact.interaction;
+        if let Some(place) = at_once.rev().find(again) {
+            self.contacts[place] = contact;
+            return Ok(());
+        }
+        self.contacts.insert(place, contact);
+        if self.contacts.len() > CONTACTS_MAX {
+            self.contacts.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Notes the disposition of an interaction, in each of its contacts. False if it has none here.
+    pub fn set_disposition(&mut self, interaction_id: &str, disposition: &str) -> bool {
+        let interaction = xxh3_64(interaction_id.as_bytes());
+        let mut is_known = false;
+        for contact in self
+            .contacts
+            .iter_mut()
+            .filter(|c| c.interaction == interaction)
+        {
+            contact.disposition = hash_of_disposition(Some(disposition));
+            is_known = true;
+        }
+        is_known
+    }
+
+    /// Whether an interaction has a contact here.
+    #[must_use]
+    pub fn knows(&self, interaction_id: &str) -> bool {
+        let interaction = xxh3_64(interaction_id.as_bytes());
+        self.contacts.iter().any(|c| c.interaction == interaction)
+    }
+
+    /// What segment rules see: contacts, and latest and mean sentiment, in the history window.
+    #[must_use]
+    pub fn figures(&self, now: LogTime, settings: &Settings) -> Figures {
+        let recent = self.recent(now, settings.history_window_ms);
+        let (mut sum, mut rated, mut latest) = (0.0, 0u32, None);
+        for sentiment in recent.clone().filter_map(|contact| contact.sentiment) {
+            sum += sentiment;
+            rated += 1;
+            latest = Some(sentiment);
+        }
+        Figures::Customer {
+            // At most `CONTACTS_MAX`.
+            contacts: recent.len() as u32,
+            contacts_7d: self.contacts_7d(now),
+            sentiment: latest,
+            sentiment_avg: (rated > 0).then(|| sum / f64::from(rated)),
+        }
+    }
+
+    /// Contacts that ended in the last seven days.
+    #[must_use]
+    pub fn contacts_7d(&self, now: LogTime) -> u32 {
+        self.recent(now, WEEK_MS).len() as u32
+    }
+
+    /// Sentiment of the latest contact held that had one.
+    #[must_use]
+    pub fn latest_sentiment(&self) -> Option<f64> {
+        self.contacts.iter().rev().find_map(|c| c.sentiment)
+    }
+
+    /// When the history window will be empty, if nothing comes; `None` if it is.
+    #[must_use]
+    pub fn empty_at(&self, now: LogTime, settings: &Settings) -> Option<LogTime> {
+        let newest = LogTime(self.contacts.back()?.ended_at.0);
+        let empty_at = newest.plus_ms(settings.history_window_ms);
+        (empty_at > now).then_some(empty_at)
+    }
+
+    /// Whether no contact is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.contacts.is_empty()
+    }
+
+    /// Whether no contact would be left after [`Self::expire`].
+    #[must_use]
+    pub fn is_blank(&self, now: LogTime, settings: &Settings) -> bool {
+        self.contacts
+            .back()
+            .is_none_or(|newest| now.since_ms(LogTime(newest.ended_at.0)) >= held_ms(settings))
+    }
+
+    /// When the newest contact held ended; the origin of stored times that lie near it.
+    pub(crate) fn newest_ms(&self) -> i64 {
+        self.contacts.back().map_or(0, |newest| newest.ended_at.0)
+    }
+
+    fn recent(
+        &self,
+        now: LogTime,
+        window_ms: i64,
+    ) -> impl ExactSizeIterator<Item = &Contact> + Clone {
+        let first = self
+            .contacts
+            .partition_point(|c| now.since_ms(LogTime(c.ended_at.0)) >= window_ms);
+        self.contacts.range(first..)
+    }
+}
+
+/// Tags of the columns in the stored customer.
+const ENDED: u32 = 4;
+const INTERACTIONS: u32 = 5;
+const DISPOSITIONS: u32 = 6;
+const SENTIMENTS: u32 = 7;
+
+/// The stored form: a column a field; dispositions and sentiments only if there are any.
+impl History {
+    pub(crate) fn encode(&self, into: &mut Vec<u8>) {
+        let contacts = || self.contacts.iter();
+        wire::sints(ENDED, wire::deltas(contacts().map(|c| c.ended_at.0)), into);
+        wire::pieces(
+            INTERACTIONS,
+            contacts().map(|c| c.interaction.to_le_bytes()),
+            into,
+        );
+        if contacts().any(|c| c.disposition != 0) {
+            wire::pieces(
+                DISPOSITIONS,
+                contacts().map(|c| c.disposition.to_le_bytes()),
+                into,
+            );
+        }
+        if contacts().any(|c| c.sentiment.is_some()) {
+            let sentiment = |c: &Contact| c.sentiment.unwrap_or(f64::NAN).to_le_bytes();
+            wire::pieces(SENTIMENTS, contacts().map(sentiment), into);
+        }
+    }
+
+    /// `None` if the columns do not fit together.
+    pub(crate) fn decode(
+        ended: &[i64],
+        interactions: &[u64],
+        dispositions: &[u32],
+        sentiments: &[f64],
+    ) -> Option<Self> {
+        let fits = |length: usize| length == 0 || length == ended.len();
+        if ended.len() != interactions.len() || !fits(dispositions.len()) || !fits(sentiments.len())
+        {
+            return None;
+        }
+        let contacts: VecDeque<Contact> = wire::undelta(ended)
+            .enumerate()
+            .map(|(n, ended_ms)| Contact {
+                ended_at: EventTime(ended_ms),
+                interaction: interactions[n],
+                disposition: dispositions.get(n).copied().unwrap_or(0),
+                sentiment: sentiments.get(n).copied().filter(|s| !s.is_nan()),
+            })
+            .collect();
+        contacts
+            .iter()
+            .is_sorted_by_key(|contact| contact.ended_at)
+            .then_some(Self { contacts })
+    }
+}

@@ -1,0 +1,142 @@
+//! The stored form of an actor: protobuf messages, field by field.
+//!
+//! These definitions are the format: fields may be added, never renumbered or given another meaning, and
+//! golden files of every format version stay in the tests. Lists are stored as columns (all keys, then all
+//! times), which halves their size; times as the difference to the one before. Reading goes through these
+//! types; writing is done by the parts themselves through `wire`, without a copy.
+
+/// Format written, and the newest that is understood.
+pub const FORMAT: u32 = 1;
+
+/// Tag of the format number in both messages.
+pub(crate) const FORMAT_TAG: u32 = 1;
+
+/// A stored state that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes are no message.
+    #[error(transparent)]
+    Wire(#[from] prost::DecodeError),
+    /// A newer program wrote it, or nobody did.
+    #[error("format {0} is not understood, only {FORMAT}")]
+    Format(u32),
+    /// Columns that belong together differ in length or order.
+    #[error("the columns of {0} do not fit together")]
+    Columns(&'static str),
+}
+
+/// Checks the format number.
+pub(crate) fn check_format(format: u32) -> Result<(), DecodeError> {
+    match format {
+        FORMAT => Ok(()),
+        other => Err(DecodeError::Format(other)),
+    }
+}
+
+/// An agent, bot, queue or nobody.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredAgent {
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// Survey responses: 16 bytes each.
+    #[prost(bytes = "vec", tag = "2")]
+    pub survey_keys: Vec<u8>,
+    /// Log time of each, as differences.
+    #[prost(sint64, repeated, tag = "3")]
+    pub survey_at: Vec<i64>,
+    /// Places of those whose revision is not 0, as differences; then these revisions.
+    #[prost(sint64, repeated, tag = "4")]
+    pub survey_revised: Vec<i64>,
+    #[prost(uint64, repeated, tag = "5")]
+    pub survey_revisions: Vec<u64>,
+    /// Places of those that have alerted, as differences.
+    #[prost(sint64, repeated, tag = "6")]
+    pub survey_alerted: Vec<i64>,
+    /// Places of those that gave points, as differences; the workdays, as differences; the points.
+    #[prost(sint64, repeated, tag = "7")]
+    pub survey_giving: Vec<i64>,
+    #[prost(sint64, repeated, tag = "8")]
+    pub survey_given_days: Vec<i64>,
+    #[prost(sint64, repeated, tag = "9")]
+    pub survey_given: Vec<i64>,
+    /// eNPS responses that were scored: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "10")]
+    pub enps_keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "11")]
+    pub enps_at: Vec<i64>,
+    /// eNPS responses in the window: event time, as differences; one byte each for the category.
+    #[prost(sint64, repeated, tag = "12")]
+    pub enps_submitted: Vec<i64>,
+    #[prost(bytes = "vec", tag = "13")]
+    pub enps_categories: Vec<u8>,
+    /// Response id of each detractor among them.
+    #[prost(string, repeated, tag = "14")]
+    pub enps_detractors: Vec<String>,
+    /// Coaching rules that hold, and the log time at which each fired last.
+    #[prost(string, repeated, tag = "15")]
+    pub coaching_rules: Vec<String>,
+    #[prost(sint64, repeated, tag = "16")]
+    pub coaching_at: Vec<i64>,
+    /// Adjustments: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "17")]
+    pub adjustment_keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "18")]
+    pub adjustment_at: Vec<i64>,
+    /// Names of metrics with points.
+    #[prost(string, repeated, tag = "19")]
+    pub metrics: Vec<String>,
+    /// Workdays with points, as differences; a bit per source: survey, adjustment, then the metrics.
+    #[prost(sint64, repeated, tag = "20")]
+    pub point_days: Vec<i64>,
+    #[prost(uint64, repeated, tag = "21")]
+    pub point_sources: Vec<u64>,
+    /// Points of each bit.
+    #[prost(sint64, repeated, tag = "22")]
+    pub points: Vec<i64>,
+    /// For each bit of a metric: 0, or 1 plus the zigzag difference of the time of record to the last one.
+    #[prost(uint64, repeated, tag = "23")]
+    pub recorded: Vec<u64>,
+}
+
+/// A customer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredCustomer {
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// Completions and updates seen: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "2")]
+    pub seen_keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "3")]
+    pub seen_at: Vec<i64>,
+    /// Contacts: end in event time, as differences; hash of the interaction id.
+    #[prost(sint64, repeated, tag = "4")]
+    pub ended_at: Vec<i64>,
+    #[prost(fixed64, repeated, tag = "5")]
+    pub interactions: Vec<u64>,
+    /// Hash of the disposition, 0 for none; absent if no contact has one.
+    #[prost(fixed32, repeated, tag = "6")]
+    pub dispositions: Vec<u32>,
+    /// Not a number for none; absent if no contact has one.
+    #[prost(double, repeated, tag = "7")]
+    pub sentiments: Vec<f64>,
+    #[prost(string, optional, tag = "8")]
+    pub summary: Option<String>,
+    /// End of the interaction it is of, as difference to that of the newest contact.
+    #[prost(sint64, optional, tag = "9")]
+    pub summary_at: Option<i64>,
+    #[prost(string, repeated, tag = "10")]
+    pub segments: Vec<String>,
+    /// End of the merge time after the last update.
+    #[prost(sint64, optional, tag = "11")]
+    pub merge_until: Option<i64>,
+    /// Log time at which the segments end.
+    #[prost(sint64, optional, tag = "12")]
+    pub segments_until: Option<i64>,
+    /// The update that waits: for a completion, or for the time at which the segments ended.
+    #[prost(string, optional, tag = "13")]
+    pub pending_interaction: Option<String>,
+    #[prost(sint64, optional, tag = "14")]
+    pub pending_started_at: Option<i64>,
+    #[prost(sint64, optional, tag = "15")]
+    pub pending_left_at: Option<i64>,
+}

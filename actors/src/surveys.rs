@@ -1,0 +1,180 @@
+//! Survey responses of one owner: each counts once, a later revision anew (S2.05).
+//!
+//! For each response it keeps the last revision, whether it has alerted, and the points it was given, so that
+//! a revision can take these back. Used by `agent`; `alert` makes the alert.
+
+use crate::{
+    alert,
+    dedupe::{Dedupe, KeyHash},
+    effect::{Effect, Effects, Ignored},
+    event::SurveyResponse,
+    key::Key,
+    output::Output,
+    points::{PointsWindow, Source, Workday},
+    rules::{Action, Hit, Settings},
+    state::StoredAgent,
+    time::LogTime,
+    wire,
+};
+
+/// What is known of a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Response {
+    revision: u32,
+    alerted: bool,
+    /// Points it was given, in the survey cell of `day`.
+    given: i64,
+    day: Workday,
+}
+
+/// Survey responses seen within the dedupe time.
+///
+/// Clock: log time, from the last revision that was applied; so a response alerts once within the dedupe time,
+/// and a repeated delivery does not prolong it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surveys {
+    responses: Dedupe<Response>,
+}
+
+impl Surveys {
+    /// Forgets the responses whose time has passed.
+    pub fn expire(&mut self, now: LogTime, settings: &Settings) {
+        self.responses.expire(now, settings.survey_dedupe_ms);
+    }
+
+    /// Whether this revision is new.
+    ///
+    /// # Errors
+    /// If it, or a later one, was applied before.
+    pub fn admit(&self, event: &SurveyResponse) -> Result<(), Ignored> {
+        match self.responses.get(key_of(event)) {
+            Some(seen) if event.revision == seen.revision => Err(Ignored::Duplicate),
+            Some(seen) if event.revision < seen.revision => Err(Ignored::Superseded),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Applies an admitted revision, given the rules that hold for it. `start` is the oldest workday that
+    /// still counts.
+    #[expect(clippy::too_many_arguments, reason = "all of it is input")]
+    pub fn apply(
+        &mut self,
+        key: Key<'_>,
+        now: LogTime,
+        event: &SurveyResponse,
+        hits: &[Hit<'_>],
+        settings: &Settings,
+        start: Workday,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        let seen = self.responses.get(key_of(event));
+        let mut response = seen.copied().unwrap_or_default();
+        response.revision = event.revision;
+        match (alert::foremost(hits), response.alerted) {
+            (Some(foremost), false) => {
+                let alert = alert::alert(foremost, key, now, event, hits);
+                response.alerted = true;
+                effects.push(Effect::Emit {
+                    id: alert.alert_id.clone(),
+                    output: Output::AlertRaised(alert),
+                });
+            }
+            (Some(_), true) => effects.push(Effect::Ignore(Ignored::AlreadyAlerted)),
+            (None, _) => {}
+        }
+        // What left the window with its workday is not taken back again.
+        if response.given != 0 && response.day >= start {
+            points.add(response.day, Source::Survey, -response.given);
+        }
+        (response.given, response.day) = (0, Workday::default());
+        let given = points_of(hits);
+        if given != 0 {
+            let day = Workday::of(event.submitted_at, &settings.time_zone);
+            if day >= start {
+                points.add(day, Source::Survey, given);
+                (response.given, response.day) = (given, day);
+            } else {
+                effects.push(Effect::Ignore(Ignored::TooOld));
+            }
+        }
+        if !self.responses.remember(now, key_of(event), response) {
+            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+        }
+    }
+
+    /// Whether nothing is remembered at `now`.
+    #[must_use]
+    pub fn is_blank(&self, now: LogTime, settings: &Settings) -> bool {
+        self.responses.is_blank(now, settings.survey_dedupe_ms)
+    }
+}
+
+fn key_of(event: &SurveyResponse) -> KeyHash {
+    KeyHash::of(&event.response_id, 0)
+}
+
+/// Points that the rules give together.
+pub(crate) fn points_of(hits: &[Hit<'_>]) -> i64 {
+    let given = |hit: &Hit<'_>| match &hit.rule.action {
+        Action::Points { .. } => i64::from(hit.points),
+        Action::Alert { .. } | Action::Coaching { .. } | Action::Segment { .. } => 0,
+    };
+    hits.iter().map(given).sum()
+}
+
+/// Tags of the columns in the stored agent.
+const KEYS: u32 = 2;
+const AT: u32 = 3;
+const REVISED: u32 = 4;
+const REVISIONS: u32 = 5;
+const ALERTED: u32 = 6;
+const GIVING: u32 = 7;
+const GIVEN_DAYS: u32 = 8;
+const GIVEN: u32 = 9;
+
+/// The stored form: most responses are first revisions that neither alerted nor gave points, so what differs
+/// from that is stored by place.
+impl Surveys {
+    pub(crate) fn encode(&self, into: &mut Vec<u8>) {
+        self.responses.encode(KEYS, AT, into);
+        let responses = || self.responses.iter().map(|entry| &entry.value).enumerate();
+        let place = |(place, _): (usize, &Response)| place as i64;
+        let revised = responses().filter(|(_, r)| r.revision != 0);
+        wire::sints(REVISED, wire::deltas(revised.clone().map(place)), into);
+        wire::uints(REVISIONS, revised.map(|(_, r)| u64::from(r.revision)), into);
+        let alerted = responses().filter(|(_, r)| r.alerted);
+        wire::sints(ALERTED, wire::deltas(alerted.map(place)), into);
+        let giving = responses().filter(|(_, r)| r.given != 0);
+        wire::sints(GIVING, wire::deltas(giving.clone().map(place)), into);
+        let days = giving.clone().map(|(_, r)| i64::from(r.day.0));
+        wire::sints(GIVEN_DAYS, wire::deltas(days), into);
+        wire::sints(GIVEN, giving.map(|(_, r)| r.given), into);
+    }
+
+    /// `None` if the columns do not fit together.
+    pub(crate) fn decode(stored: &StoredAgent) -> Option<Self> {
+        let mut responses = Dedupe::decode(&stored.survey_keys, &stored.survey_at)?;
+        let mut values: Vec<&mut Response> = responses.values_mut().collect();
+        if stored.survey_revised.len() != stored.survey_revisions.len()
+            || stored.survey_giving.len() != stored.survey_given.len()
+            || stored.survey_giving.len() != stored.survey_given_days.len()
+        {
+            return None;
+        }
+        let place = |place: i64| usize::try_from(place).ok();
+        for (at, revision) in wire::undelta(&stored.survey_revised).zip(&stored.survey_revisions) {
+            values.get_mut(place(at)?)?.revision = u32::try_from(*revision).ok()?;
+        }
+        for at in wire::undelta(&stored.survey_alerted) {
+            values.get_mut(place(at)?)?.alerted = true;
+        }
+        let days = wire::undelta(&stored.survey_given_days);
+        let giving = wire::undelta(&stored.survey_giving).zip(days);
+        for ((at, day), given) in giving.zip(&stored.survey_given) {
+            let response = values.get_mut(place(at)?)?;
+            (response.given, response.day) = (*given, Workday(i32::try_from(day).ok()?));
+        }
+        Some(Self { responses })
+    }
+}
