@@ -1,14 +1,48 @@
 //! The host of actors: reads the log, applies events, commits what they caused, snapshots what stays quiet.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `reader` | one reader a process; each event decoded once (`batch`) |
+//! | `host` | the actix actor of a partition: its mailbox and back pressure |
+//! | `drive` | a partition's life as one loop: performs what the engine decides |
+//! | `engine` | decides: applies events to actors (`table`), seals records (`record`) |
+//! | `relay` | publishes committed outputs, each once |
+//! | `snapshot`, `recovery` | quiet state behind the events, and the way back |
+//! | `ticker`, `memory`, `board`, `tally`, `quarantine` | time, bounds, accounts, counts, what cannot be processed |
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use actix::{Actor as _, Addr, Arbiter, ArbiterHandle};
 use aftercall_actors::rules::RuleSet;
+use tokio::sync::watch;
 
-use crate::log::{AppendError, Log, LogError, Position};
+use crate::{
+    envelope,
+    log::{AppendError, Log, LogError, PartitionId, Position},
+};
 
+pub mod batch;
 pub mod board;
+pub mod drive;
+pub mod engine;
+pub mod host;
+pub mod memory;
+pub mod quarantine;
+pub mod reader;
+pub mod record;
+pub mod recovery;
+pub mod relay;
+pub mod snapshot;
+pub mod table;
+pub mod tally;
+pub mod ticker;
 
-use board::Board;
+use board::{Board, State};
+use drive::Surroundings;
+use host::{Begin, HostInlet, PartitionHost, Release, TakeOver};
+use memory::MemoryBound;
+use reader::Inlet;
+use ticker::Ticker;
 
 /// What an operator may turn.
 #[derive(Clone, Debug)]
@@ -19,20 +53,93 @@ pub struct HostSettings {
 
 /// All partitions of this process, running.
 pub struct Hosts {
+    log: Log,
     board: Arc<Board>,
+    hosts: Vec<Addr<PartitionHost>>,
+    arbiters: Vec<Arbiter>,
+    stop_reading: watch::Sender<bool>,
+    reading: tokio::task::JoinHandle<()>,
+    ticking: tokio::task::JoinHandle<()>,
 }
 
+/// A host answers this late at most when the process stops.
+const RELEASE_MAX: Duration = Duration::from_secs(4);
+
 impl Hosts {
-    /// Takes over every partition and starts them; returns once each has been acquired or stopped.
+    /// Takes over every partition and starts them; returns once each has been acquired or stopped. Must be called
+    /// within an actix system.
     ///
     /// # Errors
     /// If the log cannot be read at all. A fault of one partition stops that one and shows on the board.
     pub async fn start(
-        _log: Log,
-        _settings: HostSettings,
-        _rules: RuleSet,
+        log: Log,
+        settings: HostSettings,
+        genesis: RuleSet,
     ) -> Result<Self, LogError> {
-        Err(LogError::Settings("skeleton".into()))
+        let count = log.partition_count();
+        let ticker = Arc::new(Ticker::default());
+        let around = Surroundings {
+            log: Arc::clone(&log),
+            board: Arc::new(Board::new(count)),
+            ticker: Arc::clone(&ticker),
+            memory: Arc::new(MemoryBound::new(count, settings.actor_bytes_max)),
+            genesis,
+        };
+        let arbiters = arbiters(usize::from(count) * 2);
+        let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
+        let hosts: Vec<Addr<PartitionHost>> = PartitionId::all(count)
+            .zip(handles.iter().cycle())
+            .map(|(partition, arbiter)| {
+                let around = around.clone();
+                PartitionHost::start_in_arbiter(arbiter, move |_| {
+                    PartitionHost::new(partition, around)
+                })
+            })
+            .collect();
+        let floors = futures::future::join_all(hosts.iter().map(|host| host.send(TakeOver))).await;
+        let floors: Vec<Option<Position>> = floors
+            .into_iter()
+            .map(|floor| floor.unwrap_or(None))
+            .collect();
+        let (stop_reading, stopping) = watch::channel(false);
+        let inlets = hosts.iter().zip(&floors).map(|(host, floor)| {
+            floor.map(|_| Box::new(HostInlet(host.clone())) as Box<dyn Inlet>)
+        });
+        let inlets: Vec<_> = inlets.collect();
+        for host in &hosts {
+            // A host that could not take over has nothing to begin.
+            let _ = host.send(Begin).await;
+        }
+        let ticking = actix::spawn(ticker.run(Arc::clone(&log)));
+        let board = Arc::clone(&around.board);
+        let reading = actix::spawn({
+            let (log, board, memory) = (
+                Arc::clone(&log),
+                Arc::clone(&board),
+                Arc::clone(&around.memory),
+            );
+            async move {
+                // With no partition left to feed there is nothing to read.
+                let Some(floor) = floors.into_iter().flatten().min() else {
+                    return;
+                };
+                if let Err(error) =
+                    reader::read(log, floor, inlets, Arc::clone(&board), memory, stopping).await
+                {
+                    tracing::error!(%error, "reading the log has ended");
+                    stop_all(&board, &error);
+                }
+            }
+        });
+        Ok(Self {
+            log,
+            board,
+            hosts,
+            arbiters,
+            stop_reading,
+            reading,
+            ticking,
+        })
     }
 
     /// How the partitions are.
@@ -41,14 +148,58 @@ impl Hosts {
         Arc::clone(&self.board)
     }
 
-    /// Makes `rules` active at a position of the log, unless they already are.
+    /// Makes `rules` active at a position of the log, unless they already are in every partition that runs.
     ///
     /// # Errors
     /// If the log did not take the event.
-    pub async fn activate(&self, _rules: &RuleSet) -> Result<Option<Position>, AppendError> {
-        Ok(None)
+    pub async fn activate(&self, rules: &RuleSet) -> Result<Option<Position>, AppendError> {
+        let partitions = self.board.partitions();
+        if partitions
+            .iter()
+            .all(|status| status.rules == rules.version())
+        {
+            return Ok(None);
+        }
+        let event = envelope::rules_activated_event(rules.version(), rules.text());
+        let mut position = None;
+        for appended in self.log.append(vec![event]).await {
+            position = Some(appended?.position);
+        }
+        Ok(position)
     }
 
     /// Finishes what is in hand, snapshots, releases.
-    pub async fn stop(self) {}
+    pub async fn stop(self) {
+        self.ticking.abort();
+        self.stop_reading.send_replace(true);
+        // The reader ends by itself; that it panicked would change nothing here.
+        let _ = self.reading.await;
+        let releasing = futures::future::join_all(self.hosts.iter().map(|host| host.send(Release)));
+        if tokio::time::timeout(RELEASE_MAX, releasing).await.is_err() {
+            tracing::warn!("some partitions did not finish in time; the next start recovers them");
+        }
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            // A thread that panicked has nothing left to stop.
+            let _ = arbiter.join();
+        }
+    }
+}
+
+/// An arbiter (a thread with its own event loop) per partition, as far as cores allow.
+fn arbiters(partitions: usize) -> Vec<Arbiter> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (0..cores.min(partitions)).map(|_| Arbiter::new()).collect()
+}
+
+/// Without the reader no partition can advance.
+fn stop_all(board: &Board, error: &LogError) {
+    for status in board.partitions() {
+        board.update(status.partition, |status| {
+            if matches!(status.state, State::Recovering | State::Running) {
+                status.state = State::Stopped;
+                status.reason = Some(error.to_string());
+            }
+        });
+    }
 }

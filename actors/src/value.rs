@@ -230,7 +230,9 @@ impl<'a> From<Key<'a>> for ActorRef {
     }
 }
 
-fn key_of(text: &str) -> Option<Key<'_>> {
+/// The key a text like `agent/17` names.
+#[must_use]
+pub fn key_of(text: &str) -> Option<Key<'_>> {
     let (kind, id) = text.split_once('/')?;
     if id.is_empty() || id.len() > ID_BYTES_MAX {
         return None;

@@ -27,11 +27,13 @@ pub enum Reason {
     TooLarge,
     /// The subject leads to other partitions than the data.
     WrongSubject,
+    /// A rule set that does not compile.
+    BadRules,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NotJson,
         Self::NotCloudevent,
         Self::UnknownType,
@@ -43,6 +45,7 @@ impl Reason {
         Self::TooDeep,
         Self::TooLarge,
         Self::WrongSubject,
+        Self::BadRules,
     ];
 
     /// The label in metrics.
@@ -60,6 +63,7 @@ impl Reason {
             Self::TooDeep => "too_deep",
             Self::TooLarge => "too_large",
             Self::WrongSubject => "wrong_subject",
+            Self::BadRules => "bad_rules",
         }
     }
 }

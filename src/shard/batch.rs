@@ -76,7 +76,9 @@ pub fn route(raws: Vec<RawEvent>, partition_count: u16) -> Vec<Feed> {
         let route = raw.route;
         let entry = Entry::decode(raw, partition_count);
         match (&entry.event, route) {
-            (Ok(event), _) if event.body.is_for_all() => picks.iter_mut().for_each(|p| p.push(number)),
+            (Ok(event), _) if event.body.is_for_all() => {
+                picks.iter_mut().for_each(|p| p.push(number))
+            }
             (Ok(event), Route::Pair { agent, customer }) => {
                 if event.body.owner().is_some() {
                     picks[usize::from(agent) % count].push(number);
@@ -92,7 +94,13 @@ pub fn route(raws: Vec<RawEvent>, partition_count: u16) -> Vec<Feed> {
         entries.push(entry);
     }
     let batch = Arc::new(Batch { entries });
-    picks.into_iter().map(|picks| Feed { batch: Arc::clone(&batch), picks }).collect()
+    picks
+        .into_iter()
+        .map(|picks| Feed {
+            batch: Arc::clone(&batch),
+            picks,
+        })
+        .collect()
 }
 
 /// Most events in a batch: their numbers fit the picks.

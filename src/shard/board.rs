@@ -37,6 +37,8 @@ pub struct PartitionStatus {
     pub applied: Position,
     /// Last position committed.
     pub committed: Position,
+    /// Version of the active rules.
+    pub rules: String,
     /// Actors held, live and quiet.
     pub actors: u64,
     /// Bytes they are estimated to take.
@@ -44,6 +46,9 @@ pub struct PartitionStatus {
     /// When `applied` last moved, or the partition last had nothing to do.
     #[serde(skip)]
     pub advanced_at: Instant,
+    /// When the last snapshot generation was complete.
+    #[serde(skip)]
+    pub snapshot_at: Option<Instant>,
 }
 
 fn as_text<S: serde::Serializer>(
@@ -72,9 +77,11 @@ impl Board {
             epoch: 0,
             applied: 0,
             committed: 0,
+            rules: String::new(),
             actors: 0,
             actor_bytes: 0,
             advanced_at,
+            snapshot_at: None,
         };
         Self {
             partitions: PartitionId::all(partition_count)

@@ -8,10 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use aftercall_actors::rules::RuleSet;
 use futures::future::{FutureExt as _, LocalBoxFuture, OptionFuture};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     batch::Feed,
@@ -25,7 +22,7 @@ use super::{
 };
 use crate::{
     log::{CommitError, EventLog, Log, LogError, PartitionId, Position, Seq},
-    telemetry::metrics,
+    telemetry::{SnapshotKind, metrics},
 };
 
 /// The journal falls at most this far behind what has been applied, while nothing is said.
@@ -36,6 +33,9 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
 
 /// or once this many positions have gone by, so that replay stays short.
 const SNAPSHOT_POSITIONS: Position = 250_000;
+
+/// A stopping process spends at most this long on a last snapshot.
+const FINAL_SNAPSHOT_MAX: Duration = Duration::from_secs(2);
 
 /// Commits waiting for the relay before the next one has to wait.
 const RELAY_COMMITS_MAX: usize = 32;
@@ -52,9 +52,7 @@ pub struct Surroundings {
     /// Memory all partitions share.
     pub memory: Arc<MemoryBound>,
     /// Rules of a partition that never had an owner.
-    pub genesis: Arc<RuleSet>,
-    /// Becomes true when the process stops.
-    pub stopping: watch::Receiver<bool>,
+    pub genesis: RuleSet,
 }
 
 /// Why a partition no longer runs.
@@ -109,12 +107,23 @@ pub async fn acquire(around: &Surroundings, partition: PartitionId) -> Result<Ac
         status.rules = start.rules.version().to_owned();
         status.advanced_at = std::time::Instant::now();
     });
-    Ok(Acquired { floor: start.floor, recovered })
+    Ok(Acquired {
+        floor: start.floor,
+        recovered,
+    })
 }
 
 /// Runs a partition until it is told to stop or must.
-pub async fn drive(around: Surroundings, acquired: Acquired, mut feeds: mpsc::Receiver<Feed>) -> Ended {
-    let Recovered { start, packer, unrelayed } = acquired.recovered;
+pub async fn drive(
+    around: Surroundings,
+    acquired: Acquired,
+    mut feeds: mpsc::Receiver<Feed>,
+) -> Ended {
+    let Recovered {
+        start,
+        packer,
+        unrelayed,
+    } = acquired.recovered;
     let partition = start.partition;
     let progress = Progress::starting_at(start.relayed);
     let (to_relay, commits) = mpsc::channel(RELAY_COMMITS_MAX.max(unrelayed.len()));
@@ -134,7 +143,8 @@ pub async fn drive(around: Surroundings, acquired: Acquired, mut feeds: mpsc::Re
         piece: None,
         marked_at: Instant::now(),
         generation_at: Instant::now(),
-        generation_position: 0,
+        generation_position: acquired.floor,
+        finishing: None,
         around,
     };
     let ended = partition.run(&mut feeds, relaying).await;
@@ -155,6 +165,8 @@ struct Partition {
     marked_at: Instant,
     generation_at: Instant,
     generation_position: Position,
+    /// Since when no more events come.
+    finishing: Option<Instant>,
 }
 
 impl Partition {
@@ -164,10 +176,10 @@ impl Partition {
         relaying: impl Future<Output = Result<(), RelayError>>,
     ) -> Ended {
         let mut relaying = std::pin::pin!(relaying);
-        let mut stopping = self.around.stopping.clone();
         loop {
             self.begin_commit();
             self.begin_piece();
+            self.finish();
             self.account();
             let wake = self.wake_at();
             let outcome = tokio::select! {
@@ -187,15 +199,11 @@ impl Partition {
                     }
                     Ok(())
                 }
-                feed = feeds.recv(), if self.engine.has_room() && self.to_relay.is_some() => {
+                feed = feeds.recv(), if self.engine.has_room() && self.finishing.is_none() => {
                     match feed {
                         Some(feed) => self.engine.offer(feed),
-                        None => self.finish(),
+                        None => self.finishing = Some(Instant::now()),
                     }
-                    Ok(())
-                }
-                _ = stopping.wait_for(|stop| *stop), if self.to_relay.is_some() && self.engine.has_room() => {
-                    self.finish();
                     Ok(())
                 }
                 () = tokio::time::sleep_until(wake) => Ok(()),
@@ -212,11 +220,14 @@ impl Partition {
 
     /// Starts the next commit, if one is due and the one before is through.
     fn begin_commit(&mut self) {
-        let Some(to_relay) = &self.to_relay else { return };
+        let Some(to_relay) = &self.to_relay else {
+            return;
+        };
         if self.commit.is_some() || to_relay.capacity() == 0 || !self.engine.is_recovered() {
             return;
         }
-        let mark_due = self.engine.is_ahead() && self.marked_at.elapsed() >= MARK_EVERY;
+        let waited = self.marked_at.elapsed() >= MARK_EVERY || self.finishing.is_some();
+        let mark_due = self.engine.is_ahead() && waited;
         if self.engine.has_outputs() || mark_due {
             self.engine.set_relayed(self.progress.get());
             let sealed = self.engine.seal();
@@ -231,11 +242,21 @@ impl Partition {
         self.engine.committed_at(&sealed, seq);
         let now = self.around.log.now();
         for cause in &sealed.causes {
-            metrics().publish_to_commit_seconds.observe(now.since_ms(*cause).max(0) as f64 / 1e3);
+            metrics()
+                .publish_to_commit_seconds
+                .observe(now.since_ms(*cause).max(0) as f64 / 1e3);
         }
-        let at = super::engine::Relayed { commit: sealed.commit, seq };
+        let at = super::engine::Relayed {
+            commit: sealed.commit,
+            seq,
+        };
         if let Some(to_relay) = &self.to_relay
-            && to_relay.try_send(Committed { at, outputs: sealed.outputs }).is_err()
+            && to_relay
+                .try_send(Committed {
+                    at,
+                    outputs: sealed.outputs,
+                })
+                .is_err()
         {
             unreachable!("a commit begins only while the relay has room for it");
         }
@@ -249,7 +270,8 @@ impl Partition {
         }
         if !self.packer.is_busy() {
             let applied = self.engine.applied();
-            let due = self.generation_at.elapsed() >= SNAPSHOT_EVERY
+            let due = self.finishing.is_some()
+                || self.generation_at.elapsed() >= SNAPSHOT_EVERY
                 || applied >= self.generation_position + SNAPSHOT_POSITIONS;
             if !due || applied == self.generation_position || self.engine.has_outputs() {
                 return;
@@ -260,7 +282,9 @@ impl Partition {
         }
         let chunk = self.packer.step(&mut self.engine);
         let is_manifest = chunk.is_none();
-        let Some(Write { bytes, .. }) = chunk.or_else(|| self.packer.manifest(&self.engine)) else { return };
+        let Some(Write { bytes, .. }) = chunk.or_else(|| self.packer.manifest(&self.engine)) else {
+            return;
+        };
         let log = Arc::clone(&self.around.log);
         let partition = self.engine.partition;
         self.piece = Some(
@@ -272,9 +296,18 @@ impl Partition {
         let partition = self.engine.partition;
         match outcome {
             Ok(seq) if is_manifest => {
-                if let Some(Written::Generation { full, trim_before }) = self.packer.manifest_written(seq) {
-                    let kind = if full { "full" } else { "difference" };
-                    metrics().snapshots.with_label_values(&[kind]).inc();
+                if let Some(Written::Generation { full, trim_before }) =
+                    self.packer.manifest_written(seq)
+                {
+                    let kind = if full {
+                        SnapshotKind::Full
+                    } else {
+                        SnapshotKind::Difference
+                    };
+                    metrics().snapshots(kind).inc();
+                    metrics()
+                        .snapshot_seconds
+                        .observe(self.generation_at.elapsed().as_secs_f64());
                     self.around.board.update(partition, |status| {
                         status.snapshot_at = Some(std::time::Instant::now());
                     });
@@ -323,9 +356,17 @@ impl Partition {
         wake
     }
 
-    /// No event will follow: what is applied is committed and published, then the partition ends.
+    /// Once no event will follow and everything is committed and packed: lets the relay run dry, which ends the
+    /// partition.
     fn finish(&mut self) {
-        self.finishing = true;
+        let Some(since) = self.finishing else { return };
+        let engine = &self.engine;
+        let committed = self.commit.is_none() && !engine.has_outputs() && !engine.is_ahead();
+        let packed = self.piece.is_none() && !self.packer.is_busy();
+        if !engine.is_recovered() || (committed && (packed || since.elapsed() > FINAL_SNAPSHOT_MAX))
+        {
+            self.to_relay = None;
+        }
     }
 
     fn account(&mut self) {
@@ -359,9 +400,17 @@ impl Partition {
 async fn commit(log: Log, partition: PartitionId, sealed: Sealed) -> Result<(Sealed, Seq), Ended> {
     let began = Instant::now();
     loop {
-        match log.journal_append(partition, sealed.expected, sealed.bytes.clone()).await {
+        match log
+            .journal_append(partition, sealed.expected, sealed.bytes.clone())
+            .await
+        {
             Ok(seq) => return Ok(confirmed(partition, sealed, seq, began)),
-            Err(CommitError::Refused(why)) => return Err(Ended::Refused { commit: sealed.commit, why }),
+            Err(CommitError::Refused(why)) => {
+                return Err(Ended::Refused {
+                    commit: sealed.commit,
+                    why,
+                });
+            }
             Err(error @ (CommitError::Fenced | CommitError::Unknown(_))) => {
                 metrics().unknown_commits.inc();
                 tracing::debug!(%partition, commit = sealed.commit, %error, "reading the journal's head");
@@ -375,21 +424,30 @@ async fn commit(log: Log, partition: PartitionId, sealed: Sealed) -> Result<(Sea
 }
 
 fn confirmed(partition: PartitionId, sealed: Sealed, seq: Seq, began: Instant) -> (Sealed, Seq) {
-    metrics().commits.with_label_values(&[partition.side.name()]).inc();
-    metrics().commit_seconds.observe(began.elapsed().as_secs_f64());
+    metrics().commits(partition.side).inc();
+    metrics()
+        .commit_seconds
+        .observe(began.elapsed().as_secs_f64());
     (sealed, seq)
 }
 
 /// Reads the head after a commit whose outcome is unknown: our record stands (its sequence), the one before still
 /// does (nothing: try again), or another owner's.
-async fn settle(log: &dyn EventLog, partition: PartitionId, sealed: &Sealed) -> Result<Option<Seq>, Ended> {
+async fn settle(
+    log: &dyn EventLog,
+    partition: PartitionId,
+    sealed: &Sealed,
+) -> Result<Option<Seq>, Ended> {
     let head = retry(|| log.journal_head(partition)).await?;
     match head {
         Some(head) if head.bytes == sealed.bytes => Ok(Some(head.seq)),
         Some(head) if head.seq == sealed.expected => Ok(None),
         Some(head) => {
             metrics().fenced_commits.inc();
-            Err(Ended::Fenced(format!("journal record {} is not ours", head.seq)))
+            Err(Ended::Fenced(format!(
+                "journal record {} is not ours",
+                head.seq
+            )))
         }
         None => Err(Ended::Log(LogError::Corrupt(format!(
             "the journal of {partition} is empty, commit {} had been stored",

@@ -3,7 +3,7 @@
 //! It decides; `drive.rs` performs. No I/O, no clock and no await here: events, committed sequences and a log
 //! time go in, records and snapshot pieces come out. The same engine runs in production and under simulation.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::{BTreeSet, VecDeque};
 
 use aftercall_actors::{
     actor::{Context, StateError},
@@ -17,7 +17,7 @@ use aftercall_actors::{
 use bytes::Bytes;
 
 use crate::{
-    envelope::Reject,
+    envelope::{self, Origin, Reason, Reject},
     log::{Lane, NewOutput, PartitionId, Position, Seq},
     shard::{
         batch::{Entry, Feed},
@@ -80,7 +80,7 @@ pub enum EngineError {
 pub struct Engine {
     pub(super) partition: PartitionId,
     pub(super) table: Table,
-    pub(super) rules: Arc<RuleSet>,
+    pub(super) rules: RuleSet,
     pub(super) now: LogTime,
     pub(super) applied: Position,
     identity: u128,
@@ -91,7 +91,7 @@ pub struct Engine {
     quiet_until: Position,
     relayed: Relayed,
     pending: Pending,
-    feeds: std::collections::VecDeque<(Feed, usize)>,
+    feeds: VecDeque<(Feed, usize)>,
     effects: Effects,
     /// Counts for the metrics, handed over with each commit or when asked.
     pub tally: Tally,
@@ -123,7 +123,7 @@ pub struct Start {
     /// The actors, each as of its own position.
     pub table: Table,
     /// Rules active at `floor`.
-    pub rules: Arc<RuleSet>,
+    pub rules: RuleSet,
     /// Log time at `floor`.
     pub now: LogTime,
     /// Replay begins behind this position.
@@ -157,7 +157,7 @@ impl Engine {
             quiet_until: start.committed,
             relayed: start.relayed,
             pending: Pending::default(),
-            feeds: std::collections::VecDeque::new(),
+            feeds: VecDeque::new(),
             effects: Vec::new(),
             tally: Tally::default(),
         }
@@ -234,7 +234,12 @@ impl Engine {
                 next += 1;
             }
             // What lies between and behind the picks is for other partitions: it counts as applied here.
-            if let Some(last) = feed.batch.entries.last().filter(|last| last.position > self.applied) {
+            if let Some(last) = feed
+                .batch
+                .entries
+                .last()
+                .filter(|last| last.position > self.applied)
+            {
                 self.applied = last.position;
                 self.identity = last.identity;
             }
@@ -284,7 +289,10 @@ impl Engine {
                     if let Some(key) = key {
                         let index = self.table.find_or_make(key);
                         if self.table.as_of(index) < entry.position {
-                            let context = Context { now: self.now, rules: &self.rules };
+                            let context = Context {
+                                now: self.now,
+                                rules: &self.rules,
+                            };
                             let effects = &mut self.effects;
                             self.table.act(index, entry.position, |actor| {
                                 actor.apply(key, &context, event, effects);
@@ -305,11 +313,18 @@ impl Engine {
     }
 
     fn wake(&mut self, index: Index, entry: &Entry) -> Result<(), EngineError> {
-        let context = Context { now: self.now, rules: &self.rules };
+        let context = Context {
+            now: self.now,
+            rules: &self.rules,
+        };
         let effects = &mut self.effects;
         let key = self.table.key_text(index).to_owned();
-        let Some(key) = aftercall_actors::value::key_of(&key) else { return Ok(()) };
-        self.table.act(index, entry.position, |actor| actor.wake(key, &context, effects))?;
+        let Some(key) = aftercall_actors::value::key_of(&key) else {
+            return Ok(());
+        };
+        self.table.act(index, entry.position, |actor| {
+            actor.wake(key, &context, effects)
+        })?;
         self.perform(index, entry);
         Ok(())
     }
@@ -357,7 +372,6 @@ impl Engine {
 
     fn push(&mut self, output: OutputRecord) {
         self.pending.bytes += output.data.len() + 192;
-        self.tally.outputs[output.lane as usize] += 1;
         self.pending.outputs.push(output);
     }
 
@@ -371,11 +385,15 @@ impl Engine {
     }
 
     /// Makes a new rule set hold from here on; a bad one is set aside by one partition and the old one stays.
-    fn activate_rules(&mut self, entry: &Entry, activated: &aftercall_actors::event::RulesActivated) {
+    fn activate_rules(
+        &mut self,
+        entry: &Entry,
+        activated: &aftercall_actors::event::RulesActivated,
+    ) {
         match RuleSet::parse(&activated.rules, &activated.version) {
-            Ok(rules) => self.rules = Arc::new(rules),
+            Ok(rules) => self.rules = rules,
             Err(error) if quarantine::is_responsible(self.partition) => {
-                self.quarantine(entry, &Reject::bad_rules(&error.to_string()));
+                self.quarantine(entry, &Reject::new(Reason::BadRules, error.to_string()));
             }
             Err(_) => {}
         }
@@ -439,7 +457,11 @@ impl Engine {
 
     /// Notes that a sealed record stands in the journal at `seq`.
     pub fn committed_at(&mut self, sealed: &Sealed, seq: Seq) {
-        self.head = Head { seq, commit: sealed.commit, link: sealed.link.clone() };
+        self.head = Head {
+            seq,
+            commit: sealed.commit,
+            link: sealed.link.clone(),
+        };
         self.committed = self.committed.max(sealed.position);
     }
 
@@ -460,7 +482,18 @@ pub fn publishable(partition: PartitionId, record: &Record) -> Vec<NewOutput> {
                 lane: output.lane()?,
                 commit: record.commit,
                 ordinal,
-                attributes: crate::envelope::output_attributes(partition, record.commit, output),
+                attributes: envelope::output_attributes(
+                    &output.output_type,
+                    &output.id,
+                    &Origin {
+                        partition,
+                        subject: &output.subject,
+                        time: output.time(),
+                        cause: &envelope::cause(&output.cause_source, &output.cause_id),
+                        rules_version: &output.rules,
+                        commit: record.commit,
+                    },
+                ),
                 payload: output.data.clone(),
             })
         })

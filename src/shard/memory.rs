@@ -22,7 +22,11 @@ impl MemoryBound {
     #[must_use]
     pub fn new(count: u16, bytes_max: u64) -> Self {
         let partitions = PartitionId::all(count).map(|_| AtomicU64::new(0)).collect();
-        Self { partitions, count, bytes_max }
+        Self {
+            partitions,
+            count,
+            bytes_max,
+        }
     }
 
     /// Notes what a partition's actors take.
@@ -39,7 +43,10 @@ impl MemoryBound {
     /// What all actors take together.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.partitions.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+        self.partitions
+            .iter()
+            .map(|bytes| bytes.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// The bound.

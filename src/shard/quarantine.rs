@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// The partition that answers for events addressed to all of them.
-pub const RESPONSIBLE: PartitionId = PartitionId { side: Side::Agent, index: 0 };
+pub const RESPONSIBLE: PartitionId = PartitionId {
+    side: Side::Agent,
+    index: 0,
+};
 
 /// Whether `partition` answers for events addressed to all of them.
 #[must_use]

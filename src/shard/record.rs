@@ -154,7 +154,10 @@ impl Record {
     /// The identity as a number; 0 while nothing has been applied.
     #[must_use]
     pub fn identity(&self) -> u128 {
-        self.identity.as_ref().try_into().map_or(0, u128::from_be_bytes)
+        self.identity
+            .as_ref()
+            .try_into()
+            .map_or(0, u128::from_be_bytes)
     }
 
     /// The bytes to store.

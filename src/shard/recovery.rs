@@ -4,7 +4,7 @@
 //! floor. Everything read is checked against everything else: hashes along the journal, commit numbers without
 //! holes, the log's end against the committed position, and the identity of the event there.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use aftercall_actors::{actor::StateError, rules::RuleSet, time::LogTime};
 use bytes::Bytes;
@@ -115,13 +115,19 @@ pub async fn recover(
             }
         }
         if read.commit > record.relayed {
-            let relayed = Relayed { commit: read.commit, seq };
+            let relayed = Relayed {
+                commit: read.commit,
+                seq,
+            };
             unrelayed.push((relayed, publishable(partition, &read)));
         }
         previous = Some((read.commit, link(&bytes)));
     }
     if last_seq != head.seq {
-        let why = format!("the newest readable record is {last_seq}, the head is {}", head.seq);
+        let why = format!(
+            "the newest readable record is {last_seq}, the head is {}",
+            head.seq
+        );
         return Err(RecoveryError::Chain { seq: head.seq, why });
     }
 
@@ -133,19 +139,25 @@ pub async fn recover(
             return Err(RecoveryError::Chain { seq: from, why });
         }
     };
-    let rules =
-        RuleSet::parse(&rules_text, &origin).map_err(|error| RecoveryError::Rules(error.to_string()))?;
+    let rules = RuleSet::parse(&rules_text, &origin)
+        .map_err(|error| RecoveryError::Rules(error.to_string()))?;
     Ok(Recovered {
         start: Start {
             partition,
             table,
-            rules: Arc::new(rules),
-            now: LogTime(base.as_ref().map_or(i64::MIN, |manifest| manifest.floor_time_ms)),
+            rules,
+            now: LogTime(
+                base.as_ref()
+                    .map_or(i64::MIN, |manifest| manifest.floor_time_ms),
+            ),
             floor: base.as_ref().map_or(0, |manifest| manifest.floor),
             epoch: record.epoch,
             identity: record.identity(),
             committed: record.position,
-            relayed: Relayed { commit: record.relayed, seq: record.relayed_seq },
+            relayed: Relayed {
+                commit: record.relayed,
+                seq: record.relayed_seq,
+            },
             head,
         },
         packer,
@@ -167,22 +179,30 @@ async fn acquire(
         if let (Some(stored), Some((bytes, record))) = (&stored, &mine)
             && stored.bytes == *bytes
         {
-            let head = Head { seq: stored.seq, commit: record.commit, link: link(bytes) };
+            let head = Head {
+                seq: stored.seq,
+                commit: record.commit,
+                link: link(bytes),
+            };
             return Ok((head, record.clone()));
         }
         let expected = stored.as_ref().map_or(0, |stored| stored.seq);
         let record = match &stored {
             None => first_record(genesis),
             Some(Stored { seq, bytes }) => {
-                let last =
-                    Record::read(bytes).map_err(|error| RecoveryError::Record { seq: *seq, error })?;
+                let last = Record::read(bytes)
+                    .map_err(|error| RecoveryError::Record { seq: *seq, error })?;
                 next_owner(&last, bytes)
             }
         };
         let bytes = record.to_bytes();
         match log.journal_append(partition, expected, bytes.clone()).await {
             Ok(seq) => {
-                let head = Head { seq, commit: record.commit, link: link(&bytes) };
+                let head = Head {
+                    seq,
+                    commit: record.commit,
+                    link: link(&bytes),
+                };
                 return Ok((head, record));
             }
             Err(CommitError::Refused(why)) => return Err(RecoveryError::Refused(why)),
@@ -222,10 +242,19 @@ fn next_owner(last: &Record, bytes: &[u8]) -> Record {
     }
 }
 
-fn check_follows(previous: &Option<(u64, Bytes)>, next: &Record, seq: Seq) -> Result<(), RecoveryError> {
-    let Some((commit, hash)) = previous else { return Ok(()) };
+fn check_follows(
+    previous: &Option<(u64, Bytes)>,
+    next: &Record,
+    seq: Seq,
+) -> Result<(), RecoveryError> {
+    let Some((commit, hash)) = previous else {
+        return Ok(());
+    };
     if next.commit != commit + 1 {
-        let why = format!("commit {} follows commit {commit}: records are lost", next.commit);
+        let why = format!(
+            "commit {} follows commit {commit}: records are lost",
+            next.commit
+        );
         return Err(RecoveryError::Chain { seq, why });
     }
     if next.previous != hash {
@@ -248,7 +277,9 @@ async fn check_against_events(log: &dyn EventLog, record: &Record) -> Result<(),
         )));
     }
     // Trimmed by retention: its absence proves nothing.
-    let Some(event) = retry(|| log.event_at(record.position)).await? else { return Ok(()) };
+    let Some(event) = retry(|| log.event_at(record.position)).await? else {
+        return Ok(());
+    };
     if identity(&event.payload) == record.identity() {
         Ok(())
     } else {
@@ -279,16 +310,26 @@ async fn load_generation(
         let Stored { seq, bytes } = stored?;
         // A damaged piece makes its generation incomplete; an older one and a longer replay take its place.
         match Piece::decode(bytes.clone()) {
-            Ok(Piece { format: 1..=snapshot::FORMAT, manifest: Some(manifest), .. }) => {
+            Ok(Piece {
+                format: 1..=snapshot::FORMAT,
+                manifest: Some(manifest),
+                ..
+            }) => {
                 manifests.insert(seq, manifest);
             }
-            Ok(Piece { format: 1..=snapshot::FORMAT, .. }) => {
+            Ok(Piece {
+                format: 1..=snapshot::FORMAT,
+                ..
+            }) => {
                 chunks.insert(seq, bytes);
             }
             Ok(_) | Err(_) => tracing::warn!(%partition, seq, "snapshot piece cannot be read"),
         }
     }
-    let chain = manifests.iter().rev().find_map(|(seq, _)| chain(*seq, &manifests, &chunks));
+    let chain = manifests
+        .iter()
+        .rev()
+        .find_map(|(seq, _)| chain(*seq, &manifests, &chunks));
     let Some(chain) = chain else { return Ok(None) };
     let mut full_bytes = 0;
     for manifest in chain.iter().filter_map(|seq| manifests.get(seq)) {
@@ -301,7 +342,9 @@ async fn load_generation(
             }
         }
     }
-    let newest = chain.last().and_then(|seq| Some((*seq, manifests.get(seq)?.clone())));
+    let newest = chain
+        .last()
+        .and_then(|seq| Some((*seq, manifests.get(seq)?.clone())));
     Ok(newest.map(|(manifest_seq, manifest)| Generation {
         manifest,
         manifest_seq,
@@ -311,11 +354,19 @@ async fn load_generation(
 }
 
 /// Manifests from the full generation to the one at `seq`, if nothing of any of them is missing.
-fn chain(seq: Seq, manifests: &BTreeMap<Seq, Manifest>, chunks: &BTreeMap<Seq, Bytes>) -> Option<Vec<Seq>> {
+fn chain(
+    seq: Seq,
+    manifests: &BTreeMap<Seq, Manifest>,
+    chunks: &BTreeMap<Seq, Bytes>,
+) -> Option<Vec<Seq>> {
     let mut chain = vec![seq];
     loop {
         let manifest = manifests.get(chain.last()?)?;
-        if !manifest.chunks.iter().all(|chunk| chunks.contains_key(chunk)) {
+        if !manifest
+            .chunks
+            .iter()
+            .all(|chunk| chunks.contains_key(chunk))
+        {
             return None;
         }
         if manifest.is_full() {

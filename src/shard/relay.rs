@@ -60,7 +60,10 @@ impl Progress {
     /// The last commit whose outputs all stand. Written and read on one thread.
     #[must_use]
     pub fn get(&self) -> Relayed {
-        Relayed { commit: self.commit.load(Ordering::Relaxed), seq: self.seq.load(Ordering::Relaxed) }
+        Relayed {
+            commit: self.commit.load(Ordering::Relaxed),
+            seq: self.seq.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -92,7 +95,7 @@ pub async fn relay(
     mut commits: mpsc::Receiver<Committed>,
     progress: Arc<Progress>,
 ) -> Result<(), RelayError> {
-    let backlog = metrics().relay_backlog_outputs.with_label_values(&[&partition.to_string()]);
+    let backlog = metrics().relay_backlog(&partition.to_string());
     let mut queue = Queue::default();
     queue.read_marks(log, partition).await?;
     loop {
@@ -111,13 +114,32 @@ pub async fn relay(
             progress.set(relayed);
         }
         backlog.set(i64::try_from(queue.outputs.len()).unwrap_or(i64::MAX));
-        let Some(next) = queue.outputs.front() else { continue };
+        let Some(next) = queue.outputs.front() else {
+            continue;
+        };
         let (commit, ordinal) = (next.commit, next.ordinal);
-        let outcome =
-            log.outputs_append(partition, &mut queue.fences, queue.outputs.make_contiguous()).await;
+        let outcome = log
+            .outputs_append(
+                partition,
+                &mut queue.fences,
+                queue.outputs.make_contiguous(),
+            )
+            .await;
         match outcome {
-            Ok(stored) => drop(queue.outputs.drain(..stored)),
-            Err(CommitError::Refused(why)) => return Err(RelayError::Refused { commit, ordinal, why }),
+            Ok(stored) => {
+                for output in queue.outputs.drain(..stored) {
+                    if let Lane::Out(kind) = output.lane {
+                        metrics().output(kind).inc();
+                    }
+                }
+            }
+            Err(CommitError::Refused(why)) => {
+                return Err(RelayError::Refused {
+                    commit,
+                    ordinal,
+                    why,
+                });
+            }
             Err(CommitError::Fenced | CommitError::Unknown(_)) => {
                 tokio::time::sleep(PAUSE).await;
                 queue.read_marks(log, partition).await?;
@@ -142,10 +164,19 @@ impl Queue {
     fn take(&mut self, committed: Committed) {
         self.commits.push_back(committed.at);
         let marks = &self.marks;
-        self.outputs.extend(committed.outputs.into_iter().filter(|output| !stands(marks, output)));
+        self.outputs.extend(
+            committed
+                .outputs
+                .into_iter()
+                .filter(|output| !stands(marks, output)),
+        );
     }
 
-    async fn read_marks(&mut self, log: &dyn EventLog, partition: PartitionId) -> Result<(), LogError> {
+    async fn read_marks(
+        &mut self,
+        log: &dyn EventLog,
+        partition: PartitionId,
+    ) -> Result<(), LogError> {
         for lane in Lane::all() {
             let mark = retry(|| log.output_mark(partition, lane)).await?;
             self.fences[lane.index()] = mark.map_or(0, |mark| mark.seq);
@@ -158,7 +189,10 @@ impl Queue {
 
     /// Drops the commits that are out and returns the last of them.
     fn relayed(&mut self) -> Option<Relayed> {
-        let waiting = self.outputs.front().map_or(u64::MAX, |output| output.commit);
+        let waiting = self
+            .outputs
+            .front()
+            .map_or(u64::MAX, |output| output.commit);
         let mut last = None;
         while let Some(at) = self.commits.front().filter(|at| at.commit < waiting) {
             last = Some(*at);

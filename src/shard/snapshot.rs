@@ -152,7 +152,20 @@ impl Packer {
     /// Goes on from the generation whose manifest recovery has loaded.
     #[must_use]
     pub fn after(manifest: Option<Seq>, chain_bytes: usize, differences: u32) -> Self {
-        Self { last: manifest, full_bytes: chain_bytes, differences, ..Self::default() }
+        Self {
+            last: manifest,
+            full_bytes: chain_bytes,
+            differences,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the sweep can go on at once.
+    #[must_use]
+    pub fn has_more_to_sweep(&self) -> bool {
+        self.scan
+            .as_ref()
+            .is_some_and(|scan| !scan.swept && scan.ready.len() < READY_MAX)
     }
 
     /// Whether a generation is being made.
@@ -164,7 +177,8 @@ impl Packer {
     /// Begins a generation at what the engine has applied. Nothing may be pending in the engine: a full generation
     /// forgets blank actors first, and that changes their numbers.
     pub fn begin(&mut self, engine: &mut Engine) {
-        let weighty = self.difference_bytes * 2 > self.full_bytes || self.differences >= DIFFERENCES_MAX;
+        let weighty =
+            self.difference_bytes * 2 > self.full_bytes || self.differences >= DIFFERENCES_MAX;
         let full = self.last.is_none() || weighty;
         if full {
             engine.table.drop_blank(engine.now, engine.rules.settings());
@@ -175,7 +189,10 @@ impl Packer {
             floor: engine.applied(),
             floor_time: engine.now,
             journal_seq: engine.head().seq,
-            rules: (engine.rules.text().to_owned(), engine.rules.version().to_owned()),
+            rules: (
+                engine.rules.text().to_owned(),
+                engine.rules.version().to_owned(),
+            ),
             open: Vec::new(),
             open_bytes: 0,
             open_after: 0,
@@ -192,7 +209,11 @@ impl Packer {
         if !scan.swept && scan.ready.len() < READY_MAX {
             scan.sweep(engine);
         }
-        if scan.ready.front().is_some_and(|write| write.after <= engine.committed()) {
+        if scan
+            .ready
+            .front()
+            .is_some_and(|write| write.after <= engine.committed())
+        {
             return scan.ready.pop_front();
         }
         None
@@ -213,8 +234,15 @@ impl Packer {
                 rules: scan.rules.0.clone(),
                 rules_version: scan.rules.1.clone(),
             };
-            let piece = Piece { format: FORMAT, actors: Vec::new(), manifest: Some(manifest) };
-            Write { bytes: piece.encode_to_vec().into(), after: scan.floor }
+            let piece = Piece {
+                format: FORMAT,
+                actors: Vec::new(),
+                manifest: Some(manifest),
+            };
+            Write {
+                bytes: piece.encode_to_vec().into(),
+                after: scan.floor,
+            }
         })
     }
 
@@ -235,8 +263,13 @@ impl Packer {
             self.difference_bytes += scan.bytes;
             self.differences += 1;
         }
-        let trim_before = scan.full.then(|| scan.written.first().copied().unwrap_or(seq));
-        Some(Written::Generation { full: scan.full, trim_before })
+        let trim_before = scan
+            .full
+            .then(|| scan.written.first().copied().unwrap_or(seq));
+        Some(Written::Generation {
+            full: scan.full,
+            trim_before,
+        })
     }
 
     /// Gives up the generation being made: its chunks stay unread, and the next one is full.
@@ -276,10 +309,17 @@ impl Scan {
     }
 
     fn close(&mut self) {
-        let piece = Piece { format: FORMAT, actors: std::mem::take(&mut self.open), manifest: None };
+        let piece = Piece {
+            format: FORMAT,
+            actors: std::mem::take(&mut self.open),
+            manifest: None,
+        };
         let bytes: Bytes = piece.encode_to_vec().into();
         self.bytes += bytes.len();
-        self.ready.push_back(Write { bytes, after: self.open_after });
+        self.ready.push_back(Write {
+            bytes,
+            after: self.open_after,
+        });
         (self.open_bytes, self.open_after) = (0, 0);
     }
 }

@@ -127,7 +127,8 @@ impl Table {
             self.slots[*index].deadline = None;
         }
         due.sort_by(|(at, index), (other_at, other)| {
-            at.cmp(other_at).then_with(|| self.key_text(*index).cmp(self.key_text(*other)))
+            at.cmp(other_at)
+                .then_with(|| self.key_text(*index).cmp(self.key_text(*other)))
         });
         due.into_iter().map(|(_, index)| index).collect()
     }
@@ -271,7 +272,9 @@ impl Table {
     /// Passivates live actors until at most `keep` are left, those not used lately first.
     pub fn passivate(&mut self, keep: usize) {
         while self.activated.len() > keep {
-            let Some(index) = self.activated.pop_front() else { return };
+            let Some(index) = self.activated.pop_front() else {
+                return;
+            };
             if std::mem::take(&mut self.slots[index].used) && keep > 0 {
                 self.activated.push_back(index);
                 continue;
@@ -318,11 +321,19 @@ impl Table {
                 Actor::decode(side, key, state).map_or(true, |actor| !actor.is_blank(now, settings))
             }
         });
-        self.bytes = self.slots.iter().map(|(key, slot)| slot.bytes() + key.len() as u64).sum();
+        self.bytes = self
+            .slots
+            .iter()
+            .map(|(key, slot)| slot.bytes() + key.len() as u64)
+            .sum();
         let numbered = || self.slots.values().enumerate();
-        self.deadlines = numbered().filter_map(|(index, slot)| Some((slot.deadline?, index))).collect();
-        self.activated =
-            numbered().filter(|(_, slot)| matches!(slot.form, Form::Live(_))).map(|(index, _)| index).collect();
+        self.deadlines = numbered()
+            .filter_map(|(index, slot)| Some((slot.deadline?, index)))
+            .collect();
+        self.activated = numbered()
+            .filter(|(_, slot)| matches!(slot.form, Form::Live(_)))
+            .map(|(index, _)| index)
+            .collect();
     }
 }
 

@@ -2,19 +2,13 @@
 
 use aftercall_actors::{effect::Ignored, key::Side};
 
-use crate::{
-    envelope::Reject,
-    log::Lane,
-    telemetry::metrics,
-};
+use crate::{envelope::Reject, telemetry::metrics};
 
 /// What happened since the last hand-over.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Events applied.
     pub applied: u64,
-    /// Outputs, by lane.
-    pub outputs: [u64; Lane::COUNT],
     /// Words of actors in a replay that must be silent.
     pub divergences: u64,
     ignored: [u64; Ignored::ALL.len()],
@@ -44,25 +38,32 @@ impl Tally {
         let taken = std::mem::take(self);
         let metrics = metrics();
         if taken.applied > 0 {
-            metrics.events_applied.with_label_values(&[side.name()]).inc_by(taken.applied);
+            metrics.applied(side).inc_by(taken.applied);
         }
-        for lane in Lane::all().filter(|lane| taken.outputs[lane.index()] > 0) {
-            if let Lane::Out(kind) = lane {
-                metrics.outputs.with_label_values(&[kind.name()]).inc_by(taken.outputs[lane.index()]);
-            }
-        }
-        for reason in Ignored::ALL.into_iter().filter(|reason| taken.ignored[*reason as usize] > 0) {
-            metrics.ignored.with_label_values(&[reason.name()]).inc_by(taken.ignored[reason as usize]);
+        for reason in Ignored::ALL
+            .into_iter()
+            .filter(|reason| taken.ignored[*reason as usize] > 0)
+        {
+            metrics
+                .ignored(reason)
+                .inc_by(taken.ignored[reason as usize]);
         }
         for reason in taken.quarantined {
-            metrics.quarantined.with_label_values(&[reason]).inc();
+            metrics.quarantined(reason).inc();
         }
         for (rule, why) in taken.failed_rules {
-            tracing::debug!(rule = &*rule, why = &*why, "condition could not be evaluated");
-            metrics.rule_failures.with_label_values(&[&*rule]).inc();
+            tracing::debug!(
+                rule = &*rule,
+                why = &*why,
+                "condition could not be evaluated"
+            );
+            metrics.rule_failure(&rule).inc();
         }
         if taken.divergences > 0 {
-            tracing::error!(count = taken.divergences, "replay differs from what was committed");
+            tracing::error!(
+                count = taken.divergences,
+                "replay differs from what was committed"
+            );
             metrics.replay_divergence.inc_by(taken.divergences);
         }
     }

@@ -1,0 +1,171 @@
+//! The actix actor of one partition: a bounded mailbox in front of the loop in `drive.rs`.
+//!
+//! A feed is answered when the partition has taken it in, so a full partition holds the reader back instead of
+//! letting its mailbox grow.
+
+use actix::prelude::*;
+use tokio::sync::mpsc;
+
+use super::{
+    batch::Feed,
+    board::State,
+    drive::{Acquired, Ended, Surroundings, acquire, drive},
+    reader::Inlet,
+};
+use crate::log::{PartitionId, Position};
+
+/// Feeds a partition takes in ahead of what it applies.
+const FEEDS_MAX: usize = 2;
+
+/// Messages the mailbox holds.
+const MAILBOX_MAX: usize = 8;
+
+/// The host of one partition.
+pub struct PartitionHost {
+    partition: PartitionId,
+    around: Surroundings,
+    acquired: Option<Acquired>,
+    feeds: Option<mpsc::Sender<Feed>>,
+    ended: tokio::sync::watch::Sender<bool>,
+}
+
+impl PartitionHost {
+    /// A host that has taken nothing over yet.
+    #[must_use]
+    pub fn new(partition: PartitionId, around: Surroundings) -> Self {
+        Self {
+            partition,
+            around,
+            acquired: None,
+            feeds: None,
+            ended: tokio::sync::watch::Sender::new(false),
+        }
+    }
+
+    fn show(around: &Surroundings, partition: PartitionId, ended: &Ended) {
+        let state = match ended {
+            Ended::AsAsked => return tracing::debug!(%partition, "partition released"),
+            Ended::Fenced(_) => State::Fenced,
+            Ended::Recovery(_)
+            | Ended::Engine(_)
+            | Ended::Relay(_)
+            | Ended::Refused { .. }
+            | Ended::Log(_) => State::Stopped,
+        };
+        tracing::error!(%partition, reason = %ended, "partition ended");
+        around.board.update(partition, |status| {
+            status.state = state;
+            status.reason = Some(ended.to_string());
+        });
+    }
+}
+
+impl Actor for PartitionHost {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MAX);
+    }
+}
+
+/// Takes the partition over; the answer is the position behind which replay begins, or nothing if it must not run.
+#[derive(Message)]
+#[rtype(result = "Option<Position>")]
+pub struct TakeOver;
+
+impl Handler<TakeOver> for PartitionHost {
+    type Result = ResponseActFuture<Self, Option<Position>>;
+
+    fn handle(&mut self, _: TakeOver, _: &mut Self::Context) -> Self::Result {
+        let around = self.around.clone();
+        let partition = self.partition;
+        let taking = async move { acquire(&around, partition).await };
+        Box::pin(
+            taking
+                .into_actor(self)
+                .map(|outcome, host, _| match outcome {
+                    Ok(acquired) => {
+                        let floor = acquired.floor;
+                        host.acquired = Some(acquired);
+                        Some(floor)
+                    }
+                    Err(ended) => {
+                        Self::show(&host.around, host.partition, &ended);
+                        None
+                    }
+                }),
+        )
+    }
+}
+
+/// Begins to apply feeds.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Begin;
+
+impl Handler<Begin> for PartitionHost {
+    type Result = ();
+
+    fn handle(&mut self, _: Begin, _: &mut Self::Context) {
+        let Some(acquired) = self.acquired.take() else {
+            return;
+        };
+        let (feeds, inlet) = mpsc::channel(FEEDS_MAX);
+        self.feeds = Some(feeds);
+        let (around, partition, ended) = (self.around.clone(), self.partition, self.ended.clone());
+        actix::spawn(async move {
+            let outcome = drive(around.clone(), acquired, inlet).await;
+            Self::show(&around, partition, &outcome);
+            ended.send_replace(true);
+        });
+    }
+}
+
+/// Events for the partition; the answer comes when it has taken them in, `false` if it has ended.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Take(pub Feed);
+
+impl Handler<Take> for PartitionHost {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, Take(feed): Take, _: &mut Self::Context) -> Self::Result {
+        let feeds = self.feeds.clone();
+        Box::pin(async move {
+            match feeds {
+                Some(feeds) => feeds.send(feed).await.is_ok(),
+                None => false,
+            }
+        })
+    }
+}
+
+/// Ends the partition: what was taken in is applied, committed, published and packed before the answer comes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Release;
+
+impl Handler<Release> for PartitionHost {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Release, _: &mut Self::Context) -> Self::Result {
+        let runs = self.feeds.take().is_some();
+        let mut ended = self.ended.subscribe();
+        Box::pin(async move {
+            if runs {
+                // The sender lives in the host, which outlives this answer.
+                let _ = ended.wait_for(|ended| *ended).await;
+            }
+        })
+    }
+}
+
+/// Feeds go to the host's mailbox.
+pub struct HostInlet(pub Addr<PartitionHost>);
+
+impl Inlet for HostInlet {
+    fn feed(&self, feed: Feed) -> futures::future::LocalBoxFuture<'static, bool> {
+        let sending = self.0.send(Take(feed));
+        Box::pin(async move { sending.await.unwrap_or(false) })
+    }
+}
