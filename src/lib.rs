@@ -2,5 +2,6 @@
 
 pub mod envelope;
 pub mod log;
+pub mod planted;
 pub mod shard;
 pub mod telemetry;

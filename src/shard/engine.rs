@@ -9,7 +9,7 @@ use aftercall_actors::{
     actor::{Context, StateError},
     effect::{Effect, Effects},
     event::Body,
-    key::Side,
+    key::{Key, Side},
     output::Output,
     rules::RuleSet,
     time::LogTime,
@@ -19,6 +19,7 @@ use bytes::Bytes;
 use crate::{
     envelope::{self, Origin, Reason, Reject},
     log::{Lane, NewOutput, PartitionId, Position, Seq},
+    planted::{Bug, is_planted},
     shard::{
         batch::{Entry, Feed},
         quarantine,
@@ -263,45 +264,29 @@ impl Engine {
 
     fn apply_entry(&mut self, entry: &Entry) -> Result<(), EngineError> {
         self.now = self.now.max(entry.time);
-        let due = self.table.due(self.now, entry.position);
-        for index in due {
+        // Before anyone wakes: waking, too, brings an actor to this position.
+        let addressee = self.addressee(entry);
+        for index in self.table.due(self.now, entry.position) {
             self.wake(index, entry)?;
         }
         match &entry.event {
             Err(reject) => self.quarantine(entry, reject),
-            Ok(event) => match &event.body {
-                Body::Tick => {}
-                Body::RulesActivated(activated) => self.activate_rules(entry, activated),
-                Body::InteractionStarted(_)
-                | Body::InteractionWrapup(_)
-                | Body::InteractionCompleted(_)
-                | Body::InteractionUpdated(_)
-                | Body::SurveyResponse(_)
-                | Body::EnpsResponse(_)
-                | Body::WfmMetric(_)
-                | Body::PointsAdjusted(_)
-                | Body::AlertAcknowledged(_)
-                | Body::Outcome(..) => {
-                    let key = match self.partition.side {
-                        Side::Agent => event.body.owner(),
-                        Side::Customer => event.body.customer(),
-                    };
-                    if let Some(key) = key {
-                        let index = self.table.find_or_make(key);
-                        if self.table.as_of(index) < entry.position {
-                            let context = Context {
-                                now: self.now,
-                                rules: &self.rules,
-                            };
-                            let effects = &mut self.effects;
-                            self.table.act(index, entry.position, |actor| {
-                                actor.apply(key, &context, event, effects);
-                            })?;
-                            self.perform(index, entry);
-                        }
-                    }
+            Ok(event) => {
+                if let Body::RulesActivated(activated) = &event.body {
+                    self.activate_rules(entry, activated);
                 }
-            },
+                if let Some((index, key)) = addressee {
+                    let context = Context {
+                        now: self.now,
+                        rules: &self.rules,
+                    };
+                    let effects = &mut self.effects;
+                    self.table.act(index, entry.position, |actor| {
+                        actor.apply(key, &context, event, effects);
+                    })?;
+                    self.perform(index, entry);
+                }
+            }
         }
         self.applied = entry.position;
         self.identity = entry.identity;
@@ -310,6 +295,17 @@ impl Engine {
             self.tally.applied += 1;
         }
         Ok(())
+    }
+
+    /// The actor an event is for, unless its state already covers the event.
+    fn addressee<'a>(&mut self, entry: &'a Entry) -> Option<(Index, Key<'a>)> {
+        let body = &entry.event.as_ref().ok()?.body;
+        let key = match self.partition.side {
+            Side::Agent => body.owner(),
+            Side::Customer => body.customer(),
+        }?;
+        let index = self.table.find_or_make(key);
+        (self.table.as_of(index) < entry.position).then_some((index, key))
     }
 
     fn wake(&mut self, index: Index, entry: &Entry) -> Result<(), EngineError> {
@@ -330,8 +326,8 @@ impl Engine {
     }
 
     /// Whether a position is new, and not one a former owner has spoken for.
-    const fn is_live(&self, position: Position) -> bool {
-        position > self.quiet_until
+    fn is_live(&self, position: Position) -> bool {
+        position > self.quiet_until || is_planted(Bug::OutputAgainOnReplay)
     }
 
     /// Takes the effects of one actor's step.
@@ -463,6 +459,19 @@ impl Engine {
             link: sealed.link.clone(),
         };
         self.committed = self.committed.max(sealed.position);
+    }
+
+    /// Every actor's stored form, by key.
+    pub fn states(&mut self) -> std::collections::BTreeMap<String, Vec<u8>> {
+        let numbers = 0..self.table.len();
+        numbers
+            .map(|index| {
+                (
+                    self.table.key_text(index).to_owned(),
+                    self.table.encode(index).into(),
+                )
+            })
+            .collect()
     }
 
     /// The journal's head as this engine knows it.

@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use prost::Message as _;
 
 use crate::log::{CommitError, EventLog, LogError, NewOutput, PartitionId, Seq, Stored};
+use crate::planted::{Bug, is_planted};
 
 use super::{
     engine::{Head, LOGIC, Relayed, Start, publishable},
@@ -83,8 +84,25 @@ pub async fn recover(
     genesis: &RuleSet,
 ) -> Result<Recovered, RecoveryError> {
     let (head, record) = acquire(log, partition, genesis).await?;
-    check_against_events(log, &record).await?;
+    loop {
+        match load(log, partition, &head, &record).await {
+            Err(RecoveryError::Log(error)) if error.is_transient() => {
+                tracing::warn!(%partition, %error, "loading starts again");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
 
+/// Computes what the former owner knew, from what stands up to our own record.
+async fn load(
+    log: &dyn EventLog,
+    partition: PartitionId,
+    head: &Head,
+    record: &Record,
+) -> Result<Recovered, RecoveryError> {
+    check_against_events(log, record).await?;
     let mut table = Table::new(partition.side);
     let generation = load_generation(log, partition, &mut table).await?;
     let manifest_seq = generation.as_ref().map(|g| g.manifest_seq);
@@ -108,7 +126,9 @@ pub async fn recover(
         if read.commit == 1 {
             genesis_rules = Some(read.genesis_rules.clone());
         }
-        if seq > floor_seq {
+        let forgotten =
+            is_planted(Bug::DedupeForgottenOnRestart) || is_planted(Bug::OutputAgainOnReplay);
+        if seq > floor_seq && !forgotten {
             for state in &read.states {
                 let deadline = RestoredDeadline::AskState;
                 table.restore(&state.key, &state.state, read.position, deadline, true)?;
@@ -158,7 +178,7 @@ pub async fn recover(
                 commit: record.relayed,
                 seq: record.relayed_seq,
             },
-            head,
+            head: head.clone(),
         },
         packer,
         unrelayed,

@@ -13,6 +13,7 @@ use prost::Message;
 
 use crate::{
     log::{Position, Seq},
+    planted::{Bug, is_planted},
     shard::{engine::Engine, table::Index},
 };
 
@@ -209,21 +210,18 @@ impl Packer {
         if !scan.swept && scan.ready.len() < READY_MAX {
             scan.sweep(engine);
         }
-        if scan
-            .ready
-            .front()
-            .is_some_and(|write| write.after <= engine.committed())
-        {
-            return scan.ready.pop_front();
-        }
-        None
+        let committed = engine.committed();
+        let covered =
+            |write: &mut Write| write.after <= committed || is_planted(Bug::SnapshotAheadOfMark);
+        scan.ready.pop_front_if(covered)
     }
 
     /// Whether the sweep is over and every chunk has been written, so that only the manifest is missing.
     #[must_use]
     pub fn manifest(&self, engine: &Engine) -> Option<Write> {
         let scan = self.scan.as_ref()?;
-        let done = scan.swept && scan.ready.is_empty() && scan.floor <= engine.committed();
+        let covered = scan.floor <= engine.committed() || is_planted(Bug::SnapshotAheadOfMark);
+        let done = scan.swept && scan.ready.is_empty() && covered;
         done.then(|| {
             let manifest = Manifest {
                 chunks: scan.written.clone(),

@@ -77,7 +77,7 @@ impl Table {
     pub fn new(side: Side) -> Self {
         Self {
             side,
-            slots: IndexMap::with_hasher(FixedState::with_seed(0x0af7_e6ca_11)),
+            slots: IndexMap::with_hasher(FixedState::with_seed(0x0000_0af7_e6ca_1100)),
             deadlines: BTreeSet::new(),
             activated: VecDeque::new(),
             bytes: 0,

@@ -1,0 +1,50 @@
+//! Known bugs that the simulation must find. Only in builds with the feature `planted-bugs`, which the tests turn
+//! on and no release does; and even there nothing is wrong until a test plants one, for its own thread.
+
+/// A bug, and where it bites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A commit that is fenced is written again behind whatever stands there.
+    CommitWithoutFence,
+    /// A snapshot is written before the journal has reached its position.
+    SnapshotAheadOfMark,
+    /// Recovery forgets the states stored with what was said, dedupe memory and all.
+    DedupeForgottenOnRestart,
+    /// Replay says again what a former owner has committed.
+    OutputAgainOnReplay,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 4] = [
+        Self::CommitWithoutFence,
+        Self::SnapshotAheadOfMark,
+        Self::DedupeForgottenOnRestart,
+        Self::OutputAgainOnReplay,
+    ];
+}
+
+#[cfg(feature = "planted-bugs")]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a bug in this thread, or removes it.
+#[cfg(feature = "planted-bugs")]
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}
+
+/// Whether the bug is planted in this thread.
+#[cfg(feature = "planted-bugs")]
+#[must_use]
+pub fn is_planted(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// Never, in a build without the feature.
+#[cfg(not(feature = "planted-bugs"))]
+#[must_use]
+pub const fn is_planted(_: Bug) -> bool {
+    false
+}

@@ -1,0 +1,124 @@
+//! One process: the product's own reader, partitions, relay and ticker, as tasks that can be ended at any await.
+
+use std::sync::Arc;
+
+use aftercall::{
+    log::{Log, PartitionId, memory::World},
+    shard::{
+        batch::Feed,
+        board::Board,
+        drive::{Ended, Surroundings, acquire, drive},
+        memory::MemoryBound,
+        reader::{self, Inlet},
+        ticker::Ticker,
+    },
+};
+use aftercall_actors::rules::RuleSet;
+use futures::future::LocalBoxFuture;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+struct Direct(mpsc::Sender<Feed>);
+
+impl Inlet for Direct {
+    fn feed(&self, feed: Feed) -> LocalBoxFuture<'static, bool> {
+        let feeds = self.0.clone();
+        Box::pin(async move { feeds.send(feed).await.is_ok() })
+    }
+}
+
+/// A running process.
+pub struct Process {
+    pub board: Arc<Board>,
+    stop_reading: watch::Sender<bool>,
+    life: JoinHandle<Vec<Ended>>,
+}
+
+impl Process {
+    /// Starts taking over every partition.
+    pub fn start(world: &World) -> Self {
+        let log: Log = Arc::new(world.client());
+        let board = Arc::new(Board::new(log.partition_count()));
+        let (stop_reading, stopping) = watch::channel(false);
+        let life = tokio::task::spawn_local(live(log, Arc::clone(&board), stopping));
+        Self {
+            board,
+            stop_reading,
+            life,
+        }
+    }
+
+    /// Ends it at whatever await it is.
+    pub fn crash(self) {
+        self.life.abort();
+    }
+
+    /// Ends it in order.
+    pub async fn stop(self) -> Vec<Ended> {
+        self.stop_reading.send_replace(true);
+        self.life
+            .await
+            .expect("a process that was told to stop ends by itself")
+    }
+}
+
+/// All of a process is one task, so that ending it ends everything at once.
+async fn live(log: Log, board: Arc<Board>, stopping: watch::Receiver<bool>) -> Vec<Ended> {
+    let ticker = Arc::new(Ticker::default());
+    let around = Surroundings {
+        log: Arc::clone(&log),
+        board: Arc::clone(&board),
+        ticker: Arc::clone(&ticker),
+        memory: Arc::new(MemoryBound::new(log.partition_count(), u64::MAX)),
+        genesis: RuleSet::default_rules(),
+    };
+    let partitions: Vec<PartitionId> = PartitionId::all(log.partition_count()).collect();
+    let acquired = futures::future::join_all(partitions.iter().map(|p| acquire(&around, *p))).await;
+    let mut inlets: Vec<Option<Box<dyn Inlet>>> = Vec::new();
+    let mut floors = Vec::new();
+    let mut ended = Vec::new();
+    let mut drives = Vec::new();
+    for outcome in acquired {
+        match outcome {
+            Ok(acquired) => {
+                let (feeds, inlet) = mpsc::channel(2);
+                inlets.push(Some(Box::new(Direct(feeds))));
+                floors.push(acquired.floor);
+                drives.push(drive(around.clone(), acquired, inlet));
+            }
+            Err(fault) => {
+                inlets.push(None);
+                ended.push(fault);
+            }
+        }
+    }
+    let Some(floor) = floors.into_iter().min() else {
+        return ended;
+    };
+    let reading = async {
+        if let Err(error) = reader::read(
+            Arc::clone(&log),
+            floor,
+            inlets,
+            board,
+            Arc::clone(&around.memory),
+            stopping,
+        )
+        .await
+        {
+            tracing::error!(%error, "reading the log has ended");
+        }
+    };
+    let work = async {
+        let (_, drives) = tokio::join!(reading, futures::future::join_all(drives));
+        drives
+    };
+    tokio::select! {
+        biased;
+        drives = work => ended.extend(drives),
+        () = Arc::clone(&ticker).run(Arc::clone(&log)) => {}
+    }
+    ended
+}

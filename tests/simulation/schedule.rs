@@ -1,0 +1,201 @@
+//! What happens in a run, drawn from its seed: few actors, many collisions.
+
+use aftercall::{
+    envelope,
+    log::{Destination, Headers, NewEvent, memory::Faults},
+};
+use aftercall_actors::{
+    key::Key,
+    rules::RuleSet,
+    time::{EventTime, LogTime},
+};
+use serde_json::{Value, json};
+
+/// A seeded sequence of draws (xorshift64*).
+#[derive(Clone, Debug)]
+pub struct Draws(u64);
+
+impl Draws {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `sides`.
+    pub fn below(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+
+    pub fn one_in(&mut self, sides: u64) -> bool {
+        self.below(sides) == 0
+    }
+}
+
+/// What a schedule does next.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Appends an event (trying until the log answers).
+    Publish(Box<NewEvent>),
+    /// Starts a process, whoever else runs.
+    Start,
+    /// Ends a process at whatever await it is.
+    Crash,
+    /// Ends a process as SIGTERM would.
+    Stop,
+    /// Lets time pass.
+    Wait { ms: u64 },
+}
+
+/// Faults of a run: one seed in five has none.
+pub fn faults(seed: u64, draws: &mut Draws) -> Faults {
+    if draws.one_in(5) {
+        return Faults {
+            seed,
+            ..Faults::default()
+        };
+    }
+    Faults {
+        seed,
+        delay_ms_max: draws.below(40),
+        lose_answer_per_mille: draws.below(80) as u32,
+        drop_request_per_mille: draws.below(80) as u32,
+        late_store_per_mille: draws.below(60) as u32,
+        reader_disconnect_per_mille: draws.below(30) as u32,
+        duplicate_append_per_mille: draws.below(60) as u32,
+    }
+}
+
+/// A whole run's steps.
+pub fn steps(draws: &mut Draws) -> Vec<Step> {
+    let count = 40 + draws.below(80);
+    let mut steps = vec![Step::Start];
+    let mut sent: Vec<NewEvent> = Vec::new();
+    for number in 0..count {
+        match draws.below(24) {
+            0 => steps.push(Step::Start),
+            1 => steps.push(Step::Crash),
+            2 => steps.push(Step::Stop),
+            3 => steps.extend([Step::Crash, Step::Start]),
+            4 => steps.push(Step::Wait {
+                ms: 5_000 + draws.below(40_000),
+            }),
+            5 | 6 if !sent.is_empty() => {
+                // The same event again, under another message id: the log stores it, the actor must not mind.
+                let mut again = sent[draws.below(sent.len() as u64) as usize].clone();
+                again.message_id = format!("again-{number}");
+                steps.push(Step::Publish(Box::new(again)));
+            }
+            _ => {
+                let event = event(number, draws);
+                sent.push(event.clone());
+                steps.push(Step::Publish(Box::new(event)));
+            }
+        }
+        if draws.one_in(3) {
+            steps.push(Step::Wait {
+                ms: draws.below(3_000),
+            });
+        }
+    }
+    steps
+}
+
+fn event(number: u64, draws: &mut Draws) -> NewEvent {
+    let at = |back_s: u64| {
+        EventTime(1_767_225_600_000 + 1_000 * (number as i64) - 1_000 * back_s as i64)
+    };
+    let agent = format!("a{}", draws.below(3));
+    let customer = format!("c{}", draws.below(4));
+    let interaction = format!("i{}", draws.below(20));
+    let started = at(draws.below(600)).to_string();
+    let (event_type, data) = match draws.below(20) {
+        0..=6 => (
+            "survey.response.created",
+            json!({
+                "response_id": format!("r{}", draws.below(12)),
+                "revision": draws.below(3),
+                "interaction_id": interaction,
+                "submitted_at": started,
+                "csat": 1 + draws.below(5),
+                "comment": if draws.one_in(4) { "a LAWSUIT, then" } else { "fine" },
+                "routing": { "agent_id": agent, "queue_id": "q" },
+            }),
+        ),
+        7..=12 => (
+            "interaction.completed",
+            json!({
+                "interaction_id": interaction, "channel": "chat", "agent_id": agent,
+                "customer": { "customer_id": customer },
+                "started_at": started, "ended_at": at(0).to_string(),
+                "sentiment": draws.below(20) as f64 / 10.0 - 1.0,
+                "summary": format!("contact {number}"),
+                "disposition": "resolved",
+            }),
+        ),
+        13..=15 => (
+            "enps.response.submitted",
+            json!({
+                "response_id": format!("e{number}"), "agent_id": agent,
+                "score": draws.below(9), "submitted_at": at(0).to_string(),
+            }),
+        ),
+        16 => (
+            "wfm.metric.recorded",
+            json!({
+                "agent_id": agent, "date": "2026-01-01", "metric": "points", "value": draws.below(50),
+            }),
+        ),
+        17 => return rules(number, draws),
+        18 => (
+            "survey.response.created",
+            json!({ "response_id": "broken", "csat": 9 }),
+        ),
+        _ => ("interaction.vanished", json!({})),
+    };
+    actors_event(number, &agent, &customer, event_type, data)
+}
+
+fn actors_event(
+    number: u64,
+    agent: &str,
+    customer: &str,
+    event_type: &str,
+    data: Value,
+) -> NewEvent {
+    let id = format!("n{number}");
+    let whole = json!({
+        "specversion": "1.0", "id": id, "source": "sim", "type": event_type, "data": data,
+    });
+    NewEvent {
+        destination: Destination::Actors {
+            owner: Key::Agent(agent).token(),
+            customer: Key::Customer(customer).token(),
+            event_type: event_type.to_owned(),
+        },
+        headers: Headers::Empty,
+        payload: whole.to_string().into_bytes().into(),
+        message_id: id,
+    }
+}
+
+/// A new rule set: mostly good, sometimes one that does not compile.
+fn rules(number: u64, draws: &mut Draws) -> NewEvent {
+    let default = RuleSet::default_rules();
+    let mut event = if draws.one_in(4) {
+        envelope::rules_activated_event("broken", "[[rule]]\nname = 1")
+    } else {
+        let text = default.text().replace(
+            "event.csat < 3",
+            &format!("event.csat < {}", 2 + draws.below(3)),
+        );
+        let rules = RuleSet::parse(&text, "sim").expect("an edited default is a rule set");
+        envelope::rules_activated_event(rules.version(), rules.text())
+    };
+    event.message_id = format!("rules-{number}");
+    event
+}
+
+/// Log time of a run's beginning, for stories.
+pub const BEGAN: LogTime = LogTime(1_767_225_600_000);

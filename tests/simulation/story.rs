@@ -1,0 +1,175 @@
+//! One run: a seed's schedule, then peace, then the checks.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aftercall::{
+    log::{
+        EventLog as _, PartitionId,
+        memory::{Faults, World},
+    },
+    shard::{batch::route, board::State, drive::Ended, engine::Engine, recovery::recover},
+};
+use aftercall_actors::rules::RuleSet;
+
+use crate::{
+    invariants,
+    process::Process,
+    schedule::{self, BEGAN, Draws, Step},
+};
+
+/// Partitions a side: two, so that actors meet and still live apart.
+const PARTITIONS: u16 = 2;
+
+/// Far longer than any schedule, in virtual time.
+const LIFE_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// Runs a seed; the answer says what is broken.
+pub fn run(seed: u64, tell: bool) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| error.to_string())?;
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let life = tokio::time::timeout(LIFE_MAX, live(seed, tell)).await;
+        life.unwrap_or_else(|_| Err("ends: it never did".to_owned()))
+    })
+}
+
+async fn live(seed: u64, tell: bool) -> Result<(), String> {
+    let mut draws = Draws::new(seed);
+    let world = World::new(PARTITIONS, schedule::faults(seed, &mut draws));
+    let mut processes: Vec<Process> = Vec::new();
+    for step in schedule::steps(&mut draws) {
+        if tell {
+            println!("{:>8} ms  {step:?}", world.now().since_ms(BEGAN));
+        }
+        match step {
+            Step::Publish(event) => publish(&world, *event).await,
+            Step::Start => processes.push(Process::start(&world)),
+            Step::Crash if !processes.is_empty() => {
+                processes
+                    .remove(draws.below(processes.len() as u64) as usize)
+                    .crash();
+            }
+            Step::Stop if !processes.is_empty() => {
+                let process = processes.remove(draws.below(processes.len() as u64) as usize);
+                let faults: Vec<Ended> = process.stop().await;
+                no_fault(&faults)?;
+            }
+            Step::Crash | Step::Stop => {}
+            Step::Wait { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
+        }
+    }
+    world.set_faults(Faults::default());
+    for process in processes {
+        process.crash();
+    }
+    // Longer than any write is late.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    settle(&world).await?;
+    if tell {
+        show(&world);
+    }
+    let states = states(&world).await?;
+    invariants::check(&world, &states)
+}
+
+async fn publish(world: &World, event: aftercall::log::NewEvent) {
+    let log = world.client();
+    while log
+        .append(vec![event.clone()])
+        .await
+        .iter()
+        .any(Result::is_err)
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A last process catches up, lets every deadline pass, and stops in order.
+async fn settle(world: &World) -> Result<(), String> {
+    let process = Process::start(world);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    for status in process.board.partitions() {
+        if status.state != State::Running {
+            return Err(format!(
+                "settles: {} is {:?}: {:?}",
+                status.partition, status.state, status.reason
+            ));
+        }
+    }
+    let ended = process.stop().await;
+    if ended.iter().all(|ended| matches!(ended, Ended::AsAsked)) {
+        Ok(())
+    } else {
+        Err(format!("settles: {ended:?}"))
+    }
+}
+
+/// Another owner is part of the game; anything else that ends a partition is a fault.
+fn no_fault(ended: &[Ended]) -> Result<(), String> {
+    match ended
+        .iter()
+        .find(|ended| !matches!(ended, Ended::AsAsked | Ended::Fenced(_)))
+    {
+        Some(fault) => Err(format!("no_partition_stops: {fault}")),
+        None => Ok(()),
+    }
+}
+
+/// The actors as one more recovery computes them.
+async fn states(world: &World) -> Result<BTreeMap<PartitionId, BTreeMap<String, Vec<u8>>>, String> {
+    let log = world.client();
+    let mut all = BTreeMap::new();
+    for partition in PartitionId::all(PARTITIONS) {
+        let recovered = recover(&log, partition, &RuleSet::default_rules())
+            .await
+            .map_err(|error| format!("recovers: {partition}: {error}"))?;
+        let mut engine = Engine::new(recovered.start);
+        let events: Vec<_> = world
+            .events()
+            .into_iter()
+            .filter(|event| event.position > engine.applied())
+            .collect();
+        if !events.is_empty() {
+            let place = PartitionId::all(PARTITIONS)
+                .position(|other| other == partition)
+                .unwrap_or(0);
+            engine.offer(route(events, log.partition_count()).swap_remove(place));
+            engine.apply().map_err(|error| error.to_string())?;
+        }
+        if engine.has_outputs() || engine.tally.divergences > 0 {
+            return Err(format!(
+                "replay_is_silent: {partition} says something new after everything was said"
+            ));
+        }
+        all.insert(partition, engine.states());
+    }
+    Ok(all)
+}
+
+/// Prints the log and every journal.
+fn show(world: &World) {
+    for event in world.events() {
+        let text = String::from_utf8_lossy(&event.payload).into_owned();
+        println!(
+            "{} {} ms {:?} {text}",
+            event.position,
+            event.time.since_ms(BEGAN),
+            event.route
+        );
+    }
+    for partition in PartitionId::all(PARTITIONS) {
+        for stored in world.journal(partition) {
+            let Ok(record) = aftercall::shard::record::Record::read(&stored.bytes) else {
+                continue;
+            };
+            let said: Vec<_> = record.outputs.iter().map(|output| &output.id).collect();
+            println!(
+                "{partition} seq {} epoch {} commit {} position {} relayed {} {said:?}",
+                stored.seq, record.epoch, record.commit, record.position, record.relayed
+            );
+        }
+    }
+}
