@@ -88,7 +88,7 @@ impl Surveys {
             points.add(response.day, Source::Survey, -response.given);
         }
         (response.given, response.day) = (0, Workday::default());
-        let given = points_of(hits);
+        let given = points_of(hits).unwrap_or(0);
         if given != 0 {
             let day = Workday::of(event.submitted_at, &settings.time_zone);
             if day >= start {
@@ -114,13 +114,13 @@ fn key_of(event: &SurveyResponse) -> KeyHash {
     KeyHash::of(&event.response_id, 0)
 }
 
-/// Points that the rules give together.
-pub(crate) fn points_of(hits: &[Hit<'_>]) -> i64 {
-    let given = |hit: &Hit<'_>| match &hit.rule.action {
-        Action::Points { .. } => i64::from(hit.points),
-        Action::Alert { .. } | Action::Coaching { .. } | Action::Segment { .. } => 0,
-    };
-    hits.iter().map(given).sum()
+/// Points that the rules give together; `None` if none of them gives points at all.
+pub(crate) fn points_of(hits: &[Hit<'_>]) -> Option<i64> {
+    let given = hits.iter().filter_map(|hit| match &hit.rule.action {
+        Action::Points { .. } => Some(i64::from(hit.points)),
+        Action::Alert { .. } | Action::Coaching { .. } | Action::Segment { .. } => None,
+    });
+    given.fold(None, |sum, points| Some(sum.unwrap_or(0) + points))
 }
 
 /// Tags of the columns in the stored agent.
