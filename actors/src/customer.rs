@@ -253,7 +253,7 @@ const SEEN_AT: u32 = 3;
 const SUMMARY: u32 = 8;
 const SUMMARY_AT: u32 = 9;
 const SEGMENTS: u32 = 10;
-const SEGMENTS_UNTIL: u32 = 12;
+const SEGMENTS_UNTIL: u32 = 11;
 
 impl Customer {
     /// Appends the stored form; `state` defines it.

@@ -135,7 +135,7 @@ impl Merge {
 }
 
 /// Tags in the stored customer.
-const UNTIL: u32 = 11;
+const UNTIL: u32 = 12;
 const PENDING_INTERACTION: u32 = 13;
 const PENDING_STARTED: u32 = 14;
 const PENDING_LEFT: u32 = 15;

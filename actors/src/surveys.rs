@@ -85,7 +85,7 @@ impl Surveys {
         }
         // What left the window with its workday is not taken back again.
         if response.given != 0 && response.day >= start {
-            points.add(response.day, Source::Survey, -response.given);
+            points.add(response.day, Source::Survey, response.given.wrapping_neg());
         }
         (response.given, response.day) = (0, Workday::default());
         let given = points_of(hits).unwrap_or(0);
