@@ -29,6 +29,16 @@ const BATCH: u64 = 500;
 /// 2026-11-20T10:00:00Z
 const START_MS: i64 = 1_795_168_800_000;
 
+const DISPOSITIONS: [&str; 5] = [
+    "resolved",
+    "resolved",
+    "resolved",
+    "complaint",
+    "upgrade_inquiry",
+];
+const SCORES: [u8; 10] = [1, 2, 3, 3, 4, 4, 4, 5, 5, 5];
+const METRICS: [&str; 2] = ["points", "adherence"];
+
 /// The same sequence in every run (SplitMix64).
 fn random(n: u64) -> u64 {
     let mut x = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -59,8 +69,7 @@ fn make(n: u64) -> Made {
             "interaction_id": id, "channel": "voice", "queue_id": "billing",
             "skills": ["german", "billing"], "agent_id": agent_id, "customer": customer_ref,
             "started_at": now_ms - 300_000, "ended_at": now_ms - 20, "duration_s": 299.98,
-            "disposition":
-                ["resolved", "resolved", "resolved", "complaint", "upgrade_inquiry"][pick % 5],
+            "disposition": DISPOSITIONS[pick % 5],
             "wrap_up_code": "done", "sentiment": ((r >> 40) % 200) as f64 / 100.0 - 1.0,
             "summary": "The customer asked about the last invoice, which was higher than \
                         expected; the agent explained the roaming charges.",
@@ -72,13 +81,13 @@ fn make(n: u64) -> Made {
         }))),
         75..95 => Body::SurveyResponse(read(json!({
             "response_id": id, "interaction_id": id, "survey_id": "csat",
-            "submitted_at": now_ms - 50, "csat": [1, 2, 3, 3, 4, 4, 4, 5, 5, 5][pick % 10],
+            "submitted_at": now_ms - 50, "csat": SCORES[pick % 10],
             "comment": "Took a while, but the agent was friendly and knew what to do.",
             "routing": { "agent_id": agent_id, "agent_name": "A. Gent", "queue_id": "billing" },
             "answers": { "recommend": 8 },
         }))),
         95..98 => Body::WfmMetric(read(json!({
-            "agent_id": agent_id, "metric": ["points", "adherence"][pick % 2],
+            "agent_id": agent_id, "metric": METRICS[pick % 2],
             "date": format!("2026-{:02}-{:02}", 9 + (r >> 52) % 2, 1 + (r >> 54) % 28),
             "value": (r >> 40) % 20, "recorded_at": now_ms - 1_000,
         }))),
