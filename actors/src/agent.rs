@@ -193,7 +193,7 @@ impl Agent {
         if day < start {
             return effects.push(Effect::Ignore(Ignored::TooOld));
         }
-        if !self.adjustments.remember(now, key, ()) {
+        if !self.adjustments.add(now, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
         let points = i64::from(event.points);

@@ -112,6 +112,11 @@ impl<T> Dedupe<T> {
         if let Some(index) = self.position(key) {
             self.entries.remove(index);
         }
+        self.add(now, key, value)
+    }
+
+    /// [`Self::remember`] for a key that [`Self::get`] did not find.
+    pub fn add(&mut self, now: LogTime, key: KeyHash, value: T) -> bool {
         let fits = self.entries.len() < DEDUPE_ENTRIES_MAX;
         if !fits {
             self.forget_oldest();

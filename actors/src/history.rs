@@ -79,22 +79,38 @@ impl History {
         if now.since_ms(LogTime(contact.ended_at.0)) >= held_ms(settings) {
             return Err(Ignored::TooOld);
         }
-        let place = self
-            .contacts
-            .partition_point(|c| c.ended_at <= contact.ended_at);
-        let at_once = self
-            .contacts
-            .partition_point(|c| c.ended_at < contact.ended_at)..place;
-        let again = |&place: &usize| self.contacts[place].interaction == contact.interaction;
-        if let Some(place) = at_once.rev().find(again) {
-            self.contacts[place] = contact;
+        // Nearly every completion is the latest.
+        let is_latest = |last: &Contact| last.ended_at < contact.ended_at;
+        if self.contacts.back().is_none_or(is_latest) {
+            self.contacts.push_back(contact);
+        } else if !self.insert(contact) {
             return Ok(());
         }
-        self.contacts.insert(place, contact);
         if self.contacts.len() > CONTACTS_MAX {
             self.contacts.pop_front();
         }
         Ok(())
+    }
+
+    /// Puts a contact into its place, or into that of the same one. True if there is one more now.
+    fn insert(&mut self, contact: Contact) -> bool {
+        let first = self
+            .contacts
+            .partition_point(|c| c.ended_at < contact.ended_at);
+        let end = self
+            .contacts
+            .partition_point(|c| c.ended_at <= contact.ended_at);
+        let mut alike = self.contacts.range_mut(first..end);
+        match alike.find(|c| c.interaction == contact.interaction) {
+            Some(same) => {
+                *same = contact;
+                false
+            }
+            None => {
+                self.contacts.insert(end, contact);
+                true
+            }
+        }
     }
 
     /// Notes the disposition of an interaction, in each of its contacts. False if it has none here.

@@ -68,8 +68,9 @@ impl Surveys {
         points: &mut PointsWindow,
         effects: &mut Effects,
     ) {
-        let seen = self.responses.get(key_of(event));
-        let mut response = seen.copied().unwrap_or_default();
+        let id = key_of(event);
+        let seen = self.responses.get(id).copied();
+        let mut response = seen.unwrap_or_default();
         response.revision = event.revision;
         match (alert::foremost(hits), response.alerted) {
             (Some(foremost), false) => {
@@ -98,7 +99,11 @@ impl Surveys {
                 effects.push(Effect::Ignore(Ignored::TooOld));
             }
         }
-        if !self.responses.remember(now, key_of(event), response) {
+        let fits = match seen {
+            Some(_) => self.responses.remember(now, id, response),
+            None => self.responses.add(now, id, response),
+        };
+        if !fits {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
     }
