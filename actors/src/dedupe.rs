@@ -69,15 +69,15 @@ pub struct Entry<T> {
 #[derive(Clone, Debug)]
 pub struct Dedupe<T> {
     entries: VecDeque<Entry<T>>,
-    /// Time of each key in `entries`: of all of them, or empty while a scan does.
-    times: BTreeMap<KeyHash, LogTime>,
+    /// Time of each key in `entries`, once a scan of them would take too long.
+    times: Option<Box<BTreeMap<KeyHash, LogTime>>>,
 }
 
 impl<T> Default for Dedupe<T> {
     fn default() -> Self {
         Self {
             entries: VecDeque::new(),
-            times: BTreeMap::new(),
+            times: None,
         }
     }
 }
@@ -123,10 +123,11 @@ impl<T> Dedupe<T> {
         }
         let at = self.entries.back().map_or(now, |last| last.at.max(now));
         self.entries.push_back(Entry { key, at, value });
-        if !self.times.is_empty() {
-            self.times.insert(key, at);
+        if let Some(times) = &mut self.times {
+            times.insert(key, at);
         } else if self.entries.len() > SCAN_ENTRIES_MAX {
-            self.times = self.entries.iter().map(|e| (e.key, e.at)).collect();
+            let times = self.entries.iter().map(|e| (e.key, e.at)).collect();
+            self.times = Some(Box::new(times));
         }
         fits
     }
@@ -150,10 +151,10 @@ impl<T> Dedupe<T> {
     }
 
     fn position(&self, key: KeyHash) -> Option<usize> {
-        if self.times.is_empty() {
+        let Some(times) = &self.times else {
             return self.entries.iter().rposition(|entry| entry.key == key);
-        }
-        let at = *self.times.get(&key)?;
+        };
+        let at = *times.get(&key)?;
         let first = self.entries.partition_point(|entry| entry.at < at);
         let offset = self.entries.range(first..).position(|e| e.key == key)?;
         Some(first + offset)
@@ -161,9 +162,12 @@ impl<T> Dedupe<T> {
 
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.entries.pop_front()
-            && !self.times.is_empty()
+            && let Some(times) = &mut self.times
         {
-            self.times.remove(&oldest.key);
+            times.remove(&oldest.key);
+        }
+        if self.entries.is_empty() {
+            self.times = None;
         }
     }
 }
