@@ -2,7 +2,7 @@
 //!
 //! A rule file (`config/rules.toml` ships the defaults) is compiled once, where a `rules.activated` event sets
 //! it in force, and then asked for every event. So everything that can be wrong with it is found at load
-//! (`file`, `condition`), and an event costs no more than reading the fields its rules name (`field`, `eval`,
+//! (`file`, `syntax`, `condition`), and an event costs no more than reading the fields its rules name (`field`, `eval`,
 //! `keywords`): rules are kept by event type, and a type nobody listens to costs one comparison.
 //! `agent` and `customer` ask [`RuleSet::matching`] and turn hits into outputs.
 
@@ -11,21 +11,26 @@ mod eval;
 mod field;
 mod file;
 mod keywords;
+#[cfg(test)]
+mod oracle;
 mod suggest;
+mod syntax;
+mod token;
 
 use std::{fmt, sync::Arc};
 
 use xxhash_rust::xxh3::xxh3_128;
 
+pub use self::{
+    condition::CONDITION_BYTES_MAX,
+    file::{FILE_BYTES_MAX, NAME_BYTES_MAX, RULES_MAX},
+    keywords::KEYWORD_BYTES_MAX,
+    syntax::NESTING_MAX,
+};
 use self::{
     condition::Condition,
     eval::Trouble,
     field::{Scope, Topic},
-};
-pub use self::{
-    condition::{CONDITION_BYTES_MAX, NESTING_MAX},
-    file::{FILE_BYTES_MAX, NAME_BYTES_MAX, RULES_MAX},
-    keywords::KEYWORD_BYTES_MAX,
 };
 use crate::{
     effect::{Effect, Effects},

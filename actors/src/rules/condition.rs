@@ -1,29 +1,23 @@
 //! From a condition's text to typed nodes, with every mistake named.
 //!
-//! The crate `cel` parses; what conditions may say is then checked here against the types of the contract, so
-//! that a mistake shows when a rule file is read and not months later on the first event it meets. Accepted is
-//! the part of CEL whose cost is bounded by the expression's and the event's size: no macros over lists, no
-//! regular expressions, no building of texts, lists or maps. `field` knows the names, `eval` evaluates.
+//! `syntax` parses; what conditions may say is then checked here against the types of the contract, so that a
+//! mistake shows when a rule file is read and not months later on the first event it meets. Accepted is the
+//! part of CEL whose cost is bounded by the expression's and the event's size: no macros over lists, no regular
+//! expressions, no building of texts, lists or maps. `field` knows the names, `eval` evaluates.
 
 use std::sync::Arc;
 
-use cel::{
-    Program,
-    common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, operators},
-};
-
 use super::{
     eval::{Mention, Node, Operator, Order, TextTest, Trouble},
-    field::{Field, Kind, Scope, Topic},
+    field::{Field, Kind, Scope, Topic, Value},
     keywords::Keywords,
     suggest::hint,
+    syntax::{self, Expr, Form},
+    token::Sign,
 };
 
 /// Longest condition, in bytes.
 pub const CONDITION_BYTES_MAX: usize = 4_096;
-
-/// Deepest nesting of brackets and of operators: bounds the stack of parser and evaluation.
-pub const NESTING_MAX: usize = 32;
 
 /// What functions a condition can call, for suggestions.
 const FUNCTIONS: [&str; 8] = [
@@ -91,20 +85,16 @@ impl Condition {
                 format!("the expression has {found} bytes; allowed are {CONDITION_BYTES_MAX}"),
             );
         }
-        if let Some(at) = too_deep(text) {
-            return mistake(
-                Some(at),
-                format!("brackets nest deeper than {NESTING_MAX} levels"),
-            );
-        }
-        let program = Program::compile(text).map_err(|errors| syntax(text, &errors))?;
+        let expr = match syntax::parse(text) {
+            Ok(expr) => expr,
+            Err((at, what)) => return mistake(Some(at), format!("not CEL: {what}")),
+        };
         let mut compiler = Compiler {
             topic,
-            source: program.source_info(),
             mistakes: Vec::new(),
             mentions: Vec::new(),
         };
-        let typed = compiler.node(program.expression(), 0);
+        let typed = compiler.node(&expr);
         match typed {
             Some((root, kind)) if compiler.mistakes.is_empty() => {
                 if !fits(kind) {
@@ -134,7 +124,7 @@ impl Condition {
     pub fn keywords<'a>(&'a self, scope: &Scope<'a>) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         for mention in &self.mentions {
-            let Ok(super::field::Value::Text(text)) = mention.text.value(scope) else {
+            let Ok(Value::Text(text)) = mention.text.value(scope) else {
                 continue;
             };
             for keyword in mention.keywords.all_in(text) {
@@ -147,118 +137,85 @@ impl Condition {
     }
 }
 
-/// Where brackets, outside of texts, nest deeper than allowed; in characters from the start.
-fn too_deep(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, c) in text.chars().enumerate() {
-        match (quote, c) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, _) => {}
-        }
-        if depth > NESTING_MAX {
-            return Some(at);
-        }
-    }
-    None
-}
-
-/// The parser's errors, without its lists of every token that might have followed.
-fn syntax(text: &str, errors: &cel::ParseErrors) -> Vec<Mistake> {
-    let mistakes = errors.errors.iter().map(|error| {
-        let what = error.msg.split(" expecting ").next().unwrap_or_default();
-        let what = what.strip_prefix("Syntax error: ").unwrap_or(what);
-        let (line, column) = error.pos;
-        let lines = text.split_inclusive('\n');
-        let before = usize::try_from(line - 1).unwrap_or(0);
-        let start: usize = lines.take(before).map(|line| line.chars().count()).sum();
-        Mistake {
-            at: Some(start + usize::try_from(column - 1).unwrap_or(0)),
-            what: format!("not CEL: {what}"),
-        }
-    });
-    // One slip makes the parser stumble several times; the first is where to look.
-    mistakes.take(1).collect()
-}
-
-struct Compiler<'a> {
+struct Compiler {
     topic: Topic,
-    source: &'a SourceInfo,
     mistakes: Vec<Mistake>,
     mentions: Vec<Arc<Mention>>,
 }
 
 type Typed = (Node, Kind);
 
-impl Compiler<'_> {
-    fn wrong(&mut self, at: &IdedExpr, what: impl Into<String>) -> Option<Typed> {
+impl Compiler {
+    fn wrong(&mut self, at: &Expr, what: impl Into<String>) -> Option<Typed> {
         self.mistakes.push(Mistake {
-            at: self
-                .source
-                .offset_for(at.id)
-                .map(|(start, _)| start as usize),
+            at: Some(at.at),
             what: what.into(),
         });
         None
     }
 
-    fn node(&mut self, expr: &IdedExpr, depth: usize) -> Option<Typed> {
-        if depth > NESTING_MAX {
-            return self.wrong(
-                expr,
-                format!("operators nest deeper than {NESTING_MAX} levels"),
-            );
-        }
-        match &expr.expr {
-            Expr::Literal(literal) => self.literal(expr, literal),
-            Expr::Ident(_) | Expr::Select(SelectExpr { test: false, .. }) => self.path(expr),
-            Expr::Select(SelectExpr {
-                operand,
-                field,
-                test: true,
-            }) => self.has(expr, operand, field),
-            Expr::Call(call) => self.call(expr, call, depth + 1),
-            Expr::List(_) => self.wrong(
+    fn node(&mut self, expr: &Expr) -> Option<Typed> {
+        match &expr.form {
+            Form::Bool(b) => Some((Node::Bool(*b), Kind::Bool)),
+            Form::Int(n) => Some((Node::Int(*n), Kind::Int)),
+            Form::Double(n) => Some((Node::Double(*n), Kind::Double)),
+            Form::Text(text) => Some((Node::Text(text.as_str().into()), Kind::Text)),
+            Form::Name(_) | Form::Select(..) | Form::Index(_) => self.path(expr),
+            Form::Call { name, target, args } => self.call(expr, name, target.as_deref(), args),
+            Form::Not(a) => {
+                let a = self.bool(a, Sign::Not)?;
+                Some((Node::Not(Box::new(a)), Kind::Bool))
+            }
+            Form::Negate(a) => match self.node(a)? {
+                (a, kind @ (Kind::Int | Kind::Double | Kind::Any)) => {
+                    Some((Node::Negate(Box::new(a)), kind))
+                }
+                (_, kind) => self.wrong(expr, format!("`-` takes a number, not {}", kind.name())),
+            },
+            Form::Chain(sign, parts) => {
+                // Every part is looked at, so that the mistakes of all of them show at once.
+                let nodes: Vec<Option<Node>> =
+                    parts.iter().map(|part| self.bool(part, *sign)).collect();
+                let nodes = nodes.into_iter().collect::<Option<Box<[Node]>>>()?;
+                let node = match sign {
+                    Sign::And => Node::And(nodes),
+                    _or => Node::Or(nodes),
+                };
+                Some((node, Kind::Bool))
+            }
+            Form::Binary(Sign::In, ab) => self.is_in(expr, &ab[0], &ab[1]),
+            Form::Binary(sign, ab) => {
+                let (a, b) = (self.node(&ab[0]), self.node(&ab[1]));
+                match arithmetic(*sign) {
+                    Some(operator) => self.arithmetic(expr, *sign, operator, a?, b?),
+                    None => self.compare(expr, *sign, a?, b?),
+                }
+            }
+            Form::If(abc) => self.ternary(expr, abc),
+            Form::List(_) => self.wrong(
                 expr,
                 "a list can stand right of `in` and in `mentions(..)` only",
             ),
-            Expr::Comprehension(_) => self.wrong(
-                expr,
-                "conditions have no macros over lists; ask for one element with `\"x\" in event.tags`",
-            ),
-            Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
-                self.wrong(expr, "conditions build no maps or messages")
-            }
         }
     }
 
-    fn literal(&mut self, expr: &IdedExpr, literal: &LiteralValue) -> Option<Typed> {
-        match literal {
-            LiteralValue::Boolean(b) => Some((Node::Bool(*b.inner()), Kind::Bool)),
-            LiteralValue::Int(n) => Some((Node::Int(*n.inner()), Kind::Int)),
-            LiteralValue::Double(n) => Some((Node::Double(*n.inner()), Kind::Double)),
-            LiteralValue::String(text) => Some((Node::Text(text.inner().into()), Kind::Text)),
-            LiteralValue::UInt(n) => {
-                let n = n.inner();
-                self.wrong(expr, format!("numbers are ints and doubles: write `{n}`"))
-            }
-            LiteralValue::Null => self.wrong(
+    fn ternary(&mut self, expr: &Expr, abc: &[Expr; 3]) -> Option<Typed> {
+        let a = self.bool(&abc[0], Sign::Question);
+        let (b, c) = (self.node(&abc[1]), self.node(&abc[2]));
+        let (a, (b, of_b), (c, of_c)) = (a?, b?, c?);
+        if of_b != of_c && of_b != Kind::Any && of_c != Kind::Any {
+            let (b, c) = (of_b.name(), of_c.name());
+            return self.wrong(
                 expr,
-                "nothing is null: ask with `has(..)` whether a field is there",
-            ),
-            LiteralValue::Bytes(_) => self.wrong(expr, "no field holds bytes: write a string"),
+                format!("both sides of `:` are of one type, here they are {b} and {c}"),
+            );
         }
+        let kind = if of_b == of_c { of_b } else { Kind::Any };
+        Some((Node::If(Box::new([a, b, c])), kind))
     }
 
     /// `event.a.b`, `event["a"]`, `agent.a` as a field or an answer.
-    fn path(&mut self, expr: &IdedExpr) -> Option<Typed> {
+    fn path(&mut self, expr: &Expr) -> Option<Typed> {
         match self.resolve(expr)? {
             Named::Field(field) if field.kind == Kind::Object => self.wrong(
                 expr,
@@ -269,12 +226,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn has(&mut self, expr: &IdedExpr, operand: &IdedExpr, field: &str) -> Option<Typed> {
-        let Some(mut path) = spelled(operand) else {
-            return self.wrong(expr, "`has(..)` takes a field: `has(event.comment)`");
-        };
-        path.push(field);
-        match self.named(expr, &path)? {
+    fn has(&mut self, expr: &Expr, field: &Expr) -> Option<Typed> {
+        if !matches!(field.form, Form::Select(..) | Form::Index(_)) {
+            return self.wrong(expr, "`has` takes a field: `has(event.comment)`");
+        }
+        match self.resolve(field)? {
             // As in CEL: `has(event.customer.phone)` has no answer where there is no `event.customer`.
             Named::Field(field) => {
                 let has = Node::HasField(field);
@@ -292,7 +248,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn resolve(&mut self, expr: &IdedExpr) -> Option<Named> {
+    fn resolve(&mut self, expr: &Expr) -> Option<Named> {
         let Some(path) = spelled(expr) else {
             self.wrong(expr, "only a field can be selected: `event.comment`");
             return None;
@@ -304,7 +260,7 @@ impl Compiler<'_> {
         self.topic.fields().iter().find(|field| field.path == path)
     }
 
-    fn named(&mut self, expr: &IdedExpr, path: &[&str]) -> Option<Named> {
+    fn named(&mut self, expr: &Expr, path: &[&str]) -> Option<Named> {
         let (actor, figures) = self.topic.figures();
         let type_name = self.topic.type_name();
         let (variable, rest) = path.split_first()?;
@@ -314,7 +270,7 @@ impl Compiler<'_> {
             other => {
                 let near = hint(other, ["event", actor]);
                 self.wrong(
-                    expr,
+                    root(expr),
                     format!("unknown variable `{other}` in a rule on `{type_name}`; {near}"),
                 );
                 return None;
@@ -339,69 +295,26 @@ impl Compiler<'_> {
         {
             return Some(Named::Answer((*key).into()));
         }
+        if rest.first() == Some(&"answers") && rest.len() > 2 {
+            self.wrong(expr, "answers are one level deep: `event.answers.nps`");
+            return None;
+        }
         let near = hint(&joined, fields.iter().map(|field| field.path));
         self.wrong(expr, format!("{owner} has no field `{joined}`; {near}"));
         None
     }
 
-    fn call(&mut self, expr: &IdedExpr, call: &CallExpr, depth: usize) -> Option<Typed> {
-        match (
-            call.func_name.as_str(),
-            call.target.as_deref(),
-            call.args.as_slice(),
-        ) {
-            (operators::LOGICAL_NOT, None, [a]) => {
-                let a = self.bool(a, "!", depth)?;
-                Some((Node::Not(Box::new(a)), Kind::Bool))
-            }
-            (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), None, [a, b]) => {
-                let sign = &name[1..name.len() - 1];
-                // A chain of the same operator is one level, however long it is.
-                let a = self.bool(a, sign, same_chain(a, name, depth));
-                let b = self.bool(b, sign, same_chain(b, name, depth));
-                let ab = Box::new([a?, b?]);
-                let node = if name == operators::LOGICAL_AND {
-                    Node::And(ab)
-                } else {
-                    Node::Or(ab)
-                };
-                Some((node, Kind::Bool))
-            }
-            (operators::CONDITIONAL, None, [a, b, c]) => {
-                let a = self.bool(a, "? :", depth);
-                let (b, c) = (self.node(b, depth), self.node(c, depth));
-                let (a, (b, of_b), (c, of_c)) = (a?, b?, c?);
-                if of_b != of_c && of_b != Kind::Any && of_c != Kind::Any {
-                    let (b, c) = (of_b.name(), of_c.name());
-                    return self.wrong(
-                        expr,
-                        format!("both sides of `:` are of one type, here they are {b} and {c}"),
-                    );
-                }
-                let kind = if of_b == of_c { of_b } else { Kind::Any };
-                Some((Node::If(Box::new([a, b, c])), kind))
-            }
-            (name, None, [a, b]) if comparison(name).is_some() => {
-                let (a, b) = (self.node(a, depth), self.node(b, depth));
-                self.compare(expr, name, a?, b?)
-            }
-            (name, None, [a, b]) if arithmetic(name).is_some() => {
-                let (a, b) = (self.node(a, depth), self.node(b, depth));
-                self.arithmetic(expr, name, a?, b?)
-            }
-            (operators::NEGATE, None, [a]) => match self.node(a, depth)? {
-                (a, kind @ (Kind::Int | Kind::Double | Kind::Any)) => {
-                    Some((Node::Negate(Box::new(a)), kind))
-                }
-                (_, kind) => self.wrong(expr, format!("`-` takes a number, not {}", kind.name())),
-            },
-            (operators::IN, None, [a, b]) => {
-                let a = self.node(a, depth);
-                self.is_in(expr, a, b, depth)
-            }
-            (operators::INDEX, None, [_, _]) => self.path(expr),
-            ("mentions", None, args) => self.mentions(expr, args, depth),
-            ("size", None, [a]) | ("size", Some(a), []) => match self.node(a, depth)? {
+    fn call(
+        &mut self,
+        expr: &Expr,
+        name: &str,
+        target: Option<&Expr>,
+        args: &[Expr],
+    ) -> Option<Typed> {
+        match (name, target, args) {
+            ("has", None, [field]) => self.has(expr, field),
+            ("mentions", None, args) => self.mentions(expr, args),
+            ("size", None, [a]) | ("size", Some(a), []) => match self.node(a)? {
                 (a, Kind::Text | Kind::Texts | Kind::Answers | Kind::Any) => {
                     Some((Node::Size(Box::new(a)), Kind::Int))
                 }
@@ -414,8 +327,8 @@ impl Compiler<'_> {
                 }
             },
             (name @ ("contains" | "startsWith" | "endsWith"), Some(a), [b]) => {
-                let a = self.node(a, depth);
-                let b = self.node(b, depth);
+                let a = self.node(a);
+                let b = self.node(b);
                 let ((a, of_a), (b, of_b)) = (a?, b?);
                 if let Some(other) = [of_a, of_b]
                     .into_iter()
@@ -431,7 +344,7 @@ impl Compiler<'_> {
                 };
                 Some((Node::TextTest(test, Box::new([a, b])), Kind::Bool))
             }
-            (name @ ("int" | "double"), None, [a]) => match self.node(a, depth)? {
+            (name @ ("int" | "double"), None, [a]) => match self.node(a)? {
                 (a, Kind::Int | Kind::Double | Kind::Text | Kind::Any) if name == "int" => {
                     Some((Node::ToInt(Box::new(a)), Kind::Int))
                 }
@@ -450,21 +363,22 @@ impl Compiler<'_> {
         }
     }
 
-    fn bool(&mut self, expr: &IdedExpr, sign: &str, depth: usize) -> Option<Node> {
-        match self.node(expr, depth)? {
+    fn bool(&mut self, expr: &Expr, sign: Sign) -> Option<Node> {
+        match self.node(expr)? {
             (node, Kind::Bool | Kind::Any) => Some(node),
             (_, kind) => {
-                self.wrong(expr, format!("`{sign}` takes bools, not {}", kind.name()));
+                let (sign, found) = (sign.text(), kind.name());
+                self.wrong(expr, format!("`{sign}` takes bools, not {found}"));
                 None
             }
         }
     }
 
-    fn compare(&mut self, expr: &IdedExpr, name: &str, a: Typed, b: Typed) -> Option<Typed> {
+    fn compare(&mut self, expr: &Expr, sign: Sign, a: Typed, b: Typed) -> Option<Typed> {
         let ((a, of_a), (b, of_b)) = (a, b);
-        let sign = &name[1..name.len() - 1];
-        let comparison = comparison(name)?;
-        let equality = !matches!(comparison, Comparison::Ordered(_));
+        let equality = matches!(sign, Sign::Equal | Sign::Unequal);
+        let order = order(sign);
+        let sign = sign.text();
         let fits = |kind| match kind {
             Kind::Int | Kind::Double | Kind::Text | Kind::Any => true,
             Kind::Bool => equality,
@@ -479,18 +393,24 @@ impl Compiler<'_> {
             return self.wrong(expr, format!("`{sign}` does not compare {a} with {b}"));
         }
         let ab = Box::new([a, b]);
-        let node = match comparison {
-            Comparison::Equal => Node::Equal(ab),
-            Comparison::Unequal => Node::Unequal(ab),
-            Comparison::Ordered(order) => Node::Compare(order, ab),
+        let node = match order {
+            Some(order) => Node::Compare(order, ab),
+            None if sign == Sign::Equal.text() => Node::Equal(ab),
+            None => Node::Unequal(ab),
         };
         Some((node, Kind::Bool))
     }
 
-    fn arithmetic(&mut self, expr: &IdedExpr, name: &str, a: Typed, b: Typed) -> Option<Typed> {
+    fn arithmetic(
+        &mut self,
+        expr: &Expr,
+        sign: Sign,
+        operator: Operator,
+        a: Typed,
+        b: Typed,
+    ) -> Option<Typed> {
         let ((a, of_a), (b, of_b)) = (a, b);
-        let operator = arithmetic(name)?;
-        let sign = &name[1..name.len() - 1];
+        let sign = sign.text();
         let kind = match (of_a, of_b) {
             (Kind::Int, Kind::Int) => Kind::Int,
             (Kind::Double | Kind::Any, Kind::Double | Kind::Any)
@@ -518,22 +438,18 @@ impl Compiler<'_> {
         Some((Node::Arithmetic(operator, Box::new([a, b])), kind))
     }
 
-    fn is_in(
-        &mut self,
-        expr: &IdedExpr,
-        element: Option<Typed>,
-        container: &IdedExpr,
-        depth: usize,
-    ) -> Option<Typed> {
-        if let Expr::List(list) = &container.expr {
+    fn is_in(&mut self, expr: &Expr, element: &Expr, container: &Expr) -> Option<Typed> {
+        let element = self.node(element);
+        if let Form::List(elements) = &container.form {
             let mut literals = Vec::new();
-            for literal in &list.elements {
-                let (node, kind) = match &literal.expr {
-                    Expr::Literal(value) => self.literal(literal, value)?,
-                    _no_literal => {
-                        return self.wrong(literal, "the list right of `in` holds literals only");
-                    }
-                };
+            for literal in elements {
+                if !matches!(
+                    literal.form,
+                    Form::Bool(_) | Form::Int(_) | Form::Double(_) | Form::Text(_)
+                ) {
+                    return self.wrong(literal, "the list right of `in` holds literals only");
+                }
+                let (node, kind) = self.node(literal)?;
                 if let Some((_, of_element)) = &element
                     && !comparable(*of_element, kind)
                 {
@@ -549,7 +465,7 @@ impl Compiler<'_> {
             let node = Node::InLiterals(Box::new(element), literals.into());
             return Some((node, Kind::Bool));
         }
-        let container = self.node(container, depth);
+        let container = self.node(container);
         let ((element, of_element), (container, of_container)) = (element?, container?);
         match (of_element, of_container) {
             (Kind::Text | Kind::Any, Kind::Texts | Kind::Answers)
@@ -567,7 +483,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn mentions(&mut self, expr: &IdedExpr, args: &[IdedExpr], depth: usize) -> Option<Typed> {
+    fn mentions(&mut self, expr: &Expr, args: &[Expr]) -> Option<Typed> {
         const USE: &str = "write `mentions(event.comment, [\"word\", \"two words\"])`";
         let [text, words] = args else {
             let found = args.len();
@@ -576,12 +492,12 @@ impl Compiler<'_> {
                 format!("`mentions` takes 2 arguments, not {found}: {USE}"),
             );
         };
-        let typed = self.node(text, depth);
-        let Expr::List(list) = &words.expr else {
+        let typed = self.node(text);
+        let Form::List(elements) = &words.form else {
             return self.wrong(words, format!("the keywords are a list of literals: {USE}"));
         };
-        let spellings = list.elements.iter().map(|element| match &element.expr {
-            Expr::Literal(LiteralValue::String(word)) => Some(word.inner()),
+        let spellings = elements.iter().map(|element| match &element.form {
+            Form::Text(word) => Some(word.as_str()),
             _no_text => None,
         });
         let Some(spellings) = spellings.collect::<Option<Vec<&str>>>() else {
@@ -615,78 +531,60 @@ enum Named {
 }
 
 /// The path that `event.a.b` or `event.a["b"]` spells, root first.
-fn spelled(expr: &IdedExpr) -> Option<Vec<&str>> {
+fn spelled(expr: &Expr) -> Option<Vec<&str>> {
     let mut path = Vec::new();
     let mut expr = expr;
     loop {
-        match &expr.expr {
-            Expr::Ident(name) => {
+        expr = match &expr.form {
+            Form::Name(name) => {
                 path.push(name.as_str());
                 path.reverse();
                 return Some(path);
             }
-            Expr::Select(SelectExpr {
-                operand,
-                field,
-                test: false,
-            }) => {
+            Form::Select(operand, field) => {
                 path.push(field);
-                expr = operand;
+                operand
             }
-            Expr::Call(CallExpr {
-                func_name,
-                target: None,
-                args,
-            }) if func_name == operators::INDEX => {
-                let [operand, index] = args.as_slice() else {
+            Form::Index(operand_and_key) => {
+                let [operand, key] = &**operand_and_key;
+                let Form::Text(key) = &key.form else {
                     return None;
                 };
-                let Expr::Literal(LiteralValue::String(key)) = &index.expr else {
-                    return None;
-                };
-                path.push(key.inner());
-                expr = operand;
+                path.push(key);
+                operand
             }
             _no_path => return None,
         }
     }
 }
 
-/// The level of an operand of `&&` or `||`: a chain of one of them is a balanced tree, which costs no depth.
-fn same_chain(operand: &IdedExpr, name: &str, depth: usize) -> usize {
-    match &operand.expr {
-        Expr::Call(call) if call.func_name == name => depth - 1,
-        _other => depth,
+/// The variable at the start of a path.
+fn root(expr: &Expr) -> &Expr {
+    match &expr.form {
+        Form::Select(operand, _) => root(operand),
+        Form::Index(operand_and_key) => root(&operand_and_key[0]),
+        _variable => expr,
     }
 }
 
-/// The operators that compare two values.
-enum Comparison {
-    Equal,
-    Unequal,
-    Ordered(Order),
-}
-
-fn comparison(name: &str) -> Option<Comparison> {
-    match name {
-        operators::EQUALS => Some(Comparison::Equal),
-        operators::NOT_EQUALS => Some(Comparison::Unequal),
-        operators::LESS => Some(Comparison::Ordered(Order::Less)),
-        operators::LESS_EQUALS => Some(Comparison::Ordered(Order::LessEqual)),
-        operators::GREATER => Some(Comparison::Ordered(Order::Greater)),
-        operators::GREATER_EQUALS => Some(Comparison::Ordered(Order::GreaterEqual)),
-        _other => None,
+fn order(sign: Sign) -> Option<Order> {
+    match sign {
+        Sign::Less => Some(Order::Less),
+        Sign::LessEqual => Some(Order::LessEqual),
+        Sign::Greater => Some(Order::Greater),
+        Sign::GreaterEqual => Some(Order::GreaterEqual),
+        _no_order => None,
     }
 }
 
-fn arithmetic(name: &str) -> Option<Operator> {
-    match name {
-        operators::ADD => Some(Operator::Add),
-        operators::SUBSTRACT => Some(Operator::Subtract),
-        operators::MULTIPLY => Some(Operator::Multiply),
-        operators::DIVIDE => Some(Operator::Divide),
-        operators::MODULO => Some(Operator::Remainder),
-        _other => None,
+fn arithmetic(sign: Sign) -> Option<Operator> {
+    match sign {
+        Sign::Plus => Some(Operator::Add),
+        Sign::Minus => Some(Operator::Subtract),
+        Sign::Times => Some(Operator::Multiply),
+        Sign::Divide => Some(Operator::Divide),
+        Sign::Remainder => Some(Operator::Remainder),
+        _no_arithmetic => None,
     }
 }
 
@@ -704,6 +602,10 @@ const fn comparable(a: Kind, b: Kind) -> bool {
 
 fn unknown_function(name: &str) -> String {
     match name {
+        "all" | "exists" | "exists_one" | "filter" | "map" => {
+            "conditions have no macros over lists; ask for one element with `\"x\" in event.tags`"
+                .into()
+        }
         "matches" => "conditions have no regular expressions; look for words with `mentions(..)`, \
                       or for a part with `contains`, `startsWith`, `endsWith`"
             .into(),
