@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{
     check::Checker,
     eval::{Mention, Node, Trouble},
-    field::{Kind, Scope, Topic, Value},
+    field::{Kind, Scope, Topic},
     syntax,
 };
 
@@ -104,9 +104,10 @@ impl Condition {
     pub fn keywords<'a>(&'a self, scope: &Scope<'a>) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         for mention in &self.mentions {
-            let Ok(Value::Text(text)) = mention.text.value(scope) else {
+            let Ok(value) = mention.text.value(scope) else {
                 continue;
             };
+            let text = value.text().unwrap_or_default();
             for keyword in mention.keywords.all_in(text) {
                 if !found.iter().any(|known| known == keyword) {
                     found.push(keyword.to_owned());

@@ -191,7 +191,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn text(&self) -> Result<&str, Trouble> {
+    /// It as text.
+    pub fn text(&self) -> Result<&str, Trouble> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Day(day) => Ok(std::str::from_utf8(day).unwrap_or_default()),

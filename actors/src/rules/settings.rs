@@ -3,7 +3,7 @@
 //! They stand with the rules because they decide outcomes too, and so have to change at a position of the log.
 //! Every key may be left out and then has its default; `config/rules.toml` shows them all.
 
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use toml::de::DeTable;
 
 use super::{
@@ -108,10 +108,12 @@ impl Settings {
 impl Reader<'_> {
     fn time_zone(&mut self, entry: &Entry<'_>) -> Option<TimeZone> {
         let name = self.text_of(entry, "time_zone")?;
-        match jiff::tz::db().get(name) {
+        // The zones compiled in, whatever the machine has: workdays decide payouts.
+        let zones = TimeZoneDatabase::bundled();
+        match zones.get(name) {
             Ok(zone) => Some(zone),
             Err(_) => {
-                let known: Vec<String> = jiff::tz::db()
+                let known: Vec<String> = zones
                     .available()
                     .map(|zone| zone.as_str().to_owned())
                     .collect();
