@@ -70,6 +70,10 @@ pub struct Entry<T> {
 pub struct Dedupe<T> {
     entries: VecDeque<Entry<T>>,
     /// Time of each key in `entries`, once a scan of them would take too long.
+    #[expect(
+        clippy::box_collection,
+        reason = "most of a million actors have none, and a map takes three times a box"
+    )]
     times: Option<Box<BTreeMap<KeyHash, LogTime>>>,
 }
 

@@ -107,10 +107,12 @@ pub fn ignored(why: Ignored) -> Vec<Effect> {
 }
 
 pub fn ids(effects: &[Effect]) -> Vec<&str> {
-    let id = |effect| match effect {
-        &Effect::Emit { ref id, .. } => Some(id.as_str()),
-        Effect::Ignore(_) | Effect::RuleFailed { .. } => None,
-    };
+    fn id(effect: &Effect) -> Option<&str> {
+        match effect {
+            Effect::Emit { id, .. } => Some(id),
+            Effect::Ignore(_) | Effect::RuleFailed { .. } => None,
+        }
+    }
     effects.iter().filter_map(id).collect()
 }
 
