@@ -71,10 +71,17 @@ impl Agent {
                 );
             }
             Body::EnpsResponse(response) => {
-                self.expire(now, settings);
+                let start = self.expire(now, settings);
                 if self.enps.score(now, response, settings, effects) {
                     let hits = self.hits(context, event, effects);
                     self.enps.coach(now, response, &hits, settings, effects);
+                    let given = surveys::points_of(&hits).unwrap_or(0);
+                    let day = Workday::of(response.submitted_at, &settings.time_zone);
+                    if day >= start {
+                        self.points.add(day, Source::Survey, given);
+                    } else if given != 0 {
+                        effects.push(Effect::Ignore(Ignored::TooOld));
+                    }
                 }
             }
             Body::WfmMetric(metric) => {
@@ -186,11 +193,11 @@ impl Agent {
         if day < start {
             return effects.push(Effect::Ignore(Ignored::TooOld));
         }
-        if !self.adjustments.remember(now, key, ()) {
+        if !self.adjustments.add(now, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
-        self.points
-            .add(day, Source::Adjustment, i64::from(event.points));
+        let points = i64::from(event.points);
+        self.points.add(day, Source::Adjustment, points);
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Customer {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Summary {
-    text: Box<str>,
+    text: String,
     /// When the interaction ended.
     at: EventTime,
 }
@@ -129,18 +129,14 @@ impl Customer {
             effects.push(Effect::Ignore(Ignored::Duplicate));
             return false;
         }
-        if !self.seen.remember(now, key, ()) {
+        if !self.seen.add(now, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
         if let Err(ignored) = self.history.add(now, event, settings) {
             effects.push(Effect::Ignore(ignored));
         }
         if let Some(text) = &event.summary {
-            let at = event.ended_at.min(EventTime(now.0));
-            if self.summary.as_ref().is_none_or(|summary| summary.at <= at) {
-                let text = (**text).into();
-                self.summary = Some(Summary { text, at });
-            }
+            self.set_summary(text, event.ended_at.min(EventTime(now.0)));
         }
         true
     }
@@ -168,17 +164,31 @@ impl Customer {
         self.send(key, now, cause, effects);
     }
 
+    fn set_summary(&mut self, text: &str, at: EventTime) {
+        match &mut self.summary {
+            Some(summary) if summary.at > at => {}
+            // Into the room it has: most summaries are about as long as the last.
+            Some(summary) => {
+                text.clone_into(&mut summary.text);
+                summary.at = at;
+            }
+            None => {
+                let text = text.to_owned();
+                self.summary = Some(Summary { text, at });
+            }
+        }
+    }
+
     fn set_segments(&mut self, hits: &[Hit<'_>]) {
-        self.segments.clear();
-        for hit in hits {
-            match &hit.rule.action {
-                Action::Segment { tag } => {
-                    if let Err(place) = self.segments.binary_search_by(|s| (**s).cmp(tag.as_str()))
-                    {
-                        self.segments.insert(place, tag.as_str().into());
-                    }
-                }
-                Action::Alert { .. } | Action::Coaching { .. } | Action::Points { .. } => {}
+        let tags = hits.iter().filter_map(|hit| match &hit.rule.action {
+            Action::Segment { tag } => Some(tag.as_str()),
+            Action::Alert { .. } | Action::Coaching { .. } | Action::Points { .. } => None,
+        });
+        self.segments
+            .retain(|segment| tags.clone().any(|tag| *tag == **segment));
+        for tag in tags {
+            if let Err(place) = self.segments.binary_search_by(|s| (**s).cmp(tag)) {
+                self.segments.insert(place, tag.into());
             }
         }
     }
@@ -198,14 +208,14 @@ impl Customer {
         if self.seen.get(key).is_some() {
             return effects.push(Effect::Ignore(Ignored::Duplicate));
         }
-        if !self.seen.remember(now, key, ()) {
+        if !self.seen.add(now, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
         self.history
             .set_disposition(&event.interaction_id, disposition);
     }
 
-    fn send(&self, key: Key<'_>, now: LogTime, cause: Option<Cause>, effects: &mut Effects) {
+    fn send(&self, key: Key<'_>, now: LogTime, cause: Option<Cause<'_>>, effects: &mut Effects) {
         // The host routes by side, so a customer's key is one.
         let (Some(cause), Key::Customer(customer_id)) = (cause, key) else {
             return;
@@ -215,7 +225,7 @@ impl Customer {
             output: Output::ProfileUpdated(ProfileUpdate {
                 customer_id: customer_id.to_owned(),
                 attributes: ProfileAttributes {
-                    last_interaction_summary: self.summary.as_ref().map(|s| s.text.to_string()),
+                    last_interaction_summary: self.summary.as_ref().map(|s| s.text.clone()),
                     sentiment: self.history.latest_sentiment(),
                     segmentation_tags: self.segments.iter().map(ToString::to_string).collect(),
                     contacts_7d: self.history.contacts_7d(now),
@@ -253,7 +263,7 @@ const SEEN_AT: u32 = 3;
 const SUMMARY: u32 = 8;
 const SUMMARY_AT: u32 = 9;
 const SEGMENTS: u32 = 10;
-const SEGMENTS_UNTIL: u32 = 12;
+const SEGMENTS_UNTIL: u32 = 11;
 
 impl Customer {
     /// Appends the stored form; `state` defines it.
@@ -290,7 +300,7 @@ impl Customer {
         .ok_or(DecodeError::Columns("history"))?;
         let summary = match (stored.summary, stored.summary_at) {
             (Some(text), Some(since_newest_ms)) => Some(Summary {
-                text: text.into(),
+                text,
                 at: EventTime(history.newest_ms().wrapping_add(since_newest_ms)),
             }),
             (None, None) => None,

@@ -69,15 +69,19 @@ pub struct Entry<T> {
 #[derive(Clone, Debug)]
 pub struct Dedupe<T> {
     entries: VecDeque<Entry<T>>,
-    /// Time of each key in `entries`: of all of them, or empty while a scan does.
-    times: BTreeMap<KeyHash, LogTime>,
+    /// Time of each key in `entries`, once a scan of them would take too long.
+    #[expect(
+        clippy::box_collection,
+        reason = "most of a million actors have none, and a map takes three times a box"
+    )]
+    times: Option<Box<BTreeMap<KeyHash, LogTime>>>,
 }
 
 impl<T> Default for Dedupe<T> {
     fn default() -> Self {
         Self {
             entries: VecDeque::new(),
-            times: BTreeMap::new(),
+            times: None,
         }
     }
 }
@@ -112,16 +116,22 @@ impl<T> Dedupe<T> {
         if let Some(index) = self.position(key) {
             self.entries.remove(index);
         }
+        self.add(now, key, value)
+    }
+
+    /// [`Self::remember`] for a key that [`Self::get`] did not find.
+    pub fn add(&mut self, now: LogTime, key: KeyHash, value: T) -> bool {
         let fits = self.entries.len() < DEDUPE_ENTRIES_MAX;
         if !fits {
             self.forget_oldest();
         }
         let at = self.entries.back().map_or(now, |last| last.at.max(now));
         self.entries.push_back(Entry { key, at, value });
-        if !self.times.is_empty() {
-            self.times.insert(key, at);
+        if let Some(times) = &mut self.times {
+            times.insert(key, at);
         } else if self.entries.len() > SCAN_ENTRIES_MAX {
-            self.times = self.entries.iter().map(|e| (e.key, e.at)).collect();
+            let times = self.entries.iter().map(|e| (e.key, e.at)).collect();
+            self.times = Some(Box::new(times));
         }
         fits
     }
@@ -145,10 +155,10 @@ impl<T> Dedupe<T> {
     }
 
     fn position(&self, key: KeyHash) -> Option<usize> {
-        if self.times.is_empty() {
+        let Some(times) = &self.times else {
             return self.entries.iter().rposition(|entry| entry.key == key);
-        }
-        let at = *self.times.get(&key)?;
+        };
+        let at = *times.get(&key)?;
         let first = self.entries.partition_point(|entry| entry.at < at);
         let offset = self.entries.range(first..).position(|e| e.key == key)?;
         Some(first + offset)
@@ -156,9 +166,12 @@ impl<T> Dedupe<T> {
 
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.entries.pop_front()
-            && !self.times.is_empty()
+            && let Some(times) = &mut self.times
         {
-            self.times.remove(&oldest.key);
+            times.remove(&oldest.key);
+        }
+        if self.entries.is_empty() {
+            self.times = None;
         }
     }
 }

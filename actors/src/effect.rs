@@ -4,6 +4,10 @@ use crate::output::Output;
 
 /// One thing an actor wants done or counted.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most effects are outputs, pushed once and read in place"
+)]
 pub enum Effect {
     /// Commits and publishes this output under this id. The id is derived from what the output means, never
     /// from an attempt.

@@ -97,7 +97,7 @@ impl Enps {
             effects.push(Effect::Ignore(Ignored::Duplicate));
             return false;
         }
-        if !self.scored.remember(now, key, ()) {
+        if !self.scored.add(now, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
         let category = category(event.score);

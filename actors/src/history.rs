@@ -21,15 +21,37 @@ pub const CONTACTS_MAX: usize = 256;
 const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// One completed contact.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 struct Contact {
     /// When it ended, but never after the log time at which it arrived.
     ended_at: EventTime,
     /// Hash of the interaction's id.
     interaction: u64,
+    /// Not a number for none. Cheaper than an option: a customer has many contacts, and the figures read all.
+    sentiment: f64,
     /// Hash of the disposition; 0 for none.
     disposition: u32,
-    sentiment: Option<f64>,
+}
+
+impl Contact {
+    fn sentiment(&self) -> Option<f64> {
+        (!self.sentiment.is_nan()).then_some(self.sentiment)
+    }
+}
+
+/// By bits, so that no sentiment equals no sentiment.
+impl PartialEq for Contact {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |c: &Self| {
+            (
+                c.ended_at,
+                c.interaction,
+                c.sentiment.to_bits(),
+                c.disposition,
+            )
+        };
+        parts(self) == parts(other)
+    }
 }
 
 /// Completed contacts, in the order in which they ended.
@@ -74,27 +96,43 @@ impl History {
             ended_at: event.ended_at.min(EventTime(now.0)),
             interaction: xxh3_64(event.interaction_id.as_bytes()),
             disposition: hash_of_disposition(event.disposition.as_deref()),
-            sentiment: event.sentiment.map(|sentiment| sentiment.0),
+            sentiment: event.sentiment.map_or(f64::NAN, |sentiment| sentiment.0),
         };
         if now.since_ms(LogTime(contact.ended_at.0)) >= held_ms(settings) {
             return Err(Ignored::TooOld);
         }
-        let place = self
-            .contacts
-            .partition_point(|c| c.ended_at <= contact.ended_at);
-        let at_once = self
-            .contacts
-            .partition_point(|c| c.ended_at < contact.ended_at)..place;
-        let again = |&place: &usize| self.contacts[place].interaction == contact.interaction;
-        if let Some(place) = at_once.rev().find(again) {
-            self.contacts[place] = contact;
+        // Nearly every completion is the latest.
+        let is_latest = |last: &Contact| last.ended_at < contact.ended_at;
+        if self.contacts.back().is_none_or(is_latest) {
+            self.contacts.push_back(contact);
+        } else if !self.insert(contact) {
             return Ok(());
         }
-        self.contacts.insert(place, contact);
         if self.contacts.len() > CONTACTS_MAX {
             self.contacts.pop_front();
         }
         Ok(())
+    }
+
+    /// Puts a contact into its place, or into that of the same one. True if there is one more now.
+    fn insert(&mut self, contact: Contact) -> bool {
+        let first = self
+            .contacts
+            .partition_point(|c| c.ended_at < contact.ended_at);
+        let end = self
+            .contacts
+            .partition_point(|c| c.ended_at <= contact.ended_at);
+        let mut alike = self.contacts.range_mut(first..end);
+        match alike.find(|c| c.interaction == contact.interaction) {
+            Some(same) => {
+                *same = contact;
+                false
+            }
+            None => {
+                self.contacts.insert(end, contact);
+                true
+            }
+        }
     }
 
     /// Notes the disposition of an interaction, in each of its contacts. False if it has none here.
@@ -124,7 +162,7 @@ impl History {
     pub fn figures(&self, now: LogTime, settings: &Settings) -> Figures {
         let recent = self.recent(now, settings.history_window_ms);
         let (mut sum, mut rated, mut latest) = (0.0, 0u32, None);
-        for sentiment in recent.clone().filter_map(|contact| contact.sentiment) {
+        for sentiment in recent.clone().filter_map(Contact::sentiment) {
             sum += sentiment;
             rated += 1;
             latest = Some(sentiment);
@@ -147,7 +185,7 @@ impl History {
     /// Sentiment of the latest contact held that had one.
     #[must_use]
     pub fn latest_sentiment(&self) -> Option<f64> {
-        self.contacts.iter().rev().find_map(|c| c.sentiment)
+        self.contacts.iter().rev().find_map(Contact::sentiment)
     }
 
     /// When the history window will be empty, if nothing comes; `None` if it is.
@@ -212,8 +250,8 @@ impl History {
                 into,
             );
         }
-        if contacts().any(|c| c.sentiment.is_some()) {
-            let sentiment = |c: &Contact| c.sentiment.unwrap_or(f64::NAN).to_le_bytes();
+        if contacts().any(|c| !c.sentiment.is_nan()) {
+            let sentiment = |c: &Contact| c.sentiment.to_le_bytes();
             wire::pieces(SENTIMENTS, contacts().map(sentiment), into);
         }
     }
@@ -236,7 +274,7 @@ impl History {
                 ended_at: EventTime(ended_ms),
                 interaction: interactions[n],
                 disposition: dispositions.get(n).copied().unwrap_or(0),
-                sentiment: sentiments.get(n).copied().filter(|s| !s.is_nan()),
+                sentiment: sentiments.get(n).copied().unwrap_or(f64::NAN),
             })
             .collect();
         contacts

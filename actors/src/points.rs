@@ -60,7 +60,7 @@ impl Workday {
 /// Where accumulating points come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Survey responses.
+    /// Responses, to customer surveys and eNPS.
     Survey,
     /// Adjustments by a person or process.
     Adjustment,
@@ -90,7 +90,7 @@ pub enum Replaced {
     Unchanged,
     /// A newer record stands.
     Superseded,
-    /// There are none, and no other workday holds any of this metric; or there are [`METRICS_MAX`] others.
+    /// No rule gives any, and none did on another workday; or there are [`METRICS_MAX`] others that have some.
     Unknown,
 }
 
@@ -180,19 +180,20 @@ impl PointsWindow {
 
     /// Puts `points` in the place of what `metric` gave on `day`, unless a newer record stands there.
     ///
-    /// "Newer" is by time of record where both have one, else by arrival. No points are kept as such once the
-    /// metric has given some on any workday, so that an older record that comes late cannot stand in for
-    /// them; a metric that never gave any takes no room.
+    /// "Newer" is by time of record where both have one, else by arrival. Without a rule that gives any
+    /// (`None`) they are zero, and are kept as such only if the metric has given some on any workday: so an
+    /// older record that comes late cannot stand in for them, and a metric no rule knows takes no room.
     pub fn replace(
         &mut self,
         day: Workday,
         metric: &str,
-        points: i64,
+        points: Option<i64>,
         recorded_at: Option<EventTime>,
     ) -> Replaced {
-        let Some(source) = self.source_of(metric, points != 0) else {
+        let Some(source) = self.source_of(metric, points.is_some()) else {
             return Replaced::Unknown;
         };
+        let points = points.unwrap_or(0);
         let recorded_at = recorded_at.map_or(UNRECORDED, |at| at.0);
         let cell = Cell {
             points,
@@ -397,7 +398,8 @@ mod tests {
     #[test]
     fn s3_01_a_re_export_replaces_and_an_older_record_does_not() {
         let mut window = PointsWindow::default();
-        let mut put = |points, at: Option<i64>| {
+        let mut put = |points: i64, at: Option<i64>| {
+            let points = (points != 0).then_some(points);
             let what = window.replace(Workday(1), "csat", points, at.map(EventTime));
             (what, window.sum())
         };
@@ -429,18 +431,18 @@ mod tests {
         for n in 0..METRICS_MAX {
             let day = Workday(i32::from(n > 0));
             assert_eq!(
-                window.replace(day, &n.to_string(), 1, None),
+                window.replace(day, &n.to_string(), Some(1), None),
                 Replaced::Stored
             );
         }
         assert_eq!(
-            window.replace(Workday(1), "more", 1, None),
+            window.replace(Workday(1), "more", Some(1), None),
             Replaced::Unknown
         );
         assert_eq!(read(&stored(&window)), Some(window.clone()));
         window.expire(Workday(1));
         assert_eq!(
-            window.replace(Workday(1), "more", 1, None),
+            window.replace(Workday(1), "more", Some(1), None),
             Replaced::Stored
         );
         assert_eq!(window.sum(), METRICS_MAX as i64);
@@ -459,7 +461,7 @@ mod tests {
                 window.replace(
                     Workday(day),
                     metric,
-                    10 + 10 * n as i64,
+                    Some(10 + 10 * n as i64),
                     Some(EventTime(recorded_ms)),
                 );
             }
@@ -528,8 +530,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             3 => (-3i32..20, any::<bool>(), -50i64..50).prop_map(|(d, s, p)| Step::Add(d, s, p)),
-            // Points of zero are left to the test by example: a metric that never gave any is not kept.
-            6 => (-3i32..20, 0u8..5, 1i64..50, prop::option::of(0i64..9)).prop_map(|(d, m, p, r)| Step::Replace(d, m, p, r)),
+            6 => (-3i32..20, 0u8..5, -50i64..50, prop::option::of(0i64..9)).prop_map(|(d, m, p, r)| Step::Replace(d, m, p, r)),
             1 => (-3i32..20).prop_map(Step::Expire),
         ];
         prop::collection::vec(step, 0..120)
@@ -547,7 +548,7 @@ mod tests {
                         given.entry((day, survey.to_string())).or_default().0 += points;
                     }
                     Step::Replace(day, metric, points, recorded) => {
-                        window.replace(Workday(day), &metric.to_string(), points, recorded.map(EventTime));
+                        window.replace(Workday(day), &metric.to_string(), Some(points), recorded.map(EventTime));
                         let old = given.entry((day, metric.to_string())).or_default();
                         if recorded.is_none() || recorded >= old.1 { *old = (points, recorded); }
                     }

@@ -4,6 +4,8 @@
 //! its end through the actor's deadline, with the newest state and the newest completion's key. Used by
 //! `customer`, which makes the update itself.
 
+use std::{borrow::Cow, fmt::Write};
+
 use crate::{
     event::InteractionCompleted,
     time::{EventTime, LogTime},
@@ -12,11 +14,11 @@ use crate::{
 
 /// What an update is sent for, and named after.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Cause {
+pub enum Cause<'a> {
     /// A completion.
     Completion {
         /// Its interaction.
-        interaction_id: Box<str>,
+        interaction_id: Cow<'a, str>,
         /// When it began.
         started_at: EventTime,
     },
@@ -27,12 +29,12 @@ pub enum Cause {
     },
 }
 
-impl Cause {
+impl<'a> Cause<'a> {
     /// The completion as a cause.
     #[must_use]
-    pub fn of(event: &InteractionCompleted) -> Self {
+    pub fn of(event: &'a InteractionCompleted) -> Self {
         Self::Completion {
-            interaction_id: (*event.interaction_id).into(),
+            interaction_id: Cow::Borrowed(&event.interaction_id),
             started_at: event.started_at,
         }
     }
@@ -40,28 +42,60 @@ impl Cause {
     /// Id of the output. A completion names one update; so does the moment a window emptied.
     #[must_use]
     pub fn output_id(&self, customer_id: &str) -> String {
-        match self {
+        let (name, ms) = match self {
             Self::Completion {
                 interaction_id,
                 started_at,
-            } => {
-                format!("profile:{customer_id}:{interaction_id}:{}", started_at.0)
-            }
-            Self::Left { at } => format!("profile:{customer_id}:left:{}", at.0),
+            } => (&**interaction_id, started_at.0),
+            Self::Left { at } => ("left", at.0),
+        };
+        let length = "profile:::".len() + customer_id.len() + name.len() + TIME_BYTES;
+        let mut id = String::with_capacity(length);
+        for part in ["profile:", customer_id, ":", name, ":"] {
+            id.push_str(part);
         }
+        append(&mut id, ms);
+        id
     }
 
     /// `<interaction id>-<start time>` (S4.03); for time alone `<customer id>-left-<time>`.
     #[must_use]
     pub fn idempotency_key(&self, customer_id: &str) -> String {
+        let (name, end, time) = match self {
+            Self::Completion {
+                interaction_id,
+                started_at,
+            } => (&**interaction_id, "-", *started_at),
+            Self::Left { at } => (customer_id, "-left-", EventTime(at.0)),
+        };
+        let mut key = String::with_capacity(name.len() + end.len() + TIME_BYTES);
+        key.push_str(name);
+        key.push_str(end);
+        append(&mut key, time);
+        key
+    }
+
+    fn into_owned(self) -> Cause<'static> {
         match self {
             Self::Completion {
                 interaction_id,
                 started_at,
-            } => format!("{interaction_id}-{started_at}"),
-            Self::Left { at } => format!("{customer_id}-left-{at}"),
+            } => Cause::Completion {
+                interaction_id: Cow::Owned(interaction_id.into_owned()),
+                started_at,
+            },
+            Self::Left { at } => Cause::Left { at },
         }
     }
+}
+
+/// Room for a time, written out or in milliseconds.
+const TIME_BYTES: usize = 24;
+
+fn append(text: &mut String, value: impl std::fmt::Display) {
+    // Writing to a string cannot fail.
+    let written = write!(text, "{value}");
+    debug_assert!(written.is_ok(), "strings take all that is written");
 }
 
 /// The merge of one customer's updates.
@@ -72,26 +106,27 @@ pub struct Merge {
     /// End of the merge time after the last update.
     until: Option<LogTime>,
     /// What the update at that end will be sent for.
-    pending: Option<Box<Cause>>,
+    pending: Option<Box<Cause<'static>>>,
 }
 
 impl Merge {
     /// Takes a change. Returns its cause if an update is to go at once; else it waits.
-    pub fn offer(&mut self, now: LogTime, cause: Cause, merge_ms: i64) -> Option<Cause> {
-        let cause = match (self.pending.take(), cause) {
+    pub fn offer<'a>(
+        &mut self,
+        now: LogTime,
+        cause: Cause<'a>,
+        merge_ms: i64,
+    ) -> Option<Cause<'a>> {
+        let cause = match (self.pending.take().map(|pending| *pending), cause) {
             // The state is newer, but the newest completion still names the update.
-            (Some(completion), Cause::Left { .. })
-                if matches!(*completion, Cause::Completion { .. }) =>
-            {
-                *completion
-            }
+            (Some(completion @ Cause::Completion { .. }), Cause::Left { .. }) => completion,
             (_, newest) => newest,
         };
         match self.until {
             Some(until) if merge_ms > 0 && now < until => {
                 // Had log time jumped back, the wait would be as long as the jump.
                 self.until = Some(until.min(now.plus_ms(merge_ms)));
-                self.pending = Some(Box::new(cause));
+                self.pending = Some(Box::new(cause.into_owned()));
                 None
             }
             Some(_) | None => {
@@ -102,7 +137,7 @@ impl Merge {
     }
 
     /// The cause of the update that is due at `now`, if one is.
-    pub fn take_due(&mut self, now: LogTime, merge_ms: i64) -> Option<Cause> {
+    pub fn take_due(&mut self, now: LogTime, merge_ms: i64) -> Option<Cause<'static>> {
         if self.deadline()? > now {
             return None;
         }
@@ -135,7 +170,7 @@ impl Merge {
 }
 
 /// Tags in the stored customer.
-const UNTIL: u32 = 11;
+const UNTIL: u32 = 12;
 const PENDING_INTERACTION: u32 = 13;
 const PENDING_STARTED: u32 = 14;
 const PENDING_LEFT: u32 = 15;

@@ -2,30 +2,41 @@
 //!
 //! A rule file (`config/rules.toml` ships the defaults) is compiled once, where a `rules.activated` event sets
 //! it in force, and then asked for every event. So everything that can be wrong with it is found at load
-//! (`file`, `condition`), and an event costs no more than reading the fields its rules name (`field`, `eval`,
+//! (`file`, `syntax`, `condition`), and an event costs no more than reading the fields its rules name (`field`, `eval`,
 //! `keywords`): rules are kept by event type, and a type nobody listens to costs one comparison.
 //! `agent` and `customer` ask [`RuleSet::matching`] and turn hits into outputs.
 
+mod check;
 mod condition;
 mod eval;
 mod field;
 mod file;
+mod functions;
 mod keywords;
+#[cfg(test)]
+mod oracle;
+mod reader;
+mod settings;
 mod suggest;
+mod syntax;
+mod token;
 
 use std::{fmt, sync::Arc};
 
 use xxhash_rust::xxh3::xxh3_128;
 
+pub use self::{
+    condition::CONDITION_BYTES_MAX,
+    file::{FILE_BYTES_MAX, RULES_MAX},
+    keywords::KEYWORD_BYTES_MAX,
+    reader::NAME_BYTES_MAX,
+    settings::Settings,
+    syntax::NESTING_MAX,
+};
 use self::{
     condition::Condition,
     eval::Trouble,
     field::{Scope, Topic},
-};
-pub use self::{
-    condition::{CONDITION_BYTES_MAX, NESTING_MAX},
-    file::{FILE_BYTES_MAX, NAME_BYTES_MAX, RULES_MAX},
-    keywords::KEYWORD_BYTES_MAX,
 };
 use crate::{
     effect::{Effect, Effects},
@@ -48,48 +59,6 @@ struct Compiled {
     rules: Vec<Rule>,
     /// For each topic, in the order of [`Topic::ALL`], the places of its rules in `rules`.
     by_topic: [Vec<usize>; Topic::ALL.len()],
-}
-
-/// What a rule file sets besides its rules: all that decides outcomes takes effect at a log position with it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// The business unit's time zone: workdays are calendar dates in it.
-    pub time_zone: jiff::tz::TimeZone,
-    /// Length of the rolling points window, in workdays.
-    pub points_window_days: u16,
-    /// How long a survey or eNPS response id is remembered, in milliseconds of log time (S2.05).
-    pub survey_dedupe_ms: i64,
-    /// How long a completion is remembered, in milliseconds of log time (S4.04).
-    pub completion_dedupe_ms: i64,
-    /// Window of the eNPS figures, in milliseconds of event time against log time (S1.09).
-    pub enps_window_ms: i64,
-    /// Window of a customer's recent history, in milliseconds (S4.02).
-    pub history_window_ms: i64,
-    /// Shortest time between two profile updates of one customer, in milliseconds; 0 turns merging off (S4.05).
-    pub profile_merge_ms: i64,
-    /// Queues whose completions update profiles; empty for all (S4.01).
-    pub queues: Vec<String>,
-    /// Skills whose completions update profiles; empty for all (S4.01).
-    pub skills: Vec<String>,
-}
-
-const MINUTE_MS: i64 = 60_000;
-const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            time_zone: jiff::tz::TimeZone::UTC,
-            points_window_days: 90,
-            survey_dedupe_ms: DAY_MS,
-            completion_dedupe_ms: 60 * MINUTE_MS,
-            enps_window_ms: 7 * DAY_MS,
-            history_window_ms: 7 * DAY_MS,
-            profile_merge_ms: 5_000,
-            queues: Vec::new(),
-            skills: Vec::new(),
-        }
-    }
 }
 
 /// What a rule does when its condition holds.

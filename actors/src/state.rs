@@ -126,12 +126,12 @@ pub(crate) struct StoredCustomer {
     pub summary_at: Option<i64>,
     #[prost(string, repeated, tag = "10")]
     pub segments: Vec<String>,
-    /// End of the merge time after the last update.
-    #[prost(sint64, optional, tag = "11")]
-    pub merge_until: Option<i64>,
     /// Log time at which the segments end.
-    #[prost(sint64, optional, tag = "12")]
+    #[prost(sint64, optional, tag = "11")]
     pub segments_until: Option<i64>,
+    /// End of the merge time after the last update.
+    #[prost(sint64, optional, tag = "12")]
+    pub merge_until: Option<i64>,
     /// The update that waits: for a completion, or for the time at which the segments ended.
     #[prost(string, optional, tag = "13")]
     pub pending_interaction: Option<String>,
@@ -139,4 +139,28 @@ pub(crate) struct StoredCustomer {
     pub pending_started_at: Option<i64>,
     #[prost(sint64, optional, tag = "15")]
     pub pending_left_at: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+
+    fn golden(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    /// So what `wire` writes is what these definitions say, with no field they do not know.
+    #[test]
+    fn the_messages_write_what_the_parts_write() {
+        let agent = golden(include_str!("../tests/golden/agent-1.hex"));
+        let read = StoredAgent::decode(&*agent).unwrap();
+        assert_eq!(read.encode_to_vec(), agent);
+        let customer = golden(include_str!("../tests/golden/customer-1.hex"));
+        let read = StoredCustomer::decode(&*customer).unwrap();
+        assert_eq!(read.encode_to_vec(), customer);
+    }
 }

@@ -68,8 +68,9 @@ impl Surveys {
         points: &mut PointsWindow,
         effects: &mut Effects,
     ) {
-        let seen = self.responses.get(key_of(event));
-        let mut response = seen.copied().unwrap_or_default();
+        let id = key_of(event);
+        let seen = self.responses.get(id).copied();
+        let mut response = seen.unwrap_or_default();
         response.revision = event.revision;
         match (alert::foremost(hits), response.alerted) {
             (Some(foremost), false) => {
@@ -85,10 +86,10 @@ impl Surveys {
         }
         // What left the window with its workday is not taken back again.
         if response.given != 0 && response.day >= start {
-            points.add(response.day, Source::Survey, -response.given);
+            points.add(response.day, Source::Survey, response.given.wrapping_neg());
         }
         (response.given, response.day) = (0, Workday::default());
-        let given = points_of(hits);
+        let given = points_of(hits).unwrap_or(0);
         if given != 0 {
             let day = Workday::of(event.submitted_at, &settings.time_zone);
             if day >= start {
@@ -98,7 +99,11 @@ impl Surveys {
                 effects.push(Effect::Ignore(Ignored::TooOld));
             }
         }
-        if !self.responses.remember(now, key_of(event), response) {
+        let fits = match seen {
+            Some(_) => self.responses.remember(now, id, response),
+            None => self.responses.add(now, id, response),
+        };
+        if !fits {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
     }
@@ -114,13 +119,13 @@ fn key_of(event: &SurveyResponse) -> KeyHash {
     KeyHash::of(&event.response_id, 0)
 }
 
-/// Points that the rules give together.
-pub(crate) fn points_of(hits: &[Hit<'_>]) -> i64 {
-    let given = |hit: &Hit<'_>| match &hit.rule.action {
-        Action::Points { .. } => i64::from(hit.points),
-        Action::Alert { .. } | Action::Coaching { .. } | Action::Segment { .. } => 0,
-    };
-    hits.iter().map(given).sum()
+/// Points that the rules give together; `None` if none of them gives points at all.
+pub(crate) fn points_of(hits: &[Hit<'_>]) -> Option<i64> {
+    let given = hits.iter().filter_map(|hit| match &hit.rule.action {
+        Action::Points { .. } => Some(i64::from(hit.points)),
+        Action::Alert { .. } | Action::Coaching { .. } | Action::Segment { .. } => None,
+    });
+    given.fold(None, |sum, points| Some(sum.unwrap_or(0) + points))
 }
 
 /// Tags of the columns in the stored agent.

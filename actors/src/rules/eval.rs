@@ -2,9 +2,9 @@
 //!
 //! CEL's own semantics, over values that are borrowed from the event: `&&` and `||` forgive a side that cannot
 //! be evaluated if the other one decides; numbers compare across types; ints overflow as errors; a text that is
-//! no number is one too. The crate `cel` parses; this evaluates, because its interpreter costs microseconds for
-//! an event where the whole actor step may take one, and can be made to do unbounded work. A property test
-//! holds both to the same answers. `condition` makes the nodes and has already checked their types, so what is
+//! no number is one too. The interpreter of the crate `cel` would cost microseconds for an event where the whole actor
+//! step may take one, and can be made to do unbounded work; the property tests in `oracle` hold both to the
+//! same answers. `condition` makes the nodes and has already checked their types, so what is
 //! left to fail here are numbers, absent fields, and answers of an unexpected type.
 
 use std::{cmp::Ordering, sync::Arc};
@@ -37,10 +37,10 @@ pub enum Node {
     HasAnswer(Box<str>),
     /// `!a`
     Not(Box<Node>),
-    /// `a && b`
-    And(Box<[Node; 2]>),
-    /// `a || b`
-    Or(Box<[Node; 2]>),
+    /// `a && b && ..`
+    And(Box<[Node]>),
+    /// `a || b || ..`
+    Or(Box<[Node]>),
     /// `a ? b : c`
     If(Box<[Node; 3]>),
     /// `a == b`
@@ -191,7 +191,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn text(&self) -> Result<&str, Trouble> {
+    /// It as text.
+    pub fn text(&self) -> Result<&str, Trouble> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Day(day) => Ok(std::str::from_utf8(day).unwrap_or_default()),
@@ -212,8 +213,8 @@ impl Node {
             Self::HasField(field) => Ok((field.get)(scope).is_some()),
             Self::HasAnswer(key) => Ok(answer(key, scope).is_some()),
             Self::Not(a) => a.holds(scope).map(|b| !b),
-            Self::And(ab) => decide(false, &ab[0], &ab[1], scope),
-            Self::Or(ab) => decide(true, &ab[0], &ab[1], scope),
+            Self::And(parts) => decide(false, parts, scope),
+            Self::Or(parts) => decide(true, parts, scope),
             Self::If(abc) => {
                 let branch = if abc[0].holds(scope)? {
                     &abc[1]
@@ -339,25 +340,19 @@ fn answer<'a>(key: &str, scope: &Scope<'a>) -> Option<&'a Json> {
     }
 }
 
-/// `&&` and `||`: the side that equals `decisive` decides, even if the other one has no value.
-fn decide<'a>(
-    decisive: bool,
-    a: &'a Node,
-    b: &'a Node,
-    scope: &Scope<'a>,
-) -> Result<bool, Trouble> {
-    let left = a.holds(scope);
-    if left == Ok(decisive) {
-        return Ok(decisive);
+/// `&&` and `||`: a part that equals `decisive` decides, even if others have no value.
+fn decide<'a>(decisive: bool, parts: &'a [Node], scope: &Scope<'a>) -> Result<bool, Trouble> {
+    let mut result = Ok(!decisive);
+    for part in parts {
+        match part.holds(scope) {
+            Ok(value) if value == decisive => return Ok(decisive),
+            Ok(_) => {}
+            // Of two troubles the absent field is the quiet one: the condition was not meant for this event.
+            Err(trouble) if result.is_ok() || trouble == Trouble::Absent => result = Err(trouble),
+            Err(_) => {}
+        }
     }
-    match (left, b.holds(scope)) {
-        (Ok(_), right) => right,
-        (Err(_), Ok(right)) if right == decisive => Ok(decisive),
-        (Err(trouble), Ok(_)) => Err(trouble),
-        // Of two troubles the absent field is the quiet one: the condition was not meant for this event.
-        (Err(Trouble::Absent), Err(_)) | (Err(_), Err(Trouble::Absent)) => Err(Trouble::Absent),
-        (Err(failed), Err(Trouble::Failed(_))) => Err(failed),
-    }
+    result
 }
 
 /// CEL's equality: numbers by value, whatever their type; values of different types are unequal.
@@ -391,6 +386,7 @@ fn json_equal(a: &Json, b: &Json) -> bool {
 fn compare(a: &Value<'_>, b: &Value<'_>) -> Result<Ordering, Trouble> {
     let of_doubles = |a: f64, b: f64| a.partial_cmp(&b).ok_or(Failure::NotANumber.into());
     match (a, b) {
+        (Value::Bool(a), Value::Bool(b)) => Ok(a.cmp(b)),
         (Value::Int(a), Value::Int(b)) => Ok(a.cmp(b)),
         (Value::Double(a), Value::Double(b)) => of_doubles(*a, *b),
         (Value::Int(a), Value::Double(b)) => of_doubles(*a as f64, *b),
@@ -438,12 +434,26 @@ fn contains(container: &Value<'_>, element: &Value<'_>) -> Result<bool, Trouble>
             let element = element.text()?;
             Ok(texts.iter().any(|text| text == element))
         }
-        Value::Answers(answers) => Ok(answers.contains_key(element.text()?)),
+        Value::Answers(answers) => {
+            let is_in = |key: &str| answers.contains_key(key);
+            as_key(element).map(|key| key.is_some_and(is_in))
+        }
         Value::Json(Json::Array(elements)) => Ok(elements
             .iter()
             .any(|json| equal(&Value::of_json(json), element))),
-        Value::Json(Json::Object(fields)) => Ok(fields.contains_key(element.text()?)),
+        Value::Json(Json::Object(fields)) => {
+            let is_in = |key: &str| fields.contains_key(key);
+            as_key(element).map(|key| key.is_some_and(is_in))
+        }
         other => Err(wrong_type("a list", other)),
+    }
+}
+
+/// A value as the key of a map whose keys are texts: another scalar is a key of none, and more is no key at all.
+fn as_key<'v>(value: &'v Value<'_>) -> Result<Option<&'v str>, Trouble> {
+    match value {
+        Value::Bool(_) | Value::Int(_) | Value::Double(_) => Ok(None),
+        other => other.text().map(Some),
     }
 }
 

@@ -1,20 +1,15 @@
 //! Reading a rule file: TOML to settings and compiled rules, or all of its mistakes at once.
 //!
-//! The tables are walked by hand rather than derived, because a person who writes rules needs every mistake
-//! with its line and what would be right, not the first one a deserialiser stumbles over. `condition` finds
-//! the mistakes inside conditions.
+//! `reader` walks tables, `settings` takes what stands beside the rules, `condition` finds the mistakes inside
+//! conditions; here is what a rule consists of, and which actions go with which event type.
 
-use std::ops::{Range, RangeInclusive};
-
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::de::{DeTable, DeValue};
 
 use super::{
     Action, Award, Located, Rule, Settings,
     condition::{Condition, Mistake},
     field::Topic,
+    reader::{Entry, Reader, get},
     suggest::hint,
 };
 use crate::{event::Body, output::Severity};
@@ -23,12 +18,6 @@ use crate::{event::Body, output::Severity};
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Most rules in a file.
 pub const RULES_MAX: usize = 200;
-/// Longest rule name, segment tag and version, in bytes.
-pub const NAME_BYTES_MAX: usize = 64;
-
-const SECOND_MS: i64 = 1_000;
-const HOUR_MS: i64 = 3_600 * SECOND_MS;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 const SECTIONS: [&str; 8] = [
     "version",
@@ -47,8 +36,11 @@ const ACTION_KEYS: [&str; 4] = ["alert", "coaching", "segment", "points"];
 
 /// What a file says.
 pub struct File {
+    /// The version it gives itself.
     pub version: Option<String>,
+    /// What stands beside the rules.
     pub settings: Settings,
+    /// In file order.
     pub rules: Vec<Rule>,
 }
 
@@ -71,25 +63,7 @@ pub fn read(text: &str) -> Result<File, Vec<Located>> {
     }
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    /// The rule being read, for mistakes.
-    rule: Option<String>,
-    mistakes: Vec<Located>,
-}
-
-type Entry<'a> = Spanned<DeValue<'a>>;
-
 impl Reader<'_> {
-    fn wrong(&mut self, at: &Range<usize>, what: impl Into<String>) {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        self.mistakes.push(Located {
-            line: before.matches('\n').count() + 1,
-            rule: self.rule.clone(),
-            what: what.into(),
-        });
-    }
-
     fn file(&mut self) -> File {
         let mut file = File {
             version: None,
@@ -114,116 +88,11 @@ impl Reader<'_> {
         let table = table.get_ref();
         self.known_keys(table, "the file", &SECTIONS);
         file.version = get(table, "version").and_then(|value| self.name(value, "version"));
-        self.settings(table, &mut file.settings);
+        file.settings = Settings::read(self, table);
         if let Some(rules) = get(table, "rule") {
             self.rules(rules, &mut file.rules);
         }
         file
-    }
-
-    fn settings(&mut self, table: &DeTable<'_>, settings: &mut Settings) {
-        if let Some(section) = self.section(table, "business_unit", &["time_zone"])
-            && let Some(entry) = get(section, "time_zone")
-        {
-            self.time_zone(entry, settings);
-        }
-        let mut days = i64::from(settings.points_window_days) * DAY_MS;
-        let mut durations = [
-            // Window and dedupe memory are per actor, so each has an end that keeps an actor small.
-            ("points", "window", DAY_MS..=730 * DAY_MS, &mut days),
-            (
-                "survey",
-                "dedupe",
-                60 * SECOND_MS..=30 * DAY_MS,
-                &mut settings.survey_dedupe_ms,
-            ),
-            (
-                "enps",
-                "window",
-                HOUR_MS..=90 * DAY_MS,
-                &mut settings.enps_window_ms,
-            ),
-            (
-                "completion",
-                "dedupe",
-                60 * SECOND_MS..=7 * DAY_MS,
-                &mut settings.completion_dedupe_ms,
-            ),
-            (
-                "profile",
-                "merge",
-                0..=HOUR_MS,
-                &mut settings.profile_merge_ms,
-            ),
-            (
-                "profile",
-                "history",
-                HOUR_MS..=90 * DAY_MS,
-                &mut settings.history_window_ms,
-            ),
-        ];
-        for (section, keys) in [
-            ("points", &["window"][..]),
-            ("survey", &["dedupe"]),
-            ("enps", &["window"]),
-            ("completion", &["dedupe", "queues", "skills"]),
-            ("profile", &["merge", "history"]),
-        ] {
-            let Some(table) = self.section(table, section, keys) else {
-                continue;
-            };
-            for (of, key, allowed, value_ms) in &mut durations {
-                if *of == section
-                    && let Some(entry) = get(table, key)
-                    && let Some(ms) = self.duration(entry, section, key, allowed)
-                {
-                    **value_ms = ms;
-                }
-            }
-        }
-        if days % DAY_MS != 0
-            && let Some(entry) =
-                get(table, "points").and_then(|t| get(t.get_ref().as_table()?, "window"))
-        {
-            self.wrong(
-                &entry.span(),
-                "`window` in `[points]` is whole days, such as \"90d\"",
-            );
-        }
-        settings.points_window_days = u16::try_from(days / DAY_MS).unwrap_or(u16::MAX);
-        if let Some(completion) =
-            get(table, "completion").and_then(|entry| entry.get_ref().as_table())
-        {
-            for (key, list) in [
-                ("queues", &mut settings.queues),
-                ("skills", &mut settings.skills),
-            ] {
-                if let Some(entry) = get(completion, key) {
-                    *list = self.texts(entry, key);
-                }
-            }
-        }
-    }
-
-    fn time_zone(&mut self, entry: &Entry<'_>, settings: &mut Settings) {
-        let Some(name) = self.text_of(entry, "time_zone") else {
-            return;
-        };
-        match jiff::tz::db().get(name) {
-            Ok(zone) => settings.time_zone = zone,
-            Err(_) => {
-                let known: Vec<String> = jiff::tz::db()
-                    .available()
-                    .map(|zone| zone.as_str().to_owned())
-                    .collect();
-                let near = super::suggest::nearest(name, known.iter().map(String::as_str));
-                let near = near.map_or_else(
-                    || "use an IANA name, such as `Europe/Berlin`".to_owned(),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                self.wrong(&entry.span(), format!("unknown time zone `{name}`; {near}"));
-            }
-        }
     }
 
     fn rules(&mut self, entry: &Entry<'_>, rules: &mut Vec<Rule>) {
@@ -487,109 +356,6 @@ impl Reader<'_> {
         }
         None
     }
-
-    fn section<'t>(
-        &mut self,
-        table: &'t DeTable<'_>,
-        name: &str,
-        known: &[&str],
-    ) -> Option<&'t DeTable<'t>> {
-        let entry = get(table, name)?;
-        let Some(section) = entry.get_ref().as_table() else {
-            self.wrong(&entry.span(), format!("`{name}` is a section: `[{name}]`"));
-            return None;
-        };
-        self.known_keys(section, &format!("`[{name}]`"), known);
-        Some(section)
-    }
-
-    fn known_keys(&mut self, table: &DeTable<'_>, place: &str, known: &[&str]) {
-        for key in table.keys() {
-            let name: &str = key.get_ref();
-            if !known.contains(&name) {
-                let near = hint(name, known.iter().copied());
-                let what = format!("unknown key `{name}` in {place}; {near}");
-                self.wrong(&key.span(), what);
-            }
-        }
-    }
-
-    fn text_of<'t>(&mut self, entry: &'t Entry<'_>, key: &str) -> Option<&'t str> {
-        let text = entry.get_ref().as_str();
-        if text.is_none() {
-            let found = entry.get_ref().type_str();
-            self.wrong(
-                &entry.span(),
-                format!("`{key}` is text in quotes, not of type {found}"),
-            );
-        }
-        text
-    }
-
-    fn texts(&mut self, entry: &Entry<'_>, key: &str) -> Vec<String> {
-        let Some(elements) = entry.get_ref().as_array() else {
-            let what = format!("`{key}` is a list of texts, such as [\"sales\"]");
-            self.wrong(&entry.span(), what);
-            return Vec::new();
-        };
-        let texts = elements.iter().filter_map(|element| {
-            let text = self.text_of(element, key)?;
-            if text.is_empty() {
-                self.wrong(&element.span(), format!("`{key}` holds an empty text"));
-            }
-            Some(text.to_owned())
-        });
-        texts.collect()
-    }
-
-    /// A name that may stand in an id, a metric's label or a file name.
-    fn name(&mut self, entry: &Entry<'_>, key: &str) -> Option<String> {
-        let name = self.text_of(entry, key)?;
-        let version = key == "version";
-        let fits = |c: char| {
-            matches!(c, 'a'..='z' | '0'..='9' | '_' | '-')
-                || (version && matches!(c, 'A'..='Z' | '.'))
-        };
-        if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(fits) {
-            return Some(name.to_owned());
-        }
-        let allowed = if version {
-            "a-z, A-Z, 0-9, `.`, `_`, `-`"
-        } else {
-            "a-z, 0-9, `_`, `-`"
-        };
-        let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
-        let what = format!("`{key}` is `{shown}`; allowed are 1 to {NAME_BYTES_MAX} of {allowed}");
-        self.wrong(&entry.span(), what);
-        None
-    }
-
-    fn duration(
-        &mut self,
-        entry: &Entry<'_>,
-        section: &str,
-        key: &str,
-        allowed: &RangeInclusive<i64>,
-    ) -> Option<i64> {
-        let text = self.text_of(entry, key)?;
-        let ms = duration_ms(text);
-        match ms {
-            None => {
-                let what = format!(
-                    "`{key}` in `[{section}]` is `{text}`; a duration is a whole number and one of ms, s, m, h, d, such as \"24h\""
-                );
-                self.wrong(&entry.span(), what);
-            }
-            Some(ms) if !allowed.contains(&ms) => {
-                let (min, max) = (spelled(*allowed.start()), spelled(*allowed.end()));
-                let what =
-                    format!("`{key}` in `[{section}]` is `{text}`; allowed are {min} to {max}");
-                self.wrong(&entry.span(), what);
-            }
-            Some(_) => {}
-        }
-        ms.filter(|ms| allowed.contains(ms))
-    }
 }
 
 /// The actions that go with an event type.
@@ -604,43 +370,4 @@ const fn actions_of(topic: Topic) -> &'static [&'static str] {
 
 fn quoted(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("`{name}`")).collect()
-}
-
-fn get<'t>(table: &'t DeTable<'_>, key: &str) -> Option<&'t Entry<'t>> {
-    table
-        .iter()
-        .find(|(name, _)| name.get_ref() == key)
-        .map(|(_, value)| value)
-}
-
-const UNITS: [(&str, i64); 5] = [
-    ("ms", 1),
-    ("d", DAY_MS),
-    ("h", HOUR_MS),
-    ("m", 60 * SECOND_MS),
-    ("s", SECOND_MS),
-];
-
-/// `24h` as milliseconds.
-fn duration_ms(text: &str) -> Option<i64> {
-    let (number, unit_ms) = UNITS
-        .iter()
-        .find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, ms)))?;
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    number.parse::<i64>().ok()?.checked_mul(*unit_ms)
-}
-
-/// Milliseconds in the largest unit that holds them whole.
-fn spelled(ms: i64) -> String {
-    let unit = ["d", "h", "m", "s"]
-        .iter()
-        .filter_map(|unit| UNITS.iter().find(|(known, _)| known == unit))
-        .find(|(_, unit_ms)| ms > 0 && ms % unit_ms == 0);
-    match unit {
-        Some((unit, unit_ms)) => format!("{}{unit}", ms / unit_ms),
-        None if ms == 0 => "0s".into(),
-        None => format!("{ms}ms"),
-    }
 }

@@ -1,0 +1,196 @@
+//! One actor, the rules it stands under, and short ways to make events for it.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use aftercall_actors::{
+    actor::{Actor, Context},
+    effect::{Effect, Effects, Ignored},
+    event::{Body, Event},
+    key::Key,
+    output::Output,
+    rules::RuleSet,
+    time::LogTime,
+};
+use serde_json::{Value, json};
+
+pub const SECOND_MS: i64 = 1_000;
+pub const HOUR_MS: i64 = 3_600 * SECOND_MS;
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// 2026-11-20T10:00:00Z
+pub const NOW_MS: i64 = 1_795_168_800_000;
+
+pub struct Stage {
+    pub actor: Actor,
+    pub key: Key<'static>,
+    pub rules: RuleSet,
+}
+
+impl Stage {
+    pub fn agent() -> Self {
+        Self::new(Key::Agent("a1"), RuleSet::default_rules())
+    }
+
+    pub fn customer() -> Self {
+        Self::new(Key::Customer("c1"), RuleSet::default_rules())
+    }
+
+    pub fn new(key: Key<'static>, rules: RuleSet) -> Self {
+        let actor = Actor::new(key.side());
+        Self { actor, key, rules }
+    }
+
+    /// Applies one event, `after_ms` after [`NOW_MS`].
+    pub fn apply(&mut self, after_ms: i64, body: Body) -> Effects {
+        let event = Event {
+            source: "/test".into(),
+            id: "1".into(),
+            body,
+        };
+        let context = Context {
+            now: LogTime(NOW_MS + after_ms),
+            rules: &self.rules,
+        };
+        let mut effects = Vec::new();
+        self.actor.apply(self.key, &context, &event, &mut effects);
+        effects
+    }
+
+    pub fn wake(&mut self, after_ms: i64) -> Effects {
+        let context = Context {
+            now: LogTime(NOW_MS + after_ms),
+            rules: &self.rules,
+        };
+        let mut effects = Vec::new();
+        self.actor.wake(self.key, &context, &mut effects);
+        effects
+    }
+
+    /// The deadline, after [`NOW_MS`].
+    pub fn deadline(&self) -> Option<i64> {
+        self.actor.deadline().map(|at| at.0 - NOW_MS)
+    }
+
+    pub fn is_blank(&self, after_ms: i64) -> bool {
+        let now = LogTime(NOW_MS + after_ms);
+        self.actor.is_blank(now, self.rules.settings())
+    }
+
+    pub fn points(&self) -> i64 {
+        match &self.actor {
+            Actor::Agent(agent) => agent.points(),
+            Actor::Customer(_) => panic!("a customer has no points"),
+        }
+    }
+
+    pub fn encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.actor.encode(&mut bytes);
+        bytes
+    }
+}
+
+/// The shipped rules, with `from` replaced by `to`.
+pub fn rules_with(from: &str, to: &str) -> RuleSet {
+    let text = include_str!("../../../config/rules.toml");
+    assert!(text.contains(from), "{from}");
+    RuleSet::parse(&text.replace(from, to), "test").unwrap()
+}
+
+/// The shipped rules and these.
+pub fn rules_and(more: &str) -> RuleSet {
+    let text = include_str!("../../../config/rules.toml");
+    RuleSet::parse(&format!("{text}\n{more}"), "test").unwrap()
+}
+
+pub fn ignored(why: Ignored) -> Vec<Effect> {
+    vec![Effect::Ignore(why)]
+}
+
+pub fn ids(effects: &[Effect]) -> Vec<&str> {
+    fn id(effect: &Effect) -> Option<&str> {
+        match effect {
+            Effect::Emit { id, .. } => Some(id),
+            Effect::Ignore(_) | Effect::RuleFailed { .. } => None,
+        }
+    }
+    effects.iter().filter_map(id).collect()
+}
+
+/// The data of one output, which is all there is.
+pub fn data(effects: &[Effect]) -> Value {
+    match effects {
+        [Effect::Emit { output, .. }] => json_of(output),
+        other => panic!("not one output: {other:?}"),
+    }
+}
+
+pub fn json_of(output: &Output) -> Value {
+    let mut bytes = Vec::new();
+    output.write_json(&mut bytes);
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// An object, with `more` laid over it.
+fn with(mut data: Value, more: Value) -> Value {
+    let (Value::Object(data_fields), Value::Object(more)) = (&mut data, more) else {
+        panic!("not objects");
+    };
+    data_fields.extend(more);
+    data
+}
+
+pub fn survey(response_id: &str, more: Value) -> Body {
+    let data = json!({
+        "response_id": response_id, "interaction_id": "i1", "submitted_at": NOW_MS,
+        "routing": { "agent_id": "a1", "agent_name": "Ann", "queue_id": "q1" },
+    });
+    Body::SurveyResponse(serde_json::from_value(with(data, more)).unwrap())
+}
+
+pub fn enps(response_id: &str, score: u8, submitted_after_ms: i64) -> Body {
+    let data = json!({
+        "response_id": response_id, "agent_id": "a1", "score": score,
+        "submitted_at": NOW_MS + submitted_after_ms, "queue_id": "q1", "wrap_up_code": "done",
+    });
+    Body::EnpsResponse(serde_json::from_value(data).unwrap())
+}
+
+pub fn wfm(date: &str, metric: &str, value: f64, recorded_at: Option<i64>) -> Body {
+    let data = json!({
+        "agent_id": "a1", "date": date, "metric": metric, "value": value, "recorded_at": recorded_at,
+    });
+    Body::WfmMetric(serde_json::from_value(data).unwrap())
+}
+
+pub fn adjusted(adjustment_id: &str, points: i32, effective_at_ms: i64) -> Body {
+    let data = json!({
+        "adjustment_id": adjustment_id, "agent_id": "a1", "points": points, "kind": "correction",
+        "reason": "test", "effective_at": effective_at_ms,
+    });
+    Body::PointsAdjusted(serde_json::from_value(data).unwrap())
+}
+
+pub fn completed(interaction_id: &str, ended_after_ms: i64, more: Value) -> Body {
+    let data = json!({
+        "interaction_id": interaction_id, "channel": "chat", "queue_id": "q1", "agent_id": "a1",
+        "customer": { "customer_id": "c1" },
+        "started_at": NOW_MS + ended_after_ms - 300 * SECOND_MS, "ended_at": NOW_MS + ended_after_ms,
+    });
+    Body::InteractionCompleted(serde_json::from_value(with(data, more)).unwrap())
+}
+
+pub fn updated(interaction_id: &str, updated_after_ms: i64, disposition: &str) -> Body {
+    let data = json!({
+        "interaction_id": interaction_id, "updated_at": NOW_MS + updated_after_ms,
+        "disposition": disposition, "customer": { "customer_id": "c1" },
+    });
+    Body::InteractionUpdated(serde_json::from_value(data).unwrap())
+}
+
+pub fn started(interaction_id: &str) -> Body {
+    let data = json!({
+        "interaction_id": interaction_id, "channel": "voice", "started_at": NOW_MS,
+        "agent_id": "a1", "customer": { "customer_id": "c1" },
+    });
+    Body::InteractionStarted(serde_json::from_value(data).unwrap())
+}

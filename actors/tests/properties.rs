@@ -1,0 +1,260 @@
+//! Random histories against ten-line references: outputs once, sums exact, stored states that go on alike.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aftercall_actors::{
+    actor::Actor,
+    effect::{Effect, Effects},
+    event::Body,
+    output::Output,
+};
+use common::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+/// Applies to an actor and to one that is stored and read before each event; both must do the same.
+struct Twins {
+    stage: Stage,
+    read: Stage,
+}
+
+impl Twins {
+    fn new(make: impl Fn() -> Stage) -> Self {
+        let (stage, read) = (make(), make());
+        Self { stage, read }
+    }
+
+    fn both(&mut self, act: impl Fn(&mut Stage) -> Effects) -> Effects {
+        let bytes = self.stage.encoded();
+        self.read.actor = Actor::decode(self.stage.key.side(), "twin", &bytes).unwrap();
+        assert_eq!(self.read.actor, self.stage.actor);
+        let effects = act(&mut self.stage);
+        assert_eq!(act(&mut self.read), effects);
+        assert_eq!(self.read.actor, self.stage.actor);
+        effects
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Told {
+    Survey {
+        id: u8,
+        revision: u8,
+        csat: u8,
+        keyword: bool,
+        days_ago: i64,
+    },
+    Enps {
+        id: u8,
+        score: u8,
+        hours_ago: i64,
+    },
+    Wfm {
+        day: u8,
+        value: i32,
+        recorded: Option<i64>,
+    },
+    Adjusted {
+        id: u8,
+        points: i32,
+        days_ago: i64,
+    },
+    Started,
+}
+
+fn told() -> impl Strategy<Value = Told> {
+    prop_oneof![
+        4 => (0u8..8, 0u8..3, 1u8..=5, any::<bool>(), 0i64..5).prop_map(|(id, revision, csat, keyword, days_ago)| {
+            Told::Survey { id, revision, csat, keyword, days_ago }
+        }),
+        3 => (0u8..16, 0u8..=10, -5i64..200).prop_map(|(id, score, hours_ago)| Told::Enps { id, score, hours_ago }),
+        2 => (10u8..20, -9i32..9, prop::option::of(0i64..9))
+            .prop_map(|(day, value, recorded)| Told::Wfm { day, value, recorded }),
+        1 => (0u8..6, -50i32..50, 0i64..5).prop_map(|(id, points, days_ago)| Told::Adjusted { id, points, days_ago }),
+        1 => Just(Told::Started),
+    ]
+}
+
+fn body_of(told: &Told) -> Body {
+    match *told {
+        Told::Survey {
+            id,
+            revision,
+            csat,
+            keyword,
+            days_ago,
+        } => {
+            let comment = if keyword { "A lawsuit!" } else { "Thanks" };
+            let submitted_at = NOW_MS - days_ago * DAY_MS;
+            let fields = json!({
+                "revision": revision, "csat": csat, "comment": comment, "submitted_at": submitted_at,
+            });
+            survey(&id.to_string(), fields)
+        }
+        Told::Enps {
+            id,
+            score,
+            hours_ago,
+        } => enps(&id.to_string(), score, -hours_ago * HOUR_MS),
+        Told::Wfm {
+            day,
+            value,
+            recorded,
+        } => wfm(
+            &format!("2026-11-{day}"),
+            "points",
+            f64::from(value),
+            recorded,
+        ),
+        Told::Adjusted {
+            id,
+            points,
+            days_ago,
+        } => adjusted(&id.to_string(), points, NOW_MS - days_ago * DAY_MS),
+        Told::Started => started("i1"),
+    }
+}
+
+/// What the points must sum up to, nothing being old enough to leave.
+#[derive(Default)]
+struct Ledger {
+    surveys: BTreeMap<u8, (u8, i64)>,
+    rows: BTreeMap<u8, (i64, Option<i64>)>,
+    adjustments: BTreeMap<u8, i64>,
+}
+
+impl Ledger {
+    fn note(&mut self, told: &Told) {
+        match *told {
+            Told::Survey {
+                id, revision, csat, ..
+            } => {
+                let given = if csat == 5 { 10 } else { 0 };
+                let seen = self.surveys.get(&id);
+                if seen.is_none_or(|seen| revision > seen.0) {
+                    self.surveys.insert(id, (revision, given));
+                }
+            }
+            Told::Wfm {
+                day,
+                value,
+                recorded,
+            } => {
+                let row = self.rows.entry(day).or_default();
+                if recorded.is_none() || recorded >= row.1 {
+                    *row = (i64::from(value), recorded);
+                }
+            }
+            Told::Adjusted { id, points, .. } => {
+                self.adjustments.entry(id).or_insert(i64::from(points));
+            }
+            Told::Enps { .. } | Told::Started => {}
+        }
+    }
+
+    fn sum(&self) -> i64 {
+        let surveys = self.surveys.values().map(|seen| seen.1);
+        let rows = self.rows.values().map(|row| row.0);
+        surveys
+            .chain(rows)
+            .chain(self.adjustments.values().copied())
+            .sum()
+    }
+}
+
+proptest! {
+    /// Forty events at most half an hour apart, a few of them earlier than the one before: all within a day.
+    #[test]
+    fn s2_05_s3_01_an_agent_speaks_once_and_sums_exactly(
+        history in prop::collection::vec((told(), -5i64..30), 1..40),
+    ) {
+        let mut twins = Twins::new(Stage::agent);
+        let (mut ledger, mut spoken, mut after_ms) = (Ledger::default(), BTreeSet::new(), 0);
+        for (told, minutes) in history {
+            after_ms += minutes * 60 * SECOND_MS;
+            let effects = twins.both(|stage| stage.apply(after_ms, body_of(&told)));
+            for effect in effects {
+                match effect {
+                    // One alert a response, whichever rule it is under.
+                    Effect::Emit { output: Output::AlertRaised(alert), .. } => {
+                        prop_assert!(spoken.insert(alert.response_id.unwrap()));
+                    }
+                    Effect::Emit { id, .. } => prop_assert!(spoken.insert(id)),
+                    Effect::Ignore(_) => {}
+                    Effect::RuleFailed { .. } => prop_assert!(false, "{effect:?}"),
+                }
+            }
+            ledger.note(&told);
+            prop_assert_eq!(twins.stage.points(), ledger.sum());
+        }
+        // In the end everything is forgotten, and the agent is as new.
+        prop_assert!(twins.stage.is_blank(200 * DAY_MS));
+    }
+
+    /// Completions some of which come again, with wakes when they are due, and at the end.
+    #[test]
+    fn s4_04_s4_05_a_customer_is_updated_once_in_time_and_nothing_is_lost(
+        history in prop::collection::vec((0u8..30, 0u8..3, -1.0f64..1.0, 0i64..4_000), 1..60),
+    ) {
+        let mut twins = Twins::new(Stage::customer);
+        let (mut contacts, mut updates, mut after_ms) = (BTreeSet::new(), Vec::new(), 0);
+        for (id, disposition, sentiment, passed_ms) in history {
+            after_ms += passed_ms;
+            if twins.stage.deadline().is_some_and(|due| due <= after_ms) {
+                let effects = twins.both(|stage| stage.wake(after_ms));
+                prop_assert!(twins.stage.deadline().is_none_or(|due| due > after_ms));
+                updates.extend(effects.into_iter().map(|effect| (after_ms, effect)));
+            }
+            contacts.insert(id);
+            let disposition = ["resolved", "complaint", "upgrade_inquiry"][usize::from(disposition)];
+            let fields = json!({ "disposition": disposition, "sentiment": sentiment });
+            let body = completed(&id.to_string(), i64::from(id), fields);
+            let effects = twins.both(|stage| stage.apply(after_ms, body.clone()));
+            updates.extend(effects.into_iter().map(|effect| (after_ms, effect)));
+        }
+        let end = after_ms + 5 * SECOND_MS;
+        updates.extend(twins.both(|stage| stage.wake(end)).into_iter().map(|effect| (end, effect)));
+        updates.retain(|(_, effect)| matches!(effect, Effect::Emit { .. }));
+        let ids: BTreeSet<&str> = updates.iter().flat_map(|(_, effect)| ids(std::slice::from_ref(effect))).collect();
+        prop_assert_eq!(ids.len(), updates.len(), "an id came twice");
+        prop_assert!(updates.windows(2).all(|two| two[1].0 - two[0].0 >= 5 * SECOND_MS));
+        let newest = data(std::slice::from_ref(&updates[updates.len() - 1].1));
+        prop_assert_eq!(&newest["attributes"]["contacts_7d"], contacts.len());
+        prop_assert!(!twins.stage.is_blank(end));
+        prop_assert!(twins.stage.deadline().is_none_or(|due| due >= 7 * DAY_MS));
+    }
+
+    /// Damaged anywhere, a state is refused or works, and is stored again as it was read.
+    #[test]
+    fn a_damaged_state_makes_nothing_panic(
+        history in prop::collection::vec(told(), 0..20),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let (mut agent, mut customer) = (Stage::agent(), Stage::customer());
+        for (n, told) in history.iter().enumerate() {
+            let n = n as i64;
+            agent.apply(n, body_of(told));
+            customer.apply(n, completed(&n.to_string(), n, json!({ "summary": "s", "sentiment": 0.5 })));
+        }
+        for stage in [&mut agent, &mut customer] {
+            let mut bytes = stage.encoded();
+            for (index, byte) in &damage {
+                let place = index.index(bytes.len());
+                bytes[place] = *byte;
+            }
+            if let Ok(actor) = Actor::decode(stage.key.side(), "x1", &bytes) {
+                stage.actor = actor;
+                let again = Actor::decode(stage.key.side(), "x1", &stage.encoded()).unwrap();
+                prop_assert_eq!(&again, &stage.actor);
+                for told in &history {
+                    stage.apply(0, body_of(told));
+                }
+                stage.apply(0, completed("other", 0, json!({})));
+                stage.wake(0);
+                stage.is_blank(0);
+            }
+        }
+    }
+}

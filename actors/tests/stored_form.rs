@@ -1,0 +1,120 @@
+//! The stored form: what was written once stays readable, and stays small.
+//!
+//! `golden/` holds one agent and one customer of every format version, as hexadecimal text. A change that
+//! makes these tests fail would make stored states unreadable: add a field instead, and a golden file.
+
+mod common;
+
+use aftercall_actors::{
+    actor::Actor,
+    key::{Key, Side},
+};
+use common::*;
+use serde_json::json;
+
+#[test]
+fn an_agent_of_format_1_is_written_and_read_as_ever() {
+    assert_golden(&an_agent(), Side::Agent, include_str!("golden/agent-1.hex"));
+}
+
+#[test]
+fn a_customer_of_format_1_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/customer-1.hex");
+    assert_golden(&a_customer(), Side::Customer, golden);
+}
+
+#[test]
+fn new_actors_are_two_bytes() {
+    assert_eq!(Stage::agent().encoded(), [8, 1]);
+    assert_eq!(Stage::customer().encoded(), [8, 1]);
+    let read = Actor::decode(Side::Customer, "c1", &[8, 1]).unwrap();
+    assert_eq!(read, Stage::customer().actor);
+}
+
+#[test]
+fn a_typical_customer_takes_at_most_250_bytes() {
+    // Three contacts, in no segment.
+    let rules = rules_with("customer.contacts_7d >= 3", "customer.contacts_7d >= 4");
+    let mut customer = Stage::new(Key::Customer("c1"), rules);
+    let summary = "s".repeat(120);
+    for n in 0..3i64 {
+        let more = json!({ "summary": summary, "sentiment": 0.1, "disposition": "resolved" });
+        let after_ms = n * 2 * DAY_MS;
+        let id = format!("interaction-{n}");
+        assert_eq!(
+            customer
+                .apply(after_ms, completed(&id, after_ms, more))
+                .len(),
+            1
+        );
+    }
+    let length = customer.encoded().len();
+    assert!(length <= 250, "{length} bytes");
+}
+
+#[test]
+fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
+    let why = |side, bytes: &[u8]| Actor::decode(side, "x1", bytes).unwrap_err().to_string();
+    let unknown = "state of x1 cannot be read: format 2 is not understood, only 1";
+    assert_eq!(why(Side::Agent, &[8, 2]), unknown);
+    assert_eq!(why(Side::Customer, &[8, 2]), unknown);
+    assert!(why(Side::Agent, &[]).contains("format 0"));
+    // Fields are cut off one by one from the end; the reader may accept what is whole, but never panics.
+    for (side, bytes) in [
+        (Side::Agent, an_agent().encoded()),
+        (Side::Customer, a_customer().encoded()),
+    ] {
+        for length in 0..bytes.len() {
+            if let Ok(actor) = Actor::decode(side, "x1", &bytes[..length]) {
+                let mut again = Vec::new();
+                actor.encode(&mut again);
+                assert_eq!(Actor::decode(side, "x1", &again).unwrap(), actor);
+            }
+        }
+    }
+}
+
+fn assert_golden(stage: &Stage, side: Side, golden: &str) {
+    let written: String = stage.encoded().iter().map(|b| format!("{b:02x}")).collect();
+    let wrapped: Vec<&str> = (0..written.len())
+        .step_by(100)
+        .map(|at| &written[at..written.len().min(at + 100)])
+        .collect();
+    assert_eq!(
+        wrapped.join("\n"),
+        golden.trim(),
+        "written otherwise than before"
+    );
+    let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+    assert_eq!(Actor::decode(side, "x1", &bytes).unwrap(), stage.actor);
+}
+
+/// With something in every column.
+fn an_agent() -> Stage {
+    let mut agent = Stage::agent();
+    agent.apply(0, survey("r1", json!({ "csat": 1 })));
+    agent.apply(1_000, survey("r2", json!({ "csat": 5 })));
+    agent.apply(2_000, survey("r3", json!({ "csat": 4, "revision": 3 })));
+    for (n, score) in [0, 3, 6, 8, 10].into_iter().enumerate() {
+        agent.apply(3_000 + n as i64, enps(&format!("e{n}"), score, n as i64));
+    }
+    agent.apply(4_000, wfm("2026-11-18", "points", 12.0, Some(NOW_MS - 1)));
+    agent.apply(4_000, wfm("2026-11-19", "points", 300.0, None));
+    agent.apply(5_000, adjusted("x1", -25, NOW_MS));
+    agent
+}
+
+/// With something in every column that can be filled at once.
+fn a_customer() -> Stage {
+    let mut customer = Stage::customer();
+    let more =
+        json!({ "summary": "Wants to leave", "sentiment": -0.5, "disposition": "complaint" });
+    customer.apply(0, completed("i1", 0, more));
+    customer.apply(
+        1_000,
+        completed("i2", 900, json!({ "disposition": "cancellation" })),
+    );
+    customer
+}
