@@ -14,12 +14,17 @@ mod attribute;
 mod body;
 mod decode;
 mod encode;
+mod incoming;
+pub mod ndjson;
+mod own;
 
 mod reject;
 mod structured;
 
 pub use decode::decode;
 pub use encode::{Origin, cause, output_attributes, output_source, structured_output};
+pub use incoming::Incoming;
+pub use own::{rules_activated_event, tick_event};
 pub use reject::{Reason, Reject};
 
 /// Largest event that is taken, envelope included.
