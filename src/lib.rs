@@ -4,3 +4,4 @@ pub mod envelope;
 pub mod log;
 pub mod shard;
 pub mod telemetry;
+pub mod traffic;
