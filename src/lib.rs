@@ -2,6 +2,7 @@
 
 pub mod envelope;
 pub mod log;
+pub mod schema;
 pub mod shard;
 pub mod telemetry;
 pub mod traffic;
