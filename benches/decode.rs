@@ -7,8 +7,9 @@ use std::hint::black_box;
 use aftercall::{
     envelope::decode,
     log::{Headers, RawEvent, Route},
+    traffic::Traffic,
 };
-use aftercall_actors::time::LogTime;
+use aftercall_actors::time::{EventTime, LogTime};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::Value;
@@ -43,6 +44,34 @@ fn bench(c: &mut Criterion) {
     }
 }
 
+/// The mix the whole-path benches use, and what it costs to make it: the generator must be well ahead of the goal.
+fn bench_traffic(c: &mut Criterion) {
+    const EVENTS: usize = 2_000;
+    let at = |n: usize| EventTime(1_795_163_400_250 + n as i64);
+    let mut group = c.benchmark_group("traffic");
+    group.throughput(Throughput::Elements(EVENTS as u64));
+    group.bench_function("generate", |b| {
+        let mut traffic = Traffic::new(1, 1_000, 100_000);
+        b.iter(|| {
+            for n in 0..EVENTS {
+                black_box(traffic.next_event(at(n)));
+            }
+        });
+    });
+    let mut traffic = Traffic::new(1, 1_000, 100_000);
+    let stored: Vec<RawEvent> = (0..EVENTS)
+        .map(|n| stored(Headers::Empty, traffic.next_event(at(n)).event))
+        .collect();
+    group.bench_function("decode", |b| {
+        b.iter(|| {
+            for raw in &stored {
+                black_box(decode(raw, PARTITIONS)).expect("decodes");
+            }
+        });
+    });
+    group.finish();
+}
+
 /// The event as the log would hold it, its route taken from a first decoding.
 fn stored(headers: Headers, payload: String) -> RawEvent {
     let mut raw = RawEvent {
@@ -74,5 +103,5 @@ const SURVEY: &str = r#"{"specversion":"1.0","id":"0f8fad5b-d9cb-469f-a165-70867
 
 const COMPLETION: &str = r#"{"specversion":"1.0","id":"0f8fad5b-d9cb-469f-a165-70867728950e","source":"https://cx.example.com/interactions","type":"interaction.completed","time":"2026-11-20T08:31:07.412Z","datacontenttype":"application/json","data":{"interaction_id":"7c9e6679-7425-40de-944b-e07fc1f90ae7","channel":"voice","queue_id":"billing-emea","skills":["billing","english"],"agent_id":"agent-0417","customer":{"customer_id":"customer-0048213","phone":"+49 30 5550 1234"},"started_at":"2026-11-20T08:20:01.000Z","ended_at":"2026-11-20T08:31:07.412Z","duration_s":666.4,"disposition":"resolved","wrap_up_code":"billing_dispute","summary":"Customer disputed a late fee on the October invoice. Agent explained the due date, waived the fee once as a courtesy and confirmed the corrected balance by email.","sentiment":0.35,"tags":["fee_waived","repeat_contact"]}}"#;
 
-criterion_group!(benches, bench);
+criterion_group!(benches, bench, bench_traffic);
 criterion_main!(benches);

@@ -14,12 +14,17 @@ mod attribute;
 mod body;
 mod decode;
 mod encode;
+mod incoming;
+pub mod ndjson;
+mod own;
 
 mod reject;
 mod structured;
 
 pub use decode::decode;
 pub use encode::{Origin, cause, output_attributes, output_source, structured_output};
+pub use incoming::Incoming;
+pub use own::{rules_activated_event, tick_event};
 pub use reject::{Reason, Reject};
 
 /// Largest event that is taken, envelope included.
@@ -44,28 +49,3 @@ pub const JSON: &str = "application/json";
 
 /// The one version of CloudEvents there is.
 pub const SPECVERSION: &str = "1.0";
-
-/// TEMP
-pub fn tick_event(now: aftercall_actors::time::LogTime) -> crate::log::NewEvent {
-    own("tick", now.to_string(), serde_json::json!({}))
-}
-/// TEMP
-pub fn rules_activated_event(version: &str, text: &str) -> crate::log::NewEvent {
-    own(
-        "rules.activated",
-        version.to_owned(),
-        serde_json::json!({"version": version, "rules": text}),
-    )
-}
-fn own(t: &str, id: String, data: serde_json::Value) -> crate::log::NewEvent {
-    let v =
-        serde_json::json!({"specversion":"1.0","id":id,"source":"aftercall","type":t,"data":data});
-    crate::log::NewEvent {
-        destination: crate::log::Destination::All {
-            event_type: t.into(),
-        },
-        headers: crate::log::Headers::Empty,
-        payload: v.to_string().into_bytes().into(),
-        message_id: format!("aftercall {id}"),
-    }
-}

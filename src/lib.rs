@@ -3,5 +3,7 @@
 pub mod envelope;
 pub mod log;
 pub mod planted;
+pub mod schema;
 pub mod shard;
 pub mod telemetry;
+pub mod traffic;

@@ -160,7 +160,8 @@ impl Hosts {
         {
             return Ok(None);
         }
-        let event = envelope::rules_activated_event(rules.version(), rules.text());
+        let event = envelope::rules_activated_event(rules.version(), rules.text(), self.log.now())
+            .map_err(|reject| AppendError::Refused(reject.to_string()))?;
         let mut position = None;
         for appended in self.log.append(vec![event]).await {
             position = Some(appended?.position);

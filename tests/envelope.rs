@@ -1,7 +1,7 @@
 //! Every kind of bad event gets the reason and the words it should, and every good one decodes, in each mode.
 
 use aftercall::{
-    envelope::{Reason, decode},
+    envelope::{Incoming, Reason, decode},
     log::{Headers, RawEvent, Route},
 };
 use aftercall_actors::{
@@ -69,6 +69,10 @@ fn a_content_type_decides_the_mode_before_any_attribute_header() {
     let batch = Headers::from_pairs([("content-type", "application/cloudevents-batch+json")]);
     let reject = decode_in(&batch, "[]".into(), pair("a1")).expect_err("refused");
     assert_eq!(reject.reason, Reason::NotCloudevent);
+
+    // A header that is no attribute changes nothing: any NATS client may publish structured events.
+    let other = Headers::from_pairs([("Nats-Msg-Id", "cx/survey e1"), ("traceparent", "00-1")]);
+    assert!(decode_in(&other, survey().to_string(), pair("a1")).is_ok());
 
     // One attribute header makes it binary, and then all four are needed.
     let one = Headers::from_pairs([("ce-type", "tick")]);
@@ -262,12 +266,71 @@ fn what_is_no_event_at_all_is_named_too() {
 }
 
 #[test]
+fn s1_07_only_a_whole_score_from_0_to_10_is_taken() {
+    let answer = |score: &str| {
+        let data = format!(
+            r#"{{"response_id":"r","agent_id":"a1","score":{score},"category":"promoter","submitted_at":0}}"#
+        );
+        let event = envelope("enps.response.submitted", &data);
+        structured(&event).map_err(|reject| reject.reason)
+    };
+    for (score, reason) in [
+        ("-1", Some(Reason::OutOfRange)),
+        ("0", None),
+        ("10", None),
+        ("11", Some(Reason::OutOfRange)),
+        ("9.5", Some(Reason::WrongType)),
+        ("\"9\"", Some(Reason::WrongType)),
+        ("null", Some(Reason::WrongType)),
+    ] {
+        assert_eq!(answer(score).err(), reason, "{score}");
+    }
+}
+
+#[test]
+fn s2_04_a_score_out_of_1_to_5_is_for_quarantine() {
+    for (csat, reason) in [
+        ("0", Some(Reason::OutOfRange)),
+        ("1", None),
+        ("5", None),
+        ("6", Some(Reason::OutOfRange)),
+    ] {
+        let event = SURVEY.replace(r#""csat":2"#, &format!(r#""csat":{csat}"#));
+        assert_eq!(
+            structured(&event).map_err(|r| r.reason).err(),
+            reason,
+            "{csat}"
+        );
+    }
+}
+
+#[test]
+fn s4_07_a_summary_of_1000_characters_is_taken_and_one_more_is_not() {
+    let answer = |characters: usize| {
+        let data = format!(
+            r#"{{"interaction_id":"i","channel":"voice","agent_id":"a1","started_at":0,"ended_at":0,"summary":"{}"}}"#,
+            "é".repeat(characters)
+        );
+        structured(&envelope("interaction.completed", &data))
+    };
+    assert!(answer(1_000).is_ok());
+    let reject = answer(1_001).expect_err("refused");
+    assert_eq!(
+        (reject.reason, reject.detail.as_str()),
+        (
+            Reason::OutOfRange,
+            "data.summary: a summary has at most 1000 characters, this one has 1001"
+        )
+    );
+}
+
+#[test]
 fn a_length_below_zero_is_out_of_range_and_zero_is_not() {
     let completed = |s: &str| {
-        structured(&format!(
-            r#"{{"specversion":"1.0","id":"1","source":"s","type":"interaction.completed","data":{{
-            "interaction_id":"i","channel":"voice","agent_id":"a1","started_at":0,"ended_at":0,"duration_s":{s}}}}}"#
-        ))
+        let data = format!(
+            r#"{{"interaction_id":"i","channel":"voice","agent_id":"a1","started_at":0,"ended_at":0,"duration_s":{s}}}"#
+        );
+        structured(&envelope("interaction.completed", &data))
     };
     assert!(completed("0").is_ok());
     assert!(completed("-0.0").is_ok());
@@ -335,6 +398,33 @@ proptest! {
         let _ = decode(&raw(headers, payload, Route::All), PARTITIONS);
     }
 
+    /// Whatever comes in over HTTP is refused, or stored as one JSON object whose reader takes it as well.
+    #[test]
+    fn what_is_taken_at_the_door_is_an_event_for_the_reader(
+        kind in "(application/json|application/cloudevents(-batch)?\\+json)?",
+        (name, value) in ("ce-[a-z_]{0,4}", any::<Vec<u8>>()),
+        body in prop_oneof![
+            Just(SURVEY.as_bytes().to_vec()),
+            Just(survey()["data"].to_string().into_bytes()),
+            any::<Vec<u8>>(),
+        ],
+    ) {
+        let headers = [
+            ("content-type", kind.as_bytes()),
+            ("ce-specversion", b"1.0"),
+            ("ce-id", b"e1"),
+            ("ce-source", b"cx/survey"),
+            ("ce-type", b"survey.response.created"),
+            (name.as_str(), value.as_slice()),
+        ];
+        for event in Incoming::from_http(headers.into_iter(), body.into()).unwrap_or_default() {
+            if let Ok(event) = event.into_new_event() {
+                let raw = raw(event.headers, event.payload, pair("a1"));
+                prop_assert!(decode(&raw, PARTITIONS).is_ok());
+            }
+        }
+    }
+
     /// A good event with a few bytes changed: refused with a bounded sentence, or still an event of the contract.
     #[test]
     fn no_change_of_a_good_event_makes_it_panic(
@@ -356,6 +446,10 @@ proptest! {
 }
 
 const SURVEY: &str = r#"{"specversion":"1.0","id":"e1","source":"cx/survey","type":"survey.response.created","data":{"response_id":"r1","interaction_id":"i1","submitted_at":"2026-11-20T08:00:00Z","csat":2,"comment":"slow","routing":{"queue_id":"q1","agent_id":"a1"}}}"#;
+
+fn envelope(event_type: &str, data: &str) -> String {
+    format!(r#"{{"specversion":"1.0","id":"1","source":"s","type":"{event_type}","data":{data}}}"#)
+}
 
 fn survey() -> Value {
     serde_json::from_str(SURVEY).expect("the fixture is JSON")

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     key::Key,
+    object::{object, optional_object},
     time::EventTime,
     value::{Csat, Id, Score, Sentiment, Summary, WorkDate},
 };
@@ -139,7 +140,11 @@ pub struct InteractionStarted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot_id: Option<Id>,
     /// The customer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub customer: Option<CustomerRef>,
     /// When it began (event time).
     pub started_at: EventTime,
@@ -197,13 +202,18 @@ pub struct InteractionCompleted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot_id: Option<Id>,
     /// The customer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub customer: Option<CustomerRef>,
     /// When it began (event time).
     pub started_at: EventTime,
     /// When it ended (event time).
     pub ended_at: EventTime,
     /// Length in seconds.
+    #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
     /// How it ended for the business.
@@ -240,7 +250,11 @@ pub struct InteractionUpdated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<Id>,
     /// The customer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub customer: Option<CustomerRef>,
 }
 
@@ -286,10 +300,14 @@ pub struct SurveyResponse {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub answers: BTreeMap<String, serde_json::Value>,
     /// Who handled the interaction.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub routing: Routing,
     /// The customer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub customer: Option<CustomerRef>,
 }
 

@@ -14,6 +14,7 @@ pub mod enps;
 pub mod event;
 pub mod history;
 pub mod key;
+pub mod object;
 pub mod output;
 pub mod points;
 pub mod profile;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use aftercall_actors::event::{Body, OutcomeKind};
+use aftercall_actors::{
+    event::{Body, OutcomeKind},
+    object::object,
+};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, IgnoredAny},
@@ -83,23 +86,21 @@ impl<'de> DeserializeSeed<'de> for EventType {
 
     fn deserialize<D: Deserializer<'de>>(self, data: D) -> Result<Body, D::Error> {
         Ok(match self {
-            Self::InteractionStarted => Body::InteractionStarted(Deserialize::deserialize(data)?),
-            Self::InteractionWrapup => Body::InteractionWrapup(Deserialize::deserialize(data)?),
-            Self::InteractionCompleted => {
-                Body::InteractionCompleted(Deserialize::deserialize(data)?)
-            }
-            Self::InteractionUpdated => Body::InteractionUpdated(Deserialize::deserialize(data)?),
-            Self::SurveyResponse => Body::SurveyResponse(Deserialize::deserialize(data)?),
-            Self::EnpsResponse => Body::EnpsResponse(Deserialize::deserialize(data)?),
-            Self::WfmMetric => Body::WfmMetric(Deserialize::deserialize(data)?),
-            Self::PointsAdjusted => Body::PointsAdjusted(Deserialize::deserialize(data)?),
-            Self::AlertAcknowledged => Body::AlertAcknowledged(Deserialize::deserialize(data)?),
-            Self::Outcome(kind) => Body::Outcome(kind, Deserialize::deserialize(data)?),
+            Self::InteractionStarted => Body::InteractionStarted(object(data)?),
+            Self::InteractionWrapup => Body::InteractionWrapup(object(data)?),
+            Self::InteractionCompleted => Body::InteractionCompleted(object(data)?),
+            Self::InteractionUpdated => Body::InteractionUpdated(object(data)?),
+            Self::SurveyResponse => Body::SurveyResponse(object(data)?),
+            Self::EnpsResponse => Body::EnpsResponse(object(data)?),
+            Self::WfmMetric => Body::WfmMetric(object(data)?),
+            Self::PointsAdjusted => Body::PointsAdjusted(object(data)?),
+            Self::AlertAcknowledged => Body::AlertAcknowledged(object(data)?),
+            Self::Outcome(kind) => Body::Outcome(kind, object(data)?),
             Self::Tick => {
                 IgnoredAny::deserialize(data)?;
                 Body::Tick
             }
-            Self::RulesActivated => Body::RulesActivated(Deserialize::deserialize(data)?),
+            Self::RulesActivated => Body::RulesActivated(object(data)?),
         })
     }
 }

@@ -138,10 +138,6 @@ impl Reject {
             Some(rest) => (Reason::WrongType, found_and_expected(rest)),
             None => match text.strip_prefix("invalid value: ") {
                 Some(rest) => (Reason::OutOfRange, found_and_expected(rest)),
-                None if text.starts_with("invalid length ") => (
-                    Reason::WrongType,
-                    "found an array, expected an object".to_owned(),
-                ),
                 // Unknown variants, which list the known ones, and the words of our own checked types.
                 None => (Reason::OutOfRange, text.to_owned()),
             },

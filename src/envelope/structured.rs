@@ -38,7 +38,14 @@ pub fn text(bytes: &[u8]) -> Result<&str, Reject> {
     if bytes.len() > EVENT_BYTES_MAX {
         return Err(too_large(bytes.len()));
     }
-    // Once, for the whole: faster than string by string, and skipped fields are covered too.
+    utf8(bytes)
+}
+
+/// The bytes as text, however many. Once for the whole is faster than string by string, and covers skipped fields.
+///
+/// # Errors
+/// If they are not UTF-8.
+pub fn utf8(bytes: &[u8]) -> Result<&str, Reject> {
     std::str::from_utf8(bytes).map_err(|error| {
         Reject::new(
             Reason::NotJson,
