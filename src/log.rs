@@ -20,6 +20,7 @@ use futures::stream::BoxStream;
 
 pub mod headers;
 pub mod memory;
+pub mod sqlite;
 
 pub use headers::Headers;
 

@@ -117,3 +117,7 @@ macro_rules! every_rule {
 mod memory {
     every_rule!(crate::stores::memory);
 }
+
+mod sqlite {
+    every_rule!(crate::stores::sqlite);
+}
