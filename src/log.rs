@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub mod headers;
+pub mod jetstream;
 
 pub use headers::Headers;
 
