@@ -9,13 +9,18 @@
 
 use std::{fmt, sync::Arc};
 
-use aftercall_actors::{key::Side, output::Kind, time::LogTime};
+use aftercall_actors::{
+    key::{Side, partition_of_token},
+    output::Kind,
+    time::LogTime,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub mod headers;
 pub mod jetstream;
+pub mod memory;
 
 pub use headers::Headers;
 
@@ -97,6 +102,22 @@ pub enum Destination {
         /// CloudEvents type.
         event_type: String,
     },
+}
+
+impl Destination {
+    /// The partitions this leads to, of `count` a side; for the logs that have no server to work it out.
+    #[must_use]
+    pub fn route(&self, count: u16) -> Route {
+        match self {
+            Self::Actors {
+                owner, customer, ..
+            } => Route::Pair {
+                agent: partition_of_token(owner, count),
+                customer: partition_of_token(customer, count),
+            },
+            Self::All { .. } => Route::All,
+        }
+    }
 }
 
 /// An event to be stored.

@@ -78,9 +78,9 @@ impl<'a> Key<'a> {
     /// `partition(n, token)` computes it.
     #[must_use]
     pub fn partition(self, n: u16) -> u16 {
-        let mut hash: u32 = 0x811c_9dc5;
-        self.token_bytes(|byte| hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        u16::try_from(hash % u32::from(n.max(1))).unwrap_or(0)
+        let mut hash = FNV_BASIS;
+        self.token_bytes(|byte| hash = fnv1a(hash, byte));
+        reduce(hash, n)
     }
 
     fn token_bytes(self, mut emit: impl FnMut(u8)) {
@@ -102,6 +102,22 @@ impl<'a> Key<'a> {
             }
         }
     }
+}
+
+/// The partition of `n` that a subject token belongs to; the same as [`Key::partition`] of the key it stands for.
+#[must_use]
+pub fn partition_of_token(token: &str, n: u16) -> u16 {
+    reduce(token.bytes().fold(FNV_BASIS, fnv1a), n)
+}
+
+const FNV_BASIS: u32 = 0x811c_9dc5;
+
+const fn fnv1a(hash: u32, byte: u8) -> u32 {
+    (hash ^ byte as u32).wrapping_mul(0x0100_0193)
+}
+
+fn reduce(hash: u32, n: u16) -> u16 {
+    u16::try_from(hash % u32::from(n.max(1))).unwrap_or(0)
 }
 
 /// The token for "no owner" and "no customer".
@@ -139,5 +155,17 @@ mod tests {
             Key::Agent("a").partition(1000),
             (0xe40c_292c_u32 % 1000) as u16
         );
+        for key in [
+            Key::Agent("a.b é"),
+            Key::Queue("q"),
+            Key::Nobody,
+            Key::Customer("_"),
+        ] {
+            assert_eq!(
+                partition_of_token(&key.token(), 7),
+                key.partition(7),
+                "{key}"
+            );
+        }
     }
 }

@@ -19,6 +19,10 @@ pub enum Headers {
 impl Headers {
     /// Headers from names and values. Line breaks in a value become spaces: no header can forge another.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::Block(Self::block(pairs))
+    }
+
+    fn block<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Bytes {
         let mut block = Vec::with_capacity(256);
         for (name, value) in pairs {
             block.extend_from_slice(name.as_bytes());
@@ -30,7 +34,21 @@ impl Headers {
             );
             block.extend_from_slice(b"\r\n");
         }
-        Self::Block(block.into())
+        block.into()
+    }
+
+    /// The same headers as one block of lines, as [`Headers::Block`] holds them.
+    #[must_use]
+    pub fn to_block(&self) -> Bytes {
+        match self {
+            Self::Empty => Bytes::new(),
+            Self::Nats(_) => {
+                let pairs = self.pairs();
+                let pairs = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+                Self::block(pairs)
+            }
+            Self::Block(block) => block.clone(),
+        }
     }
 
     /// The value of the first header of this name.

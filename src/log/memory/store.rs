@@ -1,0 +1,236 @@
+//! What a simulated log holds, and the rules by which writes get in. No faults and no waiting here.
+//!
+//! Journals, snapshots and outputs each draw their sequences from one counter for all partitions, so that holes
+//! are common and nobody comes to rely on there being none.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use aftercall_actors::time::LogTime;
+use bytes::Bytes;
+
+use crate::log::{
+    Appended, Bounds, CommitError, Headers, Lane, LaneFences, LogError, NewEvent, NewOutput,
+    OutputMark, PartitionId, Position, RawEvent, Seq, Stored, StoredOutput,
+};
+
+/// How long a message id is remembered, as in the real logs.
+const DEDUPE_WINDOW_MS: i64 = 120_000;
+
+/// An output as the simulated log holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorldOutput {
+    /// Its sequence.
+    pub seq: Seq,
+    /// When it was stored.
+    pub time: LogTime,
+    /// The partition that made it.
+    pub partition: PartitionId,
+    /// The output as it was given.
+    pub output: NewOutput,
+}
+
+impl WorldOutput {
+    pub(super) fn stored(&self) -> StoredOutput {
+        let attributes = &self.output.attributes;
+        StoredOutput {
+            seq: self.seq,
+            time: self.time,
+            lane: self.output.lane,
+            partition: self.partition,
+            headers: Headers::from_pairs(attributes.iter().map(|(n, v)| (*n, v.as_str()))),
+            payload: self.output.payload.clone(),
+        }
+    }
+}
+
+/// Records of one partition, by sequence.
+pub(super) type Records = BTreeMap<Seq, Bytes>;
+
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    pub(super) events: BTreeMap<Position, RawEvent>,
+    pub(super) first: Position,
+    pub(super) last: Position,
+    pub(super) time: LogTime,
+    ids: BTreeMap<String, Position>,
+    ids_by_age: VecDeque<(LogTime, String)>,
+    pub(super) journals: BTreeMap<PartitionId, Records>,
+    journal_seq: Seq,
+    pub(super) snapshots: BTreeMap<PartitionId, Records>,
+    snapshot_seq: Seq,
+    pub(super) outputs: BTreeMap<Seq, WorldOutput>,
+    output_seq: Seq,
+    marks: BTreeMap<(PartitionId, Lane), OutputMark>,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        Self {
+            first: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Log time never runs backwards, whatever the clock does.
+    fn stamp(&mut self, now: LogTime) -> LogTime {
+        self.time = self.time.max(now);
+        self.time
+    }
+
+    pub(super) const fn bounds(&self) -> Bounds {
+        Bounds {
+            first: self.first,
+            last: self.last,
+        }
+    }
+
+    /// Stores an event, unless its message id stands already.
+    pub(super) fn append(&mut self, count: u16, now: LogTime, event: NewEvent) -> Appended {
+        let time = self.stamp(now);
+        while let Some((stored, id)) = self.ids_by_age.front() {
+            if time.since_ms(*stored) <= DEDUPE_WINDOW_MS {
+                break;
+            }
+            self.ids.remove(id);
+            self.ids_by_age.pop_front();
+        }
+        if let Some(position) = self.ids.get(&event.message_id) {
+            return Appended {
+                position: *position,
+                duplicate: true,
+            };
+        }
+        let id = event.message_id.clone();
+        let position = self.append_again(count, now, event);
+        self.ids.insert(id.clone(), position);
+        self.ids_by_age.push_back((time, id));
+        Appended {
+            position,
+            duplicate: false,
+        }
+    }
+
+    /// Stores an event without a look at its message id.
+    pub(super) fn append_again(&mut self, count: u16, now: LogTime, event: NewEvent) -> Position {
+        self.last += 1;
+        let stored = RawEvent {
+            position: self.last,
+            time: self.stamp(now),
+            route: event.destination.route(count),
+            headers: event.headers,
+            payload: event.payload,
+        };
+        self.events.insert(self.last, stored);
+        self.last
+    }
+
+    /// At most `max` events from `from` on without a hole; none if there are none yet.
+    pub(super) fn read(&self, from: Position, max: usize) -> Result<Vec<RawEvent>, LogError> {
+        if from < self.first {
+            return Err(LogError::Trimmed {
+                wanted: from,
+                first: self.first,
+            });
+        }
+        let events: Vec<RawEvent> = self
+            .events
+            .range(from..)
+            .zip(from..)
+            .take_while(|((position, _), expected)| *position == expected)
+            .take(max.max(1))
+            .map(|((_, event), _)| event.clone())
+            .collect();
+        if events.is_empty() && from <= self.last {
+            let next = self.events.range(from..).next();
+            return Err(LogError::Gap {
+                expected: from,
+                found: next.map_or(self.last + 1, |(position, _)| *position),
+            });
+        }
+        Ok(events)
+    }
+
+    pub(super) fn journal_head(&self, partition: PartitionId) -> Option<Stored> {
+        let (seq, bytes) = self.journals.get(&partition)?.last_key_value()?;
+        Some(stored(*seq, bytes))
+    }
+
+    pub(super) fn journal_append(
+        &mut self,
+        partition: PartitionId,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        if self.journal_head(partition).map_or(0, |head| head.seq) != expected {
+            return Err(CommitError::Fenced);
+        }
+        self.journal_seq += 1;
+        let journal = self.journals.entry(partition).or_default();
+        journal.insert(self.journal_seq, record);
+        Ok(self.journal_seq)
+    }
+
+    pub(super) fn snapshot_append(&mut self, partition: PartitionId, chunk: Bytes) -> Seq {
+        self.snapshot_seq += 1;
+        let snapshots = self.snapshots.entry(partition).or_default();
+        snapshots.insert(self.snapshot_seq, chunk);
+        self.snapshot_seq
+    }
+
+    pub(super) fn snapshot_trim(&mut self, partition: PartitionId, before: Seq) {
+        if let Some(chunks) = self.snapshots.get_mut(&partition) {
+            *chunks = chunks.split_off(&before);
+        }
+    }
+
+    pub(super) fn output_mark(&self, partition: PartitionId, lane: Lane) -> Option<OutputMark> {
+        self.marks.get(&(partition, lane)).copied()
+    }
+
+    /// Stores all of `outputs`, or none if a lane's fence does not hold.
+    pub(super) fn outputs_append(
+        &mut self,
+        now: LogTime,
+        partition: PartitionId,
+        fences: &mut LaneFences,
+        outputs: &[NewOutput],
+    ) -> Result<(), CommitError> {
+        let fenced = outputs.iter().any(|output| {
+            let mark = self.output_mark(partition, output.lane);
+            mark.map_or(0, |mark| mark.seq) != fences[output.lane.index()]
+        });
+        if fenced {
+            return Err(CommitError::Fenced);
+        }
+        let time = self.stamp(now);
+        for output in outputs {
+            self.output_seq += 1;
+            let mark = OutputMark {
+                seq: self.output_seq,
+                commit: output.commit,
+                ordinal: output.ordinal,
+            };
+            fences[output.lane.index()] = mark.seq;
+            self.marks.insert((partition, output.lane), mark);
+            let output = WorldOutput {
+                seq: mark.seq,
+                time,
+                partition,
+                output: output.clone(),
+            };
+            self.outputs.insert(mark.seq, output);
+        }
+        Ok(())
+    }
+
+    pub(super) const fn output_last(&self) -> Seq {
+        self.output_seq
+    }
+}
+
+pub(super) fn stored(seq: Seq, bytes: &Bytes) -> Stored {
+    Stored {
+        seq,
+        bytes: bytes.clone(),
+    }
+}

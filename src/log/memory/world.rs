@@ -1,0 +1,286 @@
+//! The durable side of a simulation: what stays when every client of it crashes, with its clock and its faults.
+//!
+//! Besides the clients there are two more ways in, both for tests: accessors that show all there is, and damage
+//! that no client could do.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aftercall_actors::time::LogTime;
+use bytes::Bytes;
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant, sleep},
+};
+
+use super::{
+    MemoryLog, WorldOutput,
+    faults::{Dice, Fate, Faults},
+    store::{Records, Store, stored},
+};
+use crate::log::{PartitionId, Position, RawEvent, Seq, Stored};
+
+/// Log time at which every simulation begins: 2026-01-01T00:00:00Z.
+const EPOCH: LogTime = LogTime(1_767_225_600_000);
+
+/// A simulated log. Clones are handles to the same one.
+///
+/// Its clock is tokio's, counted from its first use: make it in a runtime with paused time, and a run depends on
+/// nothing but the seed.
+#[derive(Clone, Debug)]
+pub struct World {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    partition_count: u16,
+    inner: Mutex<Inner>,
+    /// Wakes waiting readers in the order in which they came; tokio's `watch` would wake them in random order.
+    stored: Notify,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    faults: Faults,
+    dice: Dice,
+    began: Option<Instant>,
+}
+
+impl World {
+    /// An empty log of `partition_count` partitions a side.
+    #[must_use]
+    pub fn new(partition_count: u16, faults: Faults) -> Self {
+        let inner = Inner {
+            store: Store::new(),
+            faults,
+            dice: Dice::new(faults.seed),
+            began: None,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                partition_count,
+                inner: Mutex::new(inner),
+                stored: Notify::new(),
+            }),
+        }
+    }
+
+    /// One more client.
+    #[must_use]
+    pub fn client(&self) -> MemoryLog {
+        MemoryLog::new(self.clone())
+    }
+
+    /// What goes wrong from now on; `Faults::default()` ends all trouble. Writes already on their way still arrive.
+    pub fn set_faults(&self, faults: Faults) {
+        let mut inner = self.inner();
+        inner.faults = faults;
+        inner.dice = Dice::new(faults.seed);
+    }
+
+    /// Partitions a side.
+    #[must_use]
+    pub fn partition_count(&self) -> u16 {
+        self.shared.partition_count
+    }
+
+    /// The log's clock.
+    #[must_use]
+    pub fn now(&self) -> LogTime {
+        self.inner().now()
+    }
+
+    /// Every event held, in order.
+    #[must_use]
+    pub fn events(&self) -> Vec<RawEvent> {
+        self.inner().store.events.values().cloned().collect()
+    }
+
+    /// Every journal record of a partition, in order.
+    #[must_use]
+    pub fn journal(&self, partition: PartitionId) -> Vec<Stored> {
+        records(self.inner().store.journals.get(&partition))
+    }
+
+    /// Every snapshot chunk a partition holds, in order.
+    #[must_use]
+    pub fn snapshots(&self, partition: PartitionId) -> Vec<Stored> {
+        records(self.inner().store.snapshots.get(&partition))
+    }
+
+    /// Every output, in the order in which they were stored.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<WorldOutput> {
+        self.inner().store.outputs.values().cloned().collect()
+    }
+
+    /// Removes events below `before`, as retention does.
+    pub fn trim_events(&self, before: Position) {
+        let mut inner = self.inner();
+        let before = before.clamp(inner.store.first, inner.store.last + 1);
+        inner.store.events = inner.store.events.split_off(&before);
+        inner.store.first = before;
+        drop(inner);
+        self.shared.stored.notify_waiters();
+    }
+
+    /// Removes one event from the middle: a loss that readers must notice. Says whether it was there.
+    pub fn lose_event(&self, position: Position) -> bool {
+        self.inner().store.events.remove(&position).is_some()
+    }
+
+    /// Removes the events after `last` and lets their positions be given again, as a power loss does to a log
+    /// that answers before it has synced.
+    pub fn lose_events_after(&self, last: Position) {
+        let mut inner = self.inner();
+        inner.store.events.split_off(&(last + 1));
+        inner.store.last = inner.store.last.min(last);
+    }
+
+    /// Flips a bit in the middle of a journal record. Says whether it was there.
+    pub fn corrupt_journal(&self, partition: PartitionId, seq: Seq) -> bool {
+        flip(self.inner().store.journals.get_mut(&partition), seq)
+    }
+
+    /// Removes a journal record. Says whether it was there.
+    pub fn lose_journal(&self, partition: PartitionId, seq: Seq) -> bool {
+        let mut inner = self.inner();
+        let journal = inner.store.journals.get_mut(&partition);
+        journal.is_some_and(|records| records.remove(&seq).is_some())
+    }
+
+    /// Flips a bit in the middle of a snapshot chunk. Says whether it was there.
+    pub fn corrupt_snapshot(&self, partition: PartitionId, seq: Seq) -> bool {
+        flip(self.inner().store.snapshots.get_mut(&partition), seq)
+    }
+
+    /// Looks at or changes the store, and wakes whoever waits for something to arrive.
+    pub(super) fn write<T>(&self, change: impl FnOnce(&mut Store, LogTime) -> T) -> T {
+        let mut inner = self.inner();
+        let now = inner.now();
+        let result = change(&mut inner.store, now);
+        drop(inner);
+        self.shared.stored.notify_waiters();
+        result
+    }
+
+    pub(super) fn see<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
+        look(&self.inner().store)
+    }
+
+    /// Makes the change after a while, whether or not whoever asked for it still lives.
+    pub(super) fn write_later(
+        &self,
+        after_ms: u64,
+        change: impl FnOnce(&mut Store, LogTime) + Send + 'static,
+    ) {
+        let world = self.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(after_ms)).await;
+            world.write(change);
+        });
+    }
+
+    /// Waits until something is stored that `look` finds.
+    pub(super) async fn wait<T>(&self, look: impl Fn(&Store) -> Option<T>) -> T {
+        loop {
+            let stored = self.shared.stored.notified();
+            tokio::pin!(stored);
+            // Listening begins before the look, so that nothing can arrive between the two.
+            stored.as_mut().enable();
+            if let Some(found) = self.see(&look) {
+                return found;
+            }
+            stored.await;
+        }
+    }
+
+    /// The way to the log or back from it: a place at which a task can be ended, and a delay.
+    pub(super) async fn travel(&self) {
+        let delay_ms = {
+            let mut inner = self.inner();
+            let max = inner.faults.delay_ms_max;
+            inner.dice.up_to(max)
+        };
+        if delay_ms == 0 {
+            tokio::task::yield_now().await;
+        } else {
+            sleep(Duration::from_millis(delay_ms)).await;
+        }
+    }
+
+    pub(super) fn fate(&self) -> Fate {
+        let mut inner = self.inner();
+        let faults = inner.faults;
+        inner.dice.fate(&faults)
+    }
+
+    /// Whether a read finds no connection this time.
+    pub(super) fn is_disconnected(&self) -> bool {
+        let mut inner = self.inner();
+        let chances = inner.faults.reader_disconnect_per_mille;
+        inner.dice.per_mille(chances)
+    }
+
+    /// After how long an event just stored is stored once more, if it is.
+    pub(super) fn duplicate_after_ms(&self) -> Option<u64> {
+        let mut inner = self.inner();
+        let Faults {
+            duplicate_append_per_mille,
+            delay_ms_max,
+            ..
+        } = inner.faults;
+        let duplicated = inner.dice.per_mille(duplicate_append_per_mille);
+        duplicated.then(|| 1 + inner.dice.up_to(delay_ms_max.saturating_mul(20)))
+    }
+
+    /// How many of `count` things go through at once: all in a log without faults, else from one to all.
+    pub(super) fn share(&self, count: usize) -> usize {
+        let mut inner = self.inner();
+        if count < 2 || !inner.faults.any() {
+            return count;
+        }
+        let less = inner.dice.up_to(count as u64 - 1);
+        // All of them half of the time: otherwise long batches would hardly ever get through whole.
+        if inner.dice.per_mille(500) {
+            count
+        } else {
+            count - usize::try_from(less).unwrap_or(0)
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing under this lock panics half way through a change.
+        self.shared
+            .inner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn now(&mut self) -> LogTime {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        EPOCH.plus_ms(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+fn records(records: Option<&Records>) -> Vec<Stored> {
+    let records = records.into_iter().flatten();
+    records.map(|(seq, bytes)| stored(*seq, bytes)).collect()
+}
+
+fn flip(records: Option<&mut Records>, seq: Seq) -> bool {
+    let Some(bytes) = records.and_then(|records| records.get_mut(&seq)) else {
+        return false;
+    };
+    let mut damaged = bytes.to_vec();
+    let middle = damaged.len() / 2;
+    let Some(byte) = damaged.get_mut(middle) else {
+        return false;
+    };
+    *byte ^= 1;
+    *bytes = Bytes::from(damaged);
+    true
+}
