@@ -1,6 +1,9 @@
 //! A server with a log on it, and the small things the tests write.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aftercall::log::{
     Destination, EventReader, Headers, Lane, LogError, NewEvent, NewOutput, PartitionId, RawEvent,
@@ -14,6 +17,8 @@ use bytes::Bytes;
 
 use crate::nats::Nats;
 
+/// A log that does not get on fails its test instead of hanging it.
+const PATIENCE: Duration = Duration::from_secs(30);
 pub const PARTITION: PartitionId = PartitionId {
     side: Side::Agent,
     index: 3,
@@ -61,8 +66,14 @@ pub fn output(lane: Lane, commit: u64, ordinal: u32) -> NewOutput {
 
 /// Reads `count` events, over as many interruptions as there are, and checks that positions are contiguous.
 pub async fn take(reader: &mut dyn EventReader, count: usize) -> Vec<RawEvent> {
+    let since = Instant::now();
     let mut events: Vec<RawEvent> = Vec::new();
     while events.len() < count {
+        assert!(
+            since.elapsed() < PATIENCE,
+            "{} of {count} events",
+            events.len()
+        );
         match reader.next(count - events.len()).await {
             Ok(more) => events.extend(more),
             Err(LogError::Unreachable(_)) => {}

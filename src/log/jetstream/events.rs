@@ -5,7 +5,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use async_nats::{HeaderMap, header::NATS_MESSAGE_ID, jetstream::stream::Stream};
+use async_nats::{
+    HeaderMap,
+    header::NATS_MESSAGE_ID,
+    jetstream::{
+        message::StreamMessage,
+        stream::{RawMessage, Stream},
+    },
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -119,8 +126,38 @@ impl Events {
                     message.payload,
                 )
                 .map(Some),
-            Err(error) => answers::read(&error).map_or(Ok(None), Err),
+            Err(error) => match answers::read(&error) {
+                None => Ok(None),
+                Some(error) => self.without_headers(position, error).await.map(Some),
+            },
         }
+    }
+
+    /// One event whose headers the client cannot read, as if it had none: what then cannot be decoded is
+    /// quarantined, and does not stop the log. If this is not what went wrong, it is still `error`.
+    async fn without_headers(
+        &self,
+        position: Position,
+        error: LogError,
+    ) -> Result<RawEvent, LogError> {
+        let request = format!("STREAM.MSG.GET.{}", subjects::EVENTS);
+        let answer: Result<Held, _> = self
+            .link
+            .api
+            .request(request, &serde_json::json!({ "seq": position }))
+            .await;
+        let Ok(Held { mut message }) = answer else {
+            return Err(error);
+        };
+        message.headers = None;
+        let message = StreamMessage::try_from(message).map_err(|_| error)?;
+        self.event(
+            message.sequence,
+            log_time(message.time.unix_timestamp_nanos()),
+            &message.subject,
+            None,
+            message.payload,
+        )
     }
 
     /// A reader from `from` on.
@@ -163,6 +200,12 @@ impl Events {
             payload,
         })
     }
+}
+
+/// The server's answer when it holds a message.
+#[derive(serde::Deserialize)]
+struct Held {
+    message: RawMessage,
 }
 
 fn some(headers: HeaderMap) -> Option<HeaderMap> {
