@@ -130,3 +130,7 @@ mod memory {
 mod jetstream {
     every_rule!(crate::jetstream_server::jetstream);
 }
+
+mod sqlite {
+    every_rule!(crate::stores::sqlite);
+}

@@ -24,6 +24,9 @@ mod faults;
 mod store;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use faults::Faults;
 pub use store::WorldOutput;
 pub use world::World;

@@ -195,7 +195,13 @@ pub async fn an_output_comes_back_as_it_was_written(factory: &dyn Factory) {
         ..output(ALERT, 7, 0)
     };
     let before = log.now();
-    store(&log, CUSTOMER_0, &mut NO_FENCES.clone(), &[written.clone()]).await;
+    store(
+        &log,
+        CUSTOMER_0,
+        &mut NO_FENCES.clone(),
+        std::slice::from_ref(&written),
+    )
+    .await;
     let mut tail = tail(&log, &[], TailFrom::Start).await;
     let found = take(&mut tail, 1).await.remove(0);
     assert_eq!((found.lane, found.partition), (ALERT, CUSTOMER_0));

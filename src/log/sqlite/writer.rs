@@ -1,0 +1,149 @@
+//! The only writer of this process: a thread that takes every write waiting, runs them in one transaction, syncs
+//! once, and answers each.
+//!
+//! A write checks its fence inside the transaction, and before it changes anything; so one that is refused leaves no
+//! trace, and the others go through. If the transaction itself fails, none of its writes was stored.
+
+use std::{mem, thread};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    batch::Batch,
+    file::{fault, system_time},
+    ids::MessageIds,
+};
+use crate::log::LogError;
+
+/// Writes that can wait before a new one has to.
+const QUEUE: usize = 1024;
+
+/// A transaction takes no more writes once it has this much, in bytes: beyond it a sync is cheap beside the rest.
+const TRANSACTION_BYTES_MAX: usize = 4 << 20;
+
+/// Hands writes to the thread.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
+    bytes: usize,
+    job: Box<dyn Job>,
+}
+
+/// A write and whoever waits for its answer.
+trait Job: Send {
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), LogError>;
+    /// Tells the caller what came of it, once that is certain.
+    fn answer(self: Box<Self>, outcome: Result<(), LogError>);
+}
+
+struct Write<F, T> {
+    run: F,
+    result: Option<T>,
+    caller: oneshot::Sender<Result<T, LogError>>,
+}
+
+impl<F, T> Job for Write<F, T>
+where
+    F: FnMut(&mut Batch<'_>) -> Result<T, LogError> + Send,
+    T: Send,
+{
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), LogError> {
+        self.result = Some((self.run)(batch)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), LogError>) {
+        let not_run = || LogError::Unreachable("the transaction ended before this write".into());
+        let Self { result, caller, .. } = *self;
+        let answer = outcome.and_then(|()| result.ok_or_else(not_run));
+        // The caller may have gone; the write stands all the same.
+        drop(caller.send(answer));
+    }
+}
+
+impl Writer {
+    /// Starts the thread. It ends, and closes its connection, when the last `Writer` is dropped. `stored` is
+    /// touched after each transaction.
+    ///
+    /// # Errors
+    /// [`LogError::Unreachable`] if the system gives no thread.
+    pub(super) fn start(
+        connection: Connection,
+        stored: watch::Sender<()>,
+    ) -> Result<Self, LogError> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || serve(connection, waiting, &stored))
+            .map_err(|error| LogError::Unreachable(error.to_string()))?;
+        Ok(Self { queue })
+    }
+
+    /// Runs a write in the next transaction and returns its result once that is on the disk. `bytes` is about how
+    /// much it writes.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        run: impl FnMut(&mut Batch<'_>) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let (caller, answer) = oneshot::channel();
+        let job = Box::new(Write {
+            run,
+            result: None,
+            caller,
+        });
+        let ended = || LogError::Unreachable("the log's writer has ended".into());
+        let waiting = Waiting { bytes, job };
+        self.queue.send(waiting).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+fn serve(
+    mut connection: Connection,
+    mut waiting: mpsc::Receiver<Waiting>,
+    stored: &watch::Sender<()>,
+) {
+    let mut ids = MessageIds::default();
+    let mut jobs = Vec::new();
+    while let Some(first) = waiting.blocking_recv() {
+        let mut bytes = first.bytes;
+        jobs.push(first.job);
+        while bytes < TRANSACTION_BYTES_MAX
+            && let Ok(next) = waiting.try_recv()
+        {
+            bytes += next.bytes;
+            jobs.push(next.job);
+        }
+        let outcome = transact(&mut connection, &mut ids, &mut jobs);
+        if let Err(error) = &outcome {
+            // Some of what it remembers was not stored: it reads the table again.
+            ids = MessageIds::default();
+            tracing::warn!(%error, writes = jobs.len(), "embedded log rolled back");
+        }
+        for job in mem::take(&mut jobs) {
+            job.answer(outcome.clone());
+        }
+        stored.send_replace(());
+    }
+}
+
+fn transact(
+    connection: &mut Connection,
+    ids: &mut MessageIds,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<(), LogError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(fault)?;
+    let mut batch = Batch::begin(&transaction, ids, system_time())?;
+    for job in jobs {
+        job.run(&mut batch)?;
+    }
+    batch.finish()?;
+    transaction.commit().map_err(fault)
+}
