@@ -19,6 +19,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub mod headers;
+pub mod jetstream;
 pub mod memory;
 pub mod sqlite;
 

@@ -8,8 +8,12 @@
 mod events;
 #[path = "conformance/fixtures.rs"]
 mod fixtures;
+#[path = "conformance/jetstream.rs"]
+mod jetstream_server;
 #[path = "conformance/journal.rs"]
 mod journal;
+#[path = "support/nats.rs"]
+mod nats;
 #[path = "conformance/outputs.rs"]
 mod outputs;
 #[path = "conformance/snapshots.rs"]
@@ -34,6 +38,11 @@ trait Factory: Send + Sync {
 
     /// Removes the events below `before`, as retention does.
     async fn trim_events(&self, before: Position);
+
+    /// More events than a reader fetches ahead of its caller.
+    fn read_ahead(&self) -> usize {
+        5_000
+    }
 }
 
 /// Makes a test of every rule for one adapter. `$make` is an async function that returns a factory.
@@ -116,6 +125,10 @@ macro_rules! every_rule {
 
 mod memory {
     every_rule!(crate::stores::memory);
+}
+
+mod jetstream {
+    every_rule!(crate::jetstream_server::jetstream);
 }
 
 mod sqlite {

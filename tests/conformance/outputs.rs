@@ -244,7 +244,13 @@ pub async fn a_tail_gives_only_the_lanes_asked_for(factory: &dyn Factory) {
         store(&log, AGENT_0, &mut fences, &one_of_each_lane(commit)).await;
     }
     let found = take(&mut tail, 6).await;
-    assert_eq!(lanes(&found), [REWARD, Lane::Dead].repeat(3));
+    let expected = [[REWARD; 3], [Lane::Dead; 3]].concat();
+    assert_eq!(lanes(&found), expected);
+    let ids: Vec<_> = found.iter().map(|o| o.headers.get("ce-id")).collect();
+    assert_eq!(
+        ids[..3],
+        ["reward-1-1", "reward-2-1", "reward-3-1"].map(Some)
+    );
     nothing_from(tail.next()).await;
 }
 
@@ -295,8 +301,11 @@ async fn tail(log: &Log, lanes: &[Lane], from: TailFrom) -> Tail {
         .unwrap()
 }
 
+/// The next `count` outputs, lane by lane: order is promised within a lane only.
 async fn take(tail: &mut Tail, count: usize) -> Vec<StoredOutput> {
-    soon(tail.take(count).try_collect()).await.unwrap()
+    let mut outputs: Vec<StoredOutput> = soon(tail.take(count).try_collect()).await.unwrap();
+    outputs.sort_by_key(|output| output.lane);
+    outputs
 }
 
 fn lanes(outputs: &[StoredOutput]) -> Vec<Lane> {

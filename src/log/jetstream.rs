@@ -1,0 +1,281 @@
+//! The event log on NATS JetStream: the one for production, clustered if the server is.
+//!
+//! Four streams behind the port's four logs, and two more for quarantine and raw vendor payloads. Exclusion between
+//! two owners of a partition is the server's check of a subject's last sequence, and nothing else: no lease, no clock.
+//! What the server was measured to do, and where it bites, stands in the module that deals with it.
+
+use std::{
+    num::{NonZeroU16, NonZeroUsize},
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aftercall_actors::time::LogTime;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use super::{
+    AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Lane, LaneFences,
+    LogError, NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq, Stored,
+    StoredOutput, TailFrom,
+};
+
+mod answers;
+mod events;
+mod findings;
+mod follower;
+mod link;
+mod outputs;
+mod records;
+mod streams;
+mod subjects;
+
+pub use link::Login;
+pub use outputs::{COMMIT_HEADER, ORDINAL_HEADER};
+
+use events::Events;
+use link::Link;
+use outputs::Outputs;
+use records::Records;
+
+/// Partitions a side of a log made without a wish.
+const PARTITIONS: NonZeroU16 = NonZeroU16::MIN.saturating_add(7);
+/// Largest record, whatever the server would take: the client and the server hold several of them in memory.
+const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Room for the headers of a record.
+const RECORD_HEADER_BYTES: usize = 4 << 10;
+
+/// Where the server is, and how the streams are made if they do not exist.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `nats://host:4222`, or `tls://...`; several servers of one cluster with commas between them.
+    pub url: String,
+    /// How the server knows us.
+    pub login: Login,
+    /// Certificates to trust besides the system's own (PEM).
+    pub root_certificates: Option<PathBuf>,
+    /// Partitions a side. A log that exists keeps its own count.
+    pub partitions: NonZeroU16,
+    /// Replicas of every stream.
+    pub replicas: NonZeroUsize,
+    /// How long events are kept; without limit if none.
+    pub max_age: Option<Duration>,
+    /// How many bytes of events are kept; without limit if none.
+    pub max_bytes: Option<u64>,
+    /// The server's monitoring port, `http://host:8222`: shows how often it writes to the disk for good.
+    pub monitoring_url: Option<String>,
+}
+
+impl Settings {
+    /// Settings for a server at `url`, everything else as by default.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            login: Login::default(),
+            root_certificates: None,
+            partitions: PARTITIONS,
+            replicas: NonZeroUsize::MIN,
+            max_age: None,
+            max_bytes: None,
+            monitoring_url: None,
+        }
+    }
+}
+
+/// An [`EventLog`] on a JetStream server.
+#[derive(Debug)]
+pub struct JetStreamLog {
+    link: Link,
+    settings: Settings,
+    partitions: u16,
+    differences: Vec<streams::Difference>,
+    events: Events,
+    journal: Records,
+    snapshots: Records,
+    outputs: Outputs,
+}
+
+impl JetStreamLog {
+    /// Connects, checks version and streams, and makes the streams that are missing.
+    ///
+    /// The client's own work runs on the tokio runtime this is called on, so that runtime must live as long as the log.
+    ///
+    /// # Errors
+    /// [`LogError::Unreachable`] if no server answers; [`LogError::Settings`] if the server is too old, does not let us
+    /// in, or has a stream that would break a guarantee.
+    pub async fn connect(settings: Settings) -> Result<Self, LogError> {
+        let link = Link::connect(&settings).await?;
+        findings::check_version(&link.client.server_info().version)?;
+        let streams::Streams {
+            partitions,
+            differences,
+        } = streams::ensure(&link, &settings).await?;
+        let handle = async |name: &'static str| {
+            let stream = link.api.get_stream_no_info(name).await;
+            stream.map_err(|error| answers::unreachable(&error))
+        };
+        let log = Self {
+            events: Events::new(link.clone(), handle(subjects::EVENTS).await?, partitions),
+            journal: Records::journal(link.clone(), handle(subjects::JOURNAL).await?),
+            snapshots: Records::snapshots(link.clone(), handle(subjects::SNAPSHOT).await?),
+            outputs: Outputs::new(
+                link.clone(),
+                handle(subjects::OUT).await?,
+                handle(subjects::DEAD).await?,
+            ),
+            link,
+            settings,
+            partitions,
+            differences,
+        };
+        Ok(log)
+    }
+}
+
+#[async_trait]
+impl EventLog for JetStreamLog {
+    fn name(&self) -> &'static str {
+        "jetstream"
+    }
+
+    fn partition_count(&self) -> u16 {
+        self.partitions
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        let payload_max = self.link.client.max_payload();
+        payload_max
+            .min(RECORD_BYTES_MAX)
+            .saturating_sub(RECORD_HEADER_BYTES)
+    }
+
+    fn now(&self) -> LogTime {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        LogTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn findings(&self) -> Result<Vec<Finding>, LogError> {
+        let mut infos = Vec::new();
+        for name in [
+            subjects::EVENTS,
+            subjects::JOURNAL,
+            subjects::SNAPSHOT,
+            subjects::OUT,
+            subjects::DEAD,
+        ] {
+            let stream = self.link.api.get_stream(name).await;
+            let stream = stream.map_err(|error| answers::unreachable(&error))?;
+            infos.push(stream.cached_info().clone());
+        }
+        let mut list = findings::server(&self.link.client.server_info());
+        list.extend(findings::streams(&infos));
+        list.push(findings::sync_mode(&self.settings).await);
+        list.extend(findings::differences(&self.differences));
+        Ok(list)
+    }
+
+    async fn append(&self, events: Vec<NewEvent>) -> Vec<Result<Appended, AppendError>> {
+        self.events.append(events).await
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        self.events.bounds().await
+    }
+
+    async fn event_at(&self, position: Position) -> Result<Option<RawEvent>, LogError> {
+        self.events.at(position).await
+    }
+
+    async fn read(&self, from: Position) -> Result<Box<dyn EventReader>, LogError> {
+        self.events.read(from).await
+    }
+
+    async fn journal_head(&self, partition: PartitionId) -> Result<Option<Stored>, LogError> {
+        self.journal.head(partition).await
+    }
+
+    async fn journal_append(
+        &self,
+        partition: PartitionId,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        if record.len() > self.record_bytes_max() {
+            return Err(CommitError::Refused(too_large(
+                record.len(),
+                self.record_bytes_max(),
+            )));
+        }
+        self.journal.append(partition, Some(expected), record).await
+    }
+
+    async fn journal_scan(
+        &self,
+        partition: PartitionId,
+        from: Seq,
+        to: Seq,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
+        self.journal.scan(partition, from, to).await
+    }
+
+    async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError> {
+        if chunk.len() > self.record_bytes_max() {
+            return Err(LogError::Settings(too_large(
+                chunk.len(),
+                self.record_bytes_max(),
+            )));
+        }
+        self.snapshots
+            .append(partition, None, chunk)
+            .await
+            .map_err(|error| match error {
+                CommitError::Refused(text) => LogError::Settings(text),
+                CommitError::Fenced | CommitError::Unknown(_) => {
+                    LogError::Unreachable(error.to_string())
+                }
+            })
+    }
+
+    async fn snapshot_scan(
+        &self,
+        partition: PartitionId,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
+        self.snapshots.scan(partition, 1, Seq::MAX).await
+    }
+
+    async fn snapshot_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
+        self.snapshots.trim(partition, before).await
+    }
+
+    async fn output_mark(
+        &self,
+        partition: PartitionId,
+        lane: Lane,
+    ) -> Result<Option<OutputMark>, LogError> {
+        self.outputs.mark(partition, lane).await
+    }
+
+    async fn outputs_append(
+        &self,
+        partition: PartitionId,
+        fences: &mut LaneFences,
+        outputs: &[NewOutput],
+    ) -> Result<usize, CommitError> {
+        self.outputs.append(partition, fences, outputs).await
+    }
+
+    async fn outputs_tail(
+        &self,
+        lanes: &[Lane],
+        from: TailFrom,
+    ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
+        self.outputs.tail(lanes, from).await
+    }
+}
+
+fn too_large(bytes: usize, bytes_max: usize) -> String {
+    format!("a record of {bytes} bytes; at most {bytes_max} are taken")
+}

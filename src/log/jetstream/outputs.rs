@@ -1,0 +1,408 @@
+//! Outputs: from a committed record into their lanes, each once.
+//!
+//! A lane's last message says how far it got, so every write into a lane is fenced by the sequence of the one
+//! before. Few outputs go one by one, because an atomic batch costs some two milliseconds whatever is in it; many go
+//! as one atomic batch, which is all or nothing, so that a fence on each lane's first message is enough.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_nats::{
+    HeaderMap, Subject,
+    header::{
+        HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
+        NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    },
+    jetstream::{self, stream::Stream},
+};
+use futures::stream::{self, BoxStream, StreamExt as _};
+
+use super::{
+    answers,
+    follower::{Follower, Prefetch},
+    link::Link,
+    subjects,
+};
+use crate::log::{
+    CommitError, Headers, Lane, LaneFences, LogError, NewOutput, OutputMark, PartitionId, Seq,
+    StoredOutput, TailFrom,
+};
+
+/// Header with the number of the commit an output belongs to.
+pub const COMMIT_HEADER: &str = "Aftercall-Commit";
+/// Header with an output's place among those of its commit.
+pub const ORDINAL_HEADER: &str = "Aftercall-Ordinal";
+
+/// Up to so many outputs are stored one by one (84 us each against 2 ms for a batch, with less strain on the disk).
+const SINGLES_MAX: usize = 12;
+/// Most messages the server takes in one atomic batch.
+const BATCH_MESSAGES_MAX: usize = 1_000;
+/// About the most bytes of one atomic batch.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Bytes of header lines besides the attributes, for estimates.
+const HEADER_BYTES: usize = 256;
+/// A tail asks for this much ahead.
+const PREFETCH: Prefetch = Prefetch {
+    messages: 1_000,
+    bytes: 8 << 20,
+};
+
+/// The two streams with lanes.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    link: Link,
+    out: Arc<Stream<()>>,
+    dead: Arc<Stream<()>>,
+}
+
+impl Outputs {
+    /// The outputs on a server where their streams are known to stand.
+    pub fn new(link: Link, out: Stream<()>, dead: Stream<()>) -> Self {
+        Self {
+            link,
+            out: Arc::new(out),
+            dead: Arc::new(dead),
+        }
+    }
+
+    fn stream(&self, lane: Lane) -> &Stream<()> {
+        match lane {
+            Lane::Out(_) => &self.out,
+            Lane::Dead => &self.dead,
+        }
+    }
+
+    /// The last output in a lane, from the stream's leader.
+    pub async fn mark(
+        &self,
+        partition: PartitionId,
+        lane: Lane,
+    ) -> Result<Option<OutputMark>, LogError> {
+        let subject = subjects::lane(lane, partition);
+        let message = match self
+            .stream(lane)
+            .get_last_raw_message_by_subject(&subject)
+            .await
+        {
+            Ok(message) => message,
+            Err(error) => return answers::read(&error).map_or(Ok(None), Err),
+        };
+        let number = |name: &'static str| {
+            message
+                .headers
+                .get(HeaderName::from_static(name))
+                .and_then(|value| value.as_str().parse::<u64>().ok())
+                .ok_or_else(|| {
+                    LogError::Corrupt(format!(
+                        "the output {} in `{subject}` has no {name}",
+                        message.sequence
+                    ))
+                })
+        };
+        let ordinal = number(ORDINAL_HEADER)?;
+        Ok(Some(OutputMark {
+            seq: message.sequence,
+            commit: number(COMMIT_HEADER)?,
+            ordinal: u32::try_from(ordinal)
+                .map_err(|_| LogError::Corrupt(format!("`{subject}` has the ordinal {ordinal}")))?,
+        }))
+    }
+
+    /// Stores a prefix of `outputs`; see [`crate::log::EventLog::outputs_append`].
+    pub async fn append(
+        &self,
+        partition: PartitionId,
+        fences: &mut LaneFences,
+        outputs: &[NewOutput],
+    ) -> Result<usize, CommitError> {
+        let payload_max = self.link.client.max_payload();
+        if let Some(output) = outputs.iter().find(|output| bytes(output) > payload_max) {
+            // Found before anything is sent: in the middle of a batch it would take the others with it.
+            return Err(CommitError::Refused(format!(
+                "output {} of commit {} in lane {} has about {} bytes; the server takes {payload_max}",
+                output.ordinal,
+                output.commit,
+                output.lane.name(),
+                bytes(output)
+            )));
+        }
+        if outputs.len() <= SINGLES_MAX {
+            return self.singles(partition, fences, outputs).await;
+        }
+        let run = batch_len(outputs);
+        let prefix = &outputs[..run];
+        if run <= SINGLES_MAX {
+            self.singles(partition, fences, prefix).await
+        } else {
+            self.batch(partition, fences, prefix).await
+        }
+    }
+
+    async fn singles(
+        &self,
+        partition: PartitionId,
+        fences: &mut LaneFences,
+        outputs: &[NewOutput],
+    ) -> Result<usize, CommitError> {
+        for output in outputs {
+            let fence = &mut fences[output.lane.index()];
+            let mut headers = headers(output);
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
+            let subject = subjects::lane(output.lane, partition).into();
+            let ack = self
+                .link
+                .publish(subject, headers, output.payload.clone())
+                .await?;
+            *fence = ack.sequence;
+        }
+        Ok(outputs.len())
+    }
+
+    async fn batch(
+        &self,
+        partition: PartitionId,
+        fences: &mut LaneFences,
+        outputs: &[NewOutput],
+    ) -> Result<usize, CommitError> {
+        if !self.link.is_up() {
+            return Err(CommitError::Unknown("not connected".to_owned()));
+        }
+        let watch = self.link.watch();
+        let inbox = self.link.client.new_inbox();
+        // Unique and short: the server takes 64 bytes.
+        let id = inbox.rsplit('.').next().unwrap_or(&inbox);
+        let mut lanes: [Option<Subject>; Lane::COUNT] = Default::default();
+        let mut last = None;
+        for (index, output) in outputs.iter().enumerate() {
+            let mut headers = headers(output);
+            headers.insert(NATS_BATCH_ID, id);
+            headers.insert(NATS_BATCH_SEQUENCE, (index + 1).to_string());
+            let known = &mut lanes[output.lane.index()];
+            let subject = match known {
+                Some(subject) => subject.clone(),
+                None => {
+                    headers.insert(
+                        NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+                        fences[output.lane.index()].to_string(),
+                    );
+                    known
+                        .insert(Subject::from(subjects::lane(output.lane, partition)))
+                        .clone()
+                }
+            };
+            if index + 1 == outputs.len() {
+                headers.insert(NATS_BATCH_COMMIT, "1");
+                last = Some((subject, headers, output.payload.clone()));
+            } else {
+                self.link
+                    .client
+                    .publish_with_headers(subject, headers, output.payload.clone())
+                    .await
+                    .map_err(|error| CommitError::Unknown(error.to_string()))?;
+            }
+        }
+        let Some((subject, headers, payload)) = last else {
+            return Ok(0);
+        };
+        let answer = self.link.request(watch, subject, headers, payload).await?;
+        let first = first_of_batch(&answer.payload, outputs.len())?;
+        for (seq, output) in (first..).zip(outputs) {
+            fences[output.lane.index()] = seq;
+        }
+        Ok(outputs.len())
+    }
+
+    /// Outputs of all partitions as they are stored.
+    pub async fn tail(
+        &self,
+        lanes: &[Lane],
+        from: TailFrom,
+    ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
+        let lanes: BTreeSet<Lane> = if lanes.is_empty() {
+            Lane::all().collect()
+        } else {
+            lanes.iter().copied().collect()
+        };
+        let mut tails = Vec::new();
+        for (name, handle) in [(subjects::OUT, &self.out), (subjects::DEAD, &self.dead)] {
+            let filters: Vec<String> = lanes
+                .iter()
+                .filter(|lane| subjects::lane_stream(**lane) == name)
+                .map(|lane| subjects::lane_filter(*lane))
+                .collect();
+            if filters.is_empty() {
+                continue;
+            }
+            let next = match from {
+                TailFrom::Start => 1,
+                TailFrom::Now => {
+                    let info = handle.get_info().await;
+                    info.map_err(|error| answers::unreachable(&error))?
+                        .state
+                        .last_sequence
+                        + 1
+                }
+            };
+            let follower = Follower::new(self.link.clone(), name, filters, next, PREFETCH);
+            tails.push(stream::unfold(follower, next_output).boxed());
+        }
+        Ok(stream::select_all(tails).boxed())
+    }
+}
+
+/// The next output of a tail. A fault is told, and the tail goes on behind it.
+async fn next_output(mut follower: Follower) -> Option<(Result<StoredOutput, LogError>, Follower)> {
+    loop {
+        match follower.wait().await {
+            Ok(Some(delivery)) => {
+                let message = delivery.message;
+                // Whatever else stands in these streams is not an output.
+                let Some((lane, partition)) = subjects::parse_lane(&message.subject) else {
+                    continue;
+                };
+                let output = StoredOutput {
+                    seq: delivery.seq,
+                    time: delivery.time,
+                    lane,
+                    partition,
+                    headers: message.headers.map_or(Headers::Empty, Headers::Nats),
+                    payload: message.payload,
+                };
+                return Some((Ok(output), follower));
+            }
+            Ok(None) => {}
+            Err(error) => return Some((Err(error), follower)),
+        }
+    }
+}
+
+/// How many of `outputs` one atomic batch can take: of one stream, and within the server's limits.
+fn batch_len(outputs: &[NewOutput]) -> usize {
+    let Some(first) = outputs.first() else {
+        return 0;
+    };
+    let stream = subjects::lane_stream(first.lane);
+    let mut total = 0;
+    outputs
+        .iter()
+        .take(BATCH_MESSAGES_MAX)
+        .take_while(|output| {
+            total += bytes(output);
+            subjects::lane_stream(output.lane) == stream && total <= BATCH_BYTES_MAX
+        })
+        .count()
+        // One that is larger than a batch should be still goes, alone.
+        .max(1)
+}
+
+/// About how many bytes an output takes in a message.
+fn bytes(output: &NewOutput) -> usize {
+    let attributes: usize = output
+        .attributes
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
+    attributes + output.payload.len() + HEADER_BYTES
+}
+
+/// The headers of an output, its place for [`Outputs::mark`] included.
+fn headers(output: &NewOutput) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in &output.attributes {
+        map.insert(HeaderName::from_static(name), answers::header_value(value));
+    }
+    map.insert(
+        HeaderName::from_static(COMMIT_HEADER),
+        output.commit.to_string(),
+    );
+    map.insert(
+        HeaderName::from_static(ORDINAL_HEADER),
+        output.ordinal.to_string(),
+    );
+    map
+}
+
+/// The server's answer to the end of a batch.
+#[derive(serde::Deserialize)]
+struct BatchAnswer {
+    error: Option<jetstream::Error>,
+    #[serde(default)]
+    seq: Seq,
+    #[serde(default)]
+    count: u64,
+}
+
+/// The sequence of the first message of a batch of `len`, which the server stores in one piece.
+fn first_of_batch(answer: &[u8], len: usize) -> Result<Seq, CommitError> {
+    let answer: BatchAnswer = serde_json::from_slice(answer)
+        .map_err(|error| CommitError::Unknown(format!("answer to a batch: {error}")))?;
+    if let Some(error) = answer.error {
+        return Err(answers::refusal(&error));
+    }
+    let len = len as u64;
+    if answer.count != len || answer.seq < len {
+        return Err(CommitError::Unknown(format!(
+            "a batch of {len} was answered with count {} and sequence {}",
+            answer.count, answer.seq
+        )));
+    }
+    Ok(answer.seq - len + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use aftercall_actors::output::Kind;
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn output(lane: Lane, size: usize) -> NewOutput {
+        NewOutput {
+            lane,
+            commit: 1,
+            ordinal: 0,
+            attributes: Vec::new(),
+            payload: Bytes::from(vec![0; size]),
+        }
+    }
+
+    #[test]
+    fn a_batch_ends_where_the_stream_changes() {
+        let alert = Lane::Out(Kind::Alert);
+        let reward = Lane::Out(Kind::Reward);
+        let list = [alert, reward, Lane::Dead, alert].map(|lane| output(lane, 10));
+        assert_eq!(batch_len(&list), 2);
+        assert_eq!(batch_len(&list[2..]), 1);
+        assert_eq!(batch_len(&list[3..]), 1);
+        assert_eq!(batch_len(&[]), 0);
+    }
+
+    #[test]
+    fn a_batch_has_at_most_a_thousand_messages_and_about_four_megabytes() {
+        let small = vec![output(Lane::Dead, 1); BATCH_MESSAGES_MAX + 1];
+        assert_eq!(batch_len(&small[..BATCH_MESSAGES_MAX]), BATCH_MESSAGES_MAX);
+        assert_eq!(batch_len(&small), BATCH_MESSAGES_MAX);
+        let quarter = BATCH_BYTES_MAX / 4 - HEADER_BYTES;
+        assert_eq!(batch_len(&vec![output(Lane::Dead, quarter); 6]), 4);
+        assert_eq!(batch_len(&vec![output(Lane::Dead, quarter + 1); 6]), 3);
+        assert_eq!(batch_len(&[output(Lane::Dead, BATCH_BYTES_MAX)]), 1);
+    }
+
+    #[test]
+    fn the_answer_to_a_batch_tells_its_first_sequence() {
+        let good = br#"{"stream":"CX_OUT","seq":20,"batch":"x","count":5}"#;
+        assert_eq!(first_of_batch(good, 5).ok(), Some(16));
+        assert!(matches!(
+            first_of_batch(good, 6),
+            Err(CommitError::Unknown(_))
+        ));
+        let fenced = br#"{"error":{"code":400,"err_code":10071,"description":"x"},"stream":"CX_OUT","seq":0}"#;
+        assert!(matches!(
+            first_of_batch(fenced, 5),
+            Err(CommitError::Fenced)
+        ));
+        assert!(matches!(
+            first_of_batch(b"", 5),
+            Err(CommitError::Unknown(_))
+        ));
+    }
+}

@@ -1,0 +1,184 @@
+//! Records of a partition, each under one subject: the journal, which is fenced, and the snapshots, which are not.
+//!
+//! The fence is the subject's last sequence: of two writers who both saw the same head, the server stores one.
+
+use std::sync::Arc;
+
+use async_nats::{
+    HeaderMap,
+    header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    jetstream::stream::{PurgeErrorKind, Stream},
+};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+
+use super::{
+    answers,
+    follower::{Follower, Prefetch},
+    link::Link,
+    subjects,
+};
+use crate::log::{CommitError, LogError, PartitionId, Seq, Stored};
+
+/// Records are large: few of them are asked for ahead.
+const PREFETCH: Prefetch = Prefetch {
+    messages: 1_000,
+    bytes: 8 << 20,
+};
+
+/// A stream of records.
+#[derive(Clone, Debug)]
+pub struct Records {
+    link: Link,
+    name: &'static str,
+    stream: Arc<Stream<()>>,
+    subject: fn(PartitionId) -> String,
+}
+
+impl Records {
+    /// The journals, on a server where their stream is known to stand.
+    pub fn journal(link: Link, stream: Stream<()>) -> Self {
+        Self {
+            link,
+            name: subjects::JOURNAL,
+            stream: Arc::new(stream),
+            subject: subjects::journal,
+        }
+    }
+
+    /// The snapshots, on a server where their stream is known to stand.
+    pub fn snapshots(link: Link, stream: Stream<()>) -> Self {
+        Self {
+            link,
+            name: subjects::SNAPSHOT,
+            stream: Arc::new(stream),
+            subject: subjects::snapshot,
+        }
+    }
+
+    /// The partition's newest record, from the stream's leader.
+    pub async fn head(&self, partition: PartitionId) -> Result<Option<Stored>, LogError> {
+        self.newest(&(self.subject)(partition)).await
+    }
+
+    async fn newest(&self, subject: &str) -> Result<Option<Stored>, LogError> {
+        match self.stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(Some(Stored {
+                seq: message.sequence,
+                bytes: message.payload,
+            })),
+            Err(error) => answers::read(&error).map_or(Ok(None), Err),
+        }
+    }
+
+    /// Appends a record, behind a fence if one is given.
+    pub async fn append(
+        &self,
+        partition: PartitionId,
+        fence: Option<Seq>,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        let mut headers = HeaderMap::new();
+        if let Some(expected) = fence {
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        }
+        let subject = (self.subject)(partition).into();
+        let ack = self.link.publish(subject, headers, record).await?;
+        Ok(ack.sequence)
+    }
+
+    /// The partition's records from `from` on, up to `to` or to the newest one at the time of the call.
+    pub async fn scan(
+        &self,
+        partition: PartitionId,
+        from: Seq,
+        to: Seq,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
+        let subject = (self.subject)(partition);
+        let head = self.newest(&subject).await?.map_or(0, |stored| stored.seq);
+        let end = head.min(to);
+        if end < from {
+            return Ok(stream::empty().boxed());
+        }
+        let follower = Follower::new(
+            self.link.clone(),
+            self.name,
+            vec![subject.clone()],
+            from,
+            PREFETCH,
+        );
+        let scan = Scan {
+            records: self.clone(),
+            subject,
+            follower,
+            end,
+        };
+        Ok(stream::unfold(Some(scan), |scan| async { scan?.next().await }).boxed())
+    }
+
+    /// Removes the partition's records with sequences below `before`.
+    pub async fn trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
+        // The server reads 0 as "all".
+        if before <= 1 {
+            return Ok(());
+        }
+        self.stream
+            .purge()
+            .filter((self.subject)(partition))
+            .sequence(before)
+            .await
+            .map(drop)
+            .map_err(|error| match error.kind() {
+                PurgeErrorKind::JetStream(answer) if answer.code() == 400 => {
+                    LogError::Settings(format!("stream {}: {answer}", self.name))
+                }
+                PurgeErrorKind::JetStream(_)
+                | PurgeErrorKind::Request
+                | PurgeErrorKind::TimedOut => answers::unreachable(&error),
+            })
+    }
+}
+
+/// A scan that ends with a record known to be there, so that it can neither wait forever nor stop early unnoticed.
+struct Scan {
+    records: Records,
+    subject: String,
+    follower: Follower,
+    end: Seq,
+}
+
+/// What [`stream::unfold`] takes: an item, and what the rest comes from, if there is a rest.
+type Step = Option<(Result<Stored, LogError>, Option<Scan>)>;
+
+impl Scan {
+    async fn next(mut self) -> Step {
+        match self.follower.wait().await {
+            Ok(Some(delivery)) if delivery.seq > self.end => None,
+            Ok(Some(delivery)) => {
+                let stored = Stored {
+                    seq: delivery.seq,
+                    bytes: delivery.message.payload,
+                };
+                let ended = stored.seq >= self.end;
+                Some((Ok(stored), (!ended).then_some(self)))
+            }
+            Ok(None) => self.quiet().await.map(|error| (Err(error), None)),
+            Err(error) => Some((Err(error), None)),
+        }
+    }
+
+    /// Nothing came: all right only if the rest was trimmed meanwhile.
+    async fn quiet(&self) -> Option<LogError> {
+        match self.records.newest(&self.subject).await {
+            Ok(None) => None,
+            Ok(Some(newest)) if newest.seq < self.follower.next() => None,
+            Ok(Some(_)) => Some(LogError::Unreachable(format!(
+                "stream {}: no answer while reading `{}` at {}",
+                self.records.name,
+                self.subject,
+                self.follower.next()
+            ))),
+            Err(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! The streams we need: made where they are missing, compared where they are there.
+//!
+//! Nothing that exists is ever changed: an operator's stream with other settings either serves (a finding says what
+//! is different) or would break a guarantee, and then the start is refused with stream, field, found and wanted.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use async_nats::jetstream::{
+    self, ErrorCode,
+    context::{CreateStreamErrorKind, GetStreamErrorKind},
+    stream::{
+        Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
+        SubjectTransform,
+    },
+};
+
+use super::{Settings, answers, link::Link, subjects};
+use crate::log::LogError;
+
+/// Largest event, headers included, in bytes.
+pub const EVENT_BYTES_MAX: i32 = 256 * 1024;
+/// Within this time the server stores one message of two with the same id.
+pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// A setting of a stream that is not as we would have made it, but serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Stream.
+    pub stream: String,
+    /// Its setting, by the server's name.
+    pub field: &'static str,
+    /// What it is.
+    pub found: String,
+    /// What it should be.
+    pub wanted: String,
+    /// Whether a guarantee falls with it.
+    breaks: bool,
+}
+
+impl Difference {
+    fn refused(&self) -> LogError {
+        LogError::Settings(format!(
+            "stream {}: {} is {}, but {} is needed",
+            self.stream, self.field, self.found, self.wanted
+        ))
+    }
+}
+
+/// What stands on the server.
+#[derive(Debug)]
+pub struct Streams {
+    /// Partitions a side, as the events stream's transform has it.
+    pub partitions: u16,
+    /// What serves but is not as wished.
+    pub differences: Vec<Difference>,
+}
+
+/// Finds or makes every stream.
+///
+/// # Errors
+/// [`LogError::Settings`] for a stream that cannot serve, [`LogError::Unreachable`] if the server does not answer.
+pub async fn ensure(link: &Link, settings: &Settings) -> Result<Streams, LogError> {
+    let mut partitions = settings.partitions.get();
+    let mut differences = Vec::new();
+    for wanted in wanted(settings) {
+        let found = find_or_make(link, &wanted).await?.config;
+        if wanted.name == subjects::EVENTS {
+            partitions = partition_count(&found)?;
+            if partitions != settings.partitions.get() {
+                differences.push(Difference {
+                    stream: wanted.name.clone(),
+                    field: "partitions",
+                    found: partitions.to_string(),
+                    wanted: settings.partitions.to_string(),
+                    breaks: false,
+                });
+            }
+        }
+        for difference in compare(&wanted, &found) {
+            if difference.breaks {
+                return Err(difference.refused());
+            }
+            differences.push(difference);
+        }
+    }
+    Ok(Streams {
+        partitions,
+        differences,
+    })
+}
+
+/// The streams as we would make them.
+fn wanted(settings: &Settings) -> Vec<Config> {
+    let base = |name: &str, subject: &str| Config {
+        name: name.to_owned(),
+        subjects: vec![subject.to_owned()],
+        storage: StorageType::File,
+        retention: RetentionPolicy::Limits,
+        num_replicas: settings.replicas.get(),
+        duplicate_window: DUPLICATE_WINDOW,
+        // Without limits it says nothing; if someone sets one, the server refuses and does not delete.
+        discard: DiscardPolicy::New,
+        ..Config::default()
+    };
+    vec![
+        Config {
+            subjects: vec![
+                subjects::EVENTS_SOURCE.to_owned(),
+                subjects::CONTROL.to_owned(),
+            ],
+            subject_transform: Some(SubjectTransform {
+                source: subjects::EVENTS_SOURCE.to_owned(),
+                destination: subjects::transform_destination(settings.partitions.get()),
+            }),
+            discard: DiscardPolicy::Old,
+            max_age: settings.max_age.unwrap_or_default(),
+            max_bytes: settings
+                .max_bytes
+                .map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            max_message_size: EVENT_BYTES_MAX,
+            deny_delete: true,
+            deny_purge: true,
+            ..base(subjects::EVENTS, subjects::EVENTS_SOURCE)
+        },
+        Config {
+            deny_delete: true,
+            deny_purge: true,
+            ..base(subjects::JOURNAL, "cx.journal.>")
+        },
+        base(subjects::SNAPSHOT, "cx.snapshot.>"),
+        Config {
+            allow_atomic_publish: true,
+            ..base(subjects::OUT, "cx.out.>")
+        },
+        Config {
+            allow_atomic_publish: true,
+            ..base(subjects::DEAD, "cx.dead.>")
+        },
+        base(subjects::INBOX, "cx.inbox.>"),
+    ]
+}
+
+async fn find_or_make(link: &Link, wanted: &Config) -> Result<Info, LogError> {
+    if let Some(info) = find(link, &wanted.name).await? {
+        return Ok(info);
+    }
+    match link.api.create_stream(wanted).await {
+        Ok(stream) => {
+            tracing::info!(stream = wanted.name, "stream made");
+            Ok(stream.cached_info().clone())
+        }
+        Err(error) => match error.kind() {
+            CreateStreamErrorKind::JetStream(answer) => {
+                // Another process made it in between.
+                if answer.error_code() == ErrorCode::STREAM_NAME_EXIST
+                    && let Some(info) = find(link, &wanted.name).await?
+                {
+                    return Ok(info);
+                }
+                Err(refused(&wanted.name, &answer))
+            }
+            CreateStreamErrorKind::TimedOut
+            | CreateStreamErrorKind::JetStreamUnavailable
+            | CreateStreamErrorKind::Response
+            | CreateStreamErrorKind::ResponseParse
+            | CreateStreamErrorKind::NotFound => Err(answers::unreachable(&error)),
+            CreateStreamErrorKind::EmptyStreamName
+            | CreateStreamErrorKind::InvalidStreamName
+            | CreateStreamErrorKind::DomainAndExternalSet => Err(LogError::Settings(format!(
+                "stream {}: {error}",
+                wanted.name
+            ))),
+        },
+    }
+}
+
+async fn find(link: &Link, name: &str) -> Result<Option<Info>, LogError> {
+    match link.api.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
+            GetStreamErrorKind::JetStream(answer) => Err(refused(name, &answer)),
+            GetStreamErrorKind::Request
+            | GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::InvalidStreamName => Err(no_jetstream(&error)),
+        },
+    }
+}
+
+/// The server answered a request about a stream with an error.
+fn refused(name: &str, answer: &jetstream::Error) -> LogError {
+    match answer.code() {
+        // Not ready, or no quorum yet.
+        500.. => LogError::Unreachable(format!("stream {name}: {answer}")),
+        _ => LogError::Settings(format!("stream {name}: {answer}")),
+    }
+}
+
+/// Nobody answers for JetStream: while a server starts this passes; without `-js` it does not, and the text says so.
+fn no_jetstream(error: &(dyn std::error::Error + 'static)) -> LogError {
+    let LogError::Unreachable(text) = answers::unreachable(error) else {
+        return answers::unreachable(error);
+    };
+    LogError::Unreachable(format!(
+        "{text} (is JetStream enabled? nats-server needs -js or a jetstream block)"
+    ))
+}
+
+fn partition_count(found: &Config) -> Result<u16, LogError> {
+    let transform = found.subject_transform.as_ref();
+    transform
+        .filter(|transform| transform.source == subjects::EVENTS_SOURCE)
+        .and_then(|transform| subjects::transform_count(&transform.destination))
+        .ok_or_else(|| {
+            Difference {
+                stream: found.name.clone(),
+                field: "subject_transform",
+                found: transform.map_or_else(
+                    || "missing".to_owned(),
+                    |t| format!("`{}` to `{}`", t.source, t.destination),
+                ),
+                wanted: format!(
+                    "`{}` to `{}` with a count of your choice",
+                    subjects::EVENTS_SOURCE,
+                    subjects::transform_destination(8)
+                ),
+                breaks: true,
+            }
+            .refused()
+        })
+}
+
+/// What is different in the settings that matter, one by one.
+fn compare(wanted: &Config, found: &Config) -> Vec<Difference> {
+    let mut list = Comparison {
+        stream: &wanted.name,
+        differences: Vec::new(),
+    };
+    let is_events = wanted.name == subjects::EVENTS;
+    let is_inbox = wanted.name == subjects::INBOX;
+    let subjects =
+        |config: &Config| -> BTreeSet<String> { config.subjects.iter().cloned().collect() };
+
+    list.breaks_unless_equal("subjects", &subjects(found), &subjects(wanted));
+    list.breaks_unless_equal("storage", &found.storage, &wanted.storage);
+    list.breaks_unless_equal("retention", &found.retention, &wanted.retention);
+    list.breaks_unless_equal("no_ack", &found.no_ack, &false);
+    list.breaks_unless_equal("sealed", &found.sealed, &false);
+    list.breaks_unless_equal("mirror", &found.mirror.is_some(), &false);
+    let sources = found.sources.as_ref().is_some_and(|list| !list.is_empty());
+    list.breaks_unless_equal("sources", &sources, &false);
+    // Acknowledged before stored would make every "durable" of ours a lie.
+    let persist_async = found.persist_mode == Some(PersistenceMode::Async);
+    list.breaks_unless_equal("persist_mode async", &persist_async, &false);
+    // A hole in the middle cannot be told from a loss.
+    list.breaks_unless_equal("allow_msg_ttl", &found.allow_message_ttl, &false);
+    list.breaks_if_limited(
+        "max_msgs_per_subject",
+        found.max_messages_per_subject,
+        !is_inbox,
+    );
+    if !is_events {
+        list.breaks_unless_equal(
+            "subject_transform",
+            &found.subject_transform.is_some(),
+            &false,
+        );
+    }
+    if wanted.deny_delete {
+        list.breaks_unless_equal("deny_delete", &found.deny_delete, &true);
+        list.breaks_unless_equal("deny_purge", &found.deny_purge, &true);
+    }
+    if wanted.name == subjects::SNAPSHOT {
+        // Old generations are purged.
+        list.breaks_unless_equal("deny_purge", &found.deny_purge, &false);
+    }
+    if wanted.allow_atomic_publish {
+        list.breaks_unless_equal("allow_atomic", &found.allow_atomic_publish, &true);
+    }
+
+    if is_events {
+        list.risk_unless_equal("max_age", &found.max_age, &wanted.max_age);
+        list.risk_unless_equal(
+            "max_bytes",
+            &found.max_bytes.max(0),
+            &wanted.max_bytes.max(0),
+        );
+        list.risk_unless_equal("max_msgs", &found.max_messages.max(0), &0);
+        list.risk_unless_equal(
+            "max_msg_size",
+            &found.max_message_size,
+            &wanted.max_message_size,
+        );
+        // Old events make room for new ones, and a reader that comes too late is told; with `new` the producers
+        // are refused when the stream is full.
+        list.risk_unless_equal("discard", &found.discard, &wanted.discard);
+        list.risk_unless_equal(
+            "duplicate_window",
+            &found.duplicate_window,
+            &wanted.duplicate_window,
+        );
+    } else if !is_inbox {
+        // A commit or the newest output of a quiet lane that expires would be written a second time.
+        let expires = found.max_age != Duration::ZERO;
+        list.breaks_unless_equal("max_age set", &expires, &false);
+        let deletes = found.discard == DiscardPolicy::Old;
+        list.breaks_if_limited("max_bytes with discard old", found.max_bytes, deletes);
+        list.breaks_if_limited("max_msgs with discard old", found.max_messages, deletes);
+        list.breaks_if_limited("max_msg_size", i64::from(found.max_message_size), true);
+        list.risk_unless_equal("max_bytes", &found.max_bytes.max(0), &0);
+        list.risk_unless_equal("max_msgs", &found.max_messages.max(0), &0);
+    }
+    if found.num_replicas < wanted.num_replicas {
+        list.risk_unless_equal("num_replicas", &found.num_replicas, &wanted.num_replicas);
+    }
+    list.differences
+}
+
+struct Comparison<'a> {
+    stream: &'a str,
+    differences: Vec<Difference>,
+}
+
+impl Comparison<'_> {
+    fn breaks_unless_equal<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        field: &'static str,
+        found: &T,
+        wanted: &T,
+    ) {
+        self.push(field, found, wanted, true);
+    }
+
+    fn risk_unless_equal<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        field: &'static str,
+        found: &T,
+        wanted: &T,
+    ) {
+        self.push(field, found, wanted, false);
+    }
+
+    /// The server writes "no limit" as -1 or 0.
+    fn breaks_if_limited(&mut self, field: &'static str, limit: i64, matters: bool) {
+        if matters && limit > 0 {
+            self.push(field, &limit, &0, true);
+        }
+    }
+
+    fn push<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        field: &'static str,
+        found: &T,
+        wanted: &T,
+        breaks: bool,
+    ) {
+        if found != wanted {
+            self.differences.push(Difference {
+                stream: self.stream.to_owned(),
+                field,
+                found: format!("{found:?}"),
+                wanted: format!("{wanted:?}"),
+                breaks,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str) -> Config {
+        wanted(&Settings::new("nats://localhost"))
+            .into_iter()
+            .find(|config| config.name == name)
+            .expect("one of ours")
+    }
+
+    /// Fields that break, and fields that are a risk, after one change.
+    fn after(
+        name: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> (Vec<&'static str>, Vec<&'static str>) {
+        let wanted = of(name);
+        let mut found = wanted.clone();
+        change(&mut found);
+        let (breaks, risks): (Vec<_>, Vec<_>) = compare(&wanted, &found)
+            .into_iter()
+            .partition(|difference| difference.breaks);
+        (
+            breaks.into_iter().map(|d| d.field).collect(),
+            risks.into_iter().map(|d| d.field).collect(),
+        )
+    }
+
+    #[test]
+    fn the_streams_as_we_make_them_have_no_differences() {
+        for wanted in wanted(&Settings::new("nats://localhost")) {
+            assert_eq!(compare(&wanted, &wanted), Vec::new(), "{}", wanted.name);
+        }
+    }
+
+    #[test]
+    fn a_setting_that_breaks_a_guarantee_is_told_from_one_that_is_a_risk() {
+        let breaks = |field| (vec![field], Vec::new());
+        let risk = |field| (Vec::new(), vec![field]);
+        use subjects::{EVENTS, JOURNAL, OUT, SNAPSHOT};
+        assert_eq!(
+            after(EVENTS, |c| c.deny_delete = false),
+            breaks("deny_delete")
+        );
+        assert_eq!(
+            after(JOURNAL, |c| c.deny_purge = false),
+            breaks("deny_purge")
+        );
+        assert_eq!(
+            after(SNAPSHOT, |c| c.deny_purge = true),
+            breaks("deny_purge")
+        );
+        assert_eq!(
+            after(OUT, |c| c.allow_atomic_publish = false),
+            breaks("allow_atomic")
+        );
+        assert_eq!(
+            after(OUT, |c| c.storage = StorageType::Memory),
+            breaks("storage")
+        );
+        assert_eq!(
+            after(OUT, |c| c.max_age = Duration::from_secs(1)),
+            breaks("max_age set")
+        );
+        assert_eq!(
+            after(EVENTS, |c| c.max_messages_per_subject = 1),
+            breaks("max_msgs_per_subject")
+        );
+        assert_eq!(
+            after(EVENTS, |c| c.max_age = Duration::from_secs(1)),
+            risk("max_age")
+        );
+        assert_eq!(
+            after(EVENTS, |c| c.discard = DiscardPolicy::New),
+            risk("discard")
+        );
+        assert_eq!(after(EVENTS, |c| c.max_bytes = -1), (vec![], vec![]));
+        // With `discard new` the server refuses what does not fit; with `old` it deletes.
+        assert_eq!(after(JOURNAL, |c| c.max_bytes = 1), risk("max_bytes"));
+        assert_eq!(
+            after(JOURNAL, |c| {
+                c.max_bytes = 1;
+                c.discard = DiscardPolicy::Old;
+            }),
+            (vec!["max_bytes with discard old"], vec!["max_bytes"])
+        );
+    }
+
+    #[test]
+    fn a_wrong_transform_is_refused_with_stream_field_found_and_wanted() {
+        let mut config = of(subjects::EVENTS);
+        assert_eq!(partition_count(&config).ok(), Some(8));
+        config.subject_transform = None;
+        let error = partition_count(&config)
+            .expect_err("no transform")
+            .to_string();
+        for part in [
+            "CX_EVENTS",
+            "subject_transform",
+            "missing",
+            "partition(8,1)",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
