@@ -24,7 +24,7 @@ impl Tally {
 
     /// Counts an event set aside.
     pub fn quarantine(&mut self, reject: &Reject) {
-        tracing::warn!(reason = reject.reason.name(), detail = %reject.detail, "event quarantined");
+        tracing::warn!(reason = reject.reason.name(), "event quarantined");
         self.quarantined.push(reject.reason.name());
     }
 

@@ -13,12 +13,13 @@ use aftercall::{
         ticker::Ticker,
     },
 };
-use aftercall_actors::rules::RuleSet;
 use futures::future::LocalBoxFuture;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
+
+use crate::schedule;
 
 struct Direct(mpsc::Sender<Feed>);
 
@@ -72,7 +73,7 @@ async fn live(log: Log, board: Arc<Board>, stopping: watch::Receiver<bool>) -> V
         board: Arc::clone(&board),
         ticker: Arc::clone(&ticker),
         memory: Arc::new(MemoryBound::new(log.partition_count(), u64::MAX)),
-        genesis: RuleSet::default_rules(),
+        genesis: schedule::genesis(),
     };
     let partitions: Vec<PartitionId> = PartitionId::all(log.partition_count()).collect();
     let acquired = futures::future::join_all(partitions.iter().map(|p| acquire(&around, *p))).await;

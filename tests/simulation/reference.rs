@@ -16,6 +16,8 @@ use aftercall_actors::{
     value::key_of,
 };
 
+use crate::schedule;
+
 /// What one partition should have said, and what its actors should be.
 pub struct Reference {
     partition: PartitionId,
@@ -33,7 +35,7 @@ impl Reference {
         let mut reference = Self {
             partition,
             count,
-            rules: RuleSet::default_rules(),
+            rules: schedule::genesis(),
             now: LogTime(i64::MIN),
             actors: BTreeMap::new(),
             said: Vec::new(),

@@ -9,7 +9,6 @@ use aftercall::{
     },
     shard::{batch::route, board::State, drive::Ended, engine::Engine, recovery::recover},
 };
-use aftercall_actors::rules::RuleSet;
 
 use crate::{
     invariants,
@@ -123,7 +122,7 @@ async fn states(world: &World) -> Result<BTreeMap<PartitionId, BTreeMap<String, 
     let log = world.client();
     let mut all = BTreeMap::new();
     for partition in PartitionId::all(PARTITIONS) {
-        let recovered = recover(&log, partition, &RuleSet::default_rules())
+        let recovered = recover(&log, partition, &schedule::genesis())
             .await
             .map_err(|error| format!("recovers: {partition}: {error}"))?;
         let mut engine = Engine::new(recovered.start);
