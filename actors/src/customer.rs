@@ -15,7 +15,8 @@ use crate::{
     key::Key,
     output::{Output, ProfileAttributes, ProfileUpdate},
     profile::{Cause, Merge},
-    rules::{Action, Hit, Settings},
+    rules::{Hit, Settings},
+    segments::Segments,
     state::{self, DecodeError, StoredCustomer},
     time::{EventTime, LogTime},
     wire,
@@ -29,8 +30,7 @@ pub struct Customer {
     history: History,
     /// Summary of the latest interaction in the history that had one.
     summary: Option<Summary>,
-    /// Segments the customer is in, sorted.
-    segments: Vec<Box<str>>,
+    segments: Segments,
     /// When the history window empties and the segments end; only while in one.
     segments_until: Option<LogTime>,
     merge: Merge,
@@ -151,7 +151,7 @@ impl Customer {
         effects: &mut Effects,
     ) {
         let (now, settings) = (context.now, context.rules.settings());
-        self.set_segments(hits);
+        self.segments.set(hits);
         let empty_at = self.history.empty_at(now, settings);
         if empty_at.is_none() {
             // The completion is from before the window, and alone.
@@ -175,20 +175,6 @@ impl Customer {
             None => {
                 let text = text.to_owned();
                 self.summary = Some(Summary { text, at });
-            }
-        }
-    }
-
-    fn set_segments(&mut self, hits: &[Hit<'_>]) {
-        let tags = hits.iter().filter_map(|hit| match &hit.rule.action {
-            Action::Segment { tag } => Some(tag.as_str()),
-            Action::Alert { .. } | Action::Coaching { .. } | Action::Points { .. } => None,
-        });
-        self.segments
-            .retain(|segment| tags.clone().any(|tag| *tag == **segment));
-        for tag in tags {
-            if let Err(place) = self.segments.binary_search_by(|s| (**s).cmp(tag)) {
-                self.segments.insert(place, tag.into());
             }
         }
     }
@@ -227,7 +213,7 @@ impl Customer {
                 attributes: ProfileAttributes {
                     last_interaction_summary: self.summary.as_ref().map(|s| s.text.clone()),
                     sentiment: self.history.latest_sentiment(),
-                    segmentation_tags: self.segments.iter().map(ToString::to_string).collect(),
+                    segmentation_tags: self.segments.sorted(),
                     contacts_7d: self.history.contacts_7d(now),
                 },
                 last_updated: EventTime(now.0),
@@ -262,7 +248,6 @@ const SEEN_KEYS: u32 = 2;
 const SEEN_AT: u32 = 3;
 const SUMMARY: u32 = 8;
 const SUMMARY_AT: u32 = 9;
-const SEGMENTS: u32 = 10;
 const SEGMENTS_UNTIL: u32 = 11;
 
 impl Customer {
@@ -276,9 +261,7 @@ impl Customer {
             let since_newest_ms = summary.at.0.wrapping_sub(self.history.newest_ms());
             wire::optional_sint(SUMMARY_AT, Some(since_newest_ms), into);
         }
-        for segment in &self.segments {
-            wire::bytes(SEGMENTS, segment.as_bytes(), into);
-        }
+        self.segments.encode(into);
         let until_ms = self.segments_until.map(|until| until.0);
         wire::optional_sint(SEGMENTS_UNTIL, until_ms, into);
         self.merge.encode(into);
@@ -311,7 +294,7 @@ impl Customer {
                 .ok_or(DecodeError::Columns("completions"))?,
             history,
             summary,
-            segments: stored.segments.into_iter().map(Into::into).collect(),
+            segments: Segments::decode(&stored.segments),
             segments_until: stored.segments_until.map(LogTime),
             merge: Merge::decode(
                 stored.merge_until,

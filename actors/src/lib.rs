@@ -19,6 +19,7 @@ pub mod output;
 pub mod points;
 pub mod profile;
 pub mod rules;
+pub mod segments;
 pub mod state;
 pub mod surveys;
 pub mod time;

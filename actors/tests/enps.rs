@@ -132,6 +132,17 @@ fn s1_09_a_response_from_the_future_counts_as_of_now_and_one_from_before_the_win
 }
 
 #[test]
+fn s1_09_a_rule_that_fired_is_remembered_though_its_responses_have_left() {
+    let mut agent = Stage::agent();
+    for n in 0..3 {
+        agent.apply(0, enps(&n.to_string(), 0, -6 * DAY_MS));
+    }
+    // It fired at 0; the window is empty a day later.
+    assert!(!agent.is_blank(7 * DAY_MS - 1));
+    assert!(agent.is_blank(7 * DAY_MS));
+}
+
+#[test]
 fn s1_09_evidence_names_the_newest_fifty() {
     let rules = rules_with("agent.detractors >= 3", "agent.detractors >= 60");
     let mut agent = Stage::new(Key::Agent("a1"), rules);

@@ -226,6 +226,38 @@ proptest! {
         prop_assert!(twins.stage.deadline().is_none_or(|due| due >= 7 * DAY_MS));
     }
 
+    /// A host that forgets actors as soon as they are blank hears the same as one that never does.
+    #[test]
+    fn a_blank_actor_acts_as_a_new_one(
+        history in prop::collection::vec((told(), 0u8..3, 0i64..400), 1..30),
+    ) {
+        for make in [Stage::agent, Stage::customer] {
+            let (mut kept, mut dropped, mut after_ms) = (make(), make(), 0);
+            for (n, (told, disposition, hours)) in history.iter().enumerate() {
+                // Mostly a few hours, now and then weeks, so that everything leaves at times.
+                after_ms += HOUR_MS * if hours % 5 == 0 { *hours } else { hours % 30 };
+                if kept.deadline().is_some_and(|due| due <= after_ms) {
+                    prop_assert_eq!(kept.wake(after_ms), dropped.wake(after_ms));
+                }
+                if dropped.is_blank(after_ms) {
+                    dropped = make();
+                }
+                prop_assert_eq!(kept.deadline(), dropped.deadline());
+                let mut bodies = vec![body_of(told)];
+                let disposition = ["resolved", "complaint", "upgrade_inquiry"][usize::from(*disposition)];
+                // Some of them from before the window, some without a summary.
+                let ended = after_ms - if hours % 4 == 0 { hours * HOUR_MS } else { 0 };
+                let fields = if n % 2 == 0 { json!({ "summary": n.to_string() }) } else { json!({ "sentiment": -0.5 }) };
+                let mut fields = fields.as_object().unwrap().clone();
+                fields.insert("disposition".into(), disposition.into());
+                bodies.push(completed(&(n % 7).to_string(), ended, fields.into()));
+                for body in bodies {
+                    prop_assert_eq!(kept.apply(after_ms, body.clone()), dropped.apply(after_ms, body));
+                }
+            }
+        }
+    }
+
     /// Damaged anywhere, a state is refused or works, and is stored again as it was read.
     #[test]
     fn a_damaged_state_makes_nothing_panic(
