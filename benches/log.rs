@@ -80,7 +80,7 @@ fn event(number: usize) -> NewEvent {
 
 /// Half of the events, with this many appends under way at a time.
 async fn append(log: &dyn EventLog, concurrent: usize) {
-    let offset = (concurrent == 1).then_some(0).unwrap_or(EVENTS / 2);
+    let offset = if concurrent == 1 { 0 } else { EVENTS / 2 };
     let mut made = Duration::ZERO;
     let mut waits = Vec::new();
     let began = Instant::now();

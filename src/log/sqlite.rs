@@ -38,7 +38,7 @@ use pool::Pool;
 use reads::Table;
 use writer::Writer;
 
-/// Partitions a side of a new file, if nothing else is asked for.
+/// Partitions a side of a new file, if nothing else is asked for. (A zero here would not compile.)
 pub const PARTITION_COUNT_DEFAULT: NonZeroU16 = NonZeroU16::new(8).unwrap();
 
 /// Largest record, event or output it takes, in bytes. One transaction should stay far below what a checkpoint
@@ -235,7 +235,7 @@ impl EventLog for SqliteLog {
     }
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
-        self.pool.ask(reads::bounds).await
+        self.pool.ask(|connection| reads::bounds(connection)).await
     }
 
     async fn event_at(&self, position: Position) -> Result<Option<RawEvent>, LogError> {
@@ -394,7 +394,11 @@ impl EventLog for SqliteLog {
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
         let after = match from {
             TailFrom::Start => 0,
-            TailFrom::Now => self.pool.ask(reads::output_last).await?,
+            TailFrom::Now => {
+                self.pool
+                    .ask(|connection| reads::output_last(connection))
+                    .await?
+            }
         };
         Ok(reads::tail(
             self.pool.clone(),

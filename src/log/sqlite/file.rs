@@ -33,6 +33,9 @@ const PAGE_BYTES: u32 = 8192;
 /// Pages in the write-ahead log after which a commit copies them into the file: 16 MiB, some ten milliseconds.
 const CHECKPOINT_PAGES: u32 = 2048;
 
+/// A write-ahead log that grew beyond this while something held it is cut back to it, in bytes.
+const WAL_BYTES_KEPT: u32 = 64 << 20;
+
 /// Events are found by position and read in order; everything else hangs on an integer key as well. Message ids
 /// stand in one row per transaction, 16 bytes each, in order of position: an index over them would turn every
 /// append into as many random writes as it has events.
@@ -113,6 +116,7 @@ pub(super) fn open_to_write(
     let settings = [
         ("synchronous", "FULL"),
         ("wal_autocheckpoint", &CHECKPOINT_PAGES.to_string()),
+        ("journal_size_limit", &WAL_BYTES_KEPT.to_string()),
         ("cache_size", "-16384"),
     ];
     for (name, value) in settings {
