@@ -1,7 +1,7 @@
 //! The embedded log: one SQLite file, nothing to install, nothing to run beside it.
 //!
 //! `file` knows the tables, `writer` is the one thread that writes and syncs (group commit), `batch` says what a
-//! write does, `ids` remembers message ids, `pool` and `reads` read on threads of their own. Several processes may
+//! write does, `ids` remembers message ids, `checkpoint` tidies up, `pool` and `reads` read on threads of their own. Several processes may
 //! have the file open: each transaction takes SQLite's write lock, and all fences and positions are settled inside
 //! it. SQLite was chosen because nothing that stores is tested more, and because anyone can open the file.
 
@@ -24,6 +24,7 @@ use super::{
 };
 
 mod batch;
+mod checkpoint;
 mod file;
 mod ids;
 mod pool;
@@ -33,6 +34,7 @@ mod writer;
 pub use file::FILE;
 
 use batch::{EventRow, Fenced, OutputRow};
+use checkpoint::Checkpoints;
 use ids::MessageId;
 use pool::Pool;
 use reads::Table;
@@ -79,9 +81,10 @@ impl SqliteLog {
         let (connection, partition_count) =
             file::open_to_write(&path, settings.partition_count, PARTITION_COUNT_DEFAULT)?;
         let pool = Pool::start(&path)?;
+        let checkpoints = Checkpoints::start(file::open_to_checkpoint(&path)?)?;
         let (touch, stored) = watch::channel(());
         Ok(Self {
-            writer: Writer::start(connection, touch)?,
+            writer: Writer::start(connection, checkpoints, touch)?,
             path,
             partition_count,
             pool,
