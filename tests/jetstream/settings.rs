@@ -4,11 +4,12 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     num::NonZeroU16,
+    time::Duration,
 };
 
 use aftercall::log::{
     AppendError, EventLog as _, Finding, Level, LogError,
-    jetstream::{JetStreamLog, Settings},
+    jetstream::{JetStreamLog, Login, Settings},
 };
 use async_nats::jetstream::stream::Config;
 use bytes::Bytes;
@@ -103,6 +104,43 @@ async fn the_partition_count_of_a_log_that_exists_stays() {
     let findings = log.findings().await.expect("findings");
     let risk = level(&findings, "CX_EVENTS partitions");
     assert_eq!(risk, Some(Level::Risk), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_at_the_same_time_agree_on_the_streams() {
+    let server = Nats::start();
+    let settings = Settings {
+        // Shorter than the window in which the server knows a message id again.
+        max_age: Some(Duration::from_secs(60)),
+        max_bytes: Some(1 << 30),
+        ..Settings::new(server.url())
+    };
+    let starts = (0..4).map(|_| JetStreamLog::connect(settings.clone()));
+    for log in futures::future::join_all(starts).await {
+        let findings = log.expect("a log").findings().await.expect("findings");
+        assert_eq!(level(&findings, "retention"), Some(Level::Good));
+        let differences = findings.iter().filter(|f| f.subject.starts_with("CX_"));
+        assert_eq!(differences.count(), 0, "{findings:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s1_10_a_wrong_token_is_a_fault_of_the_settings_and_not_shown() {
+    let server = Nats::start_guarded("authorization { token: \"right-token\" }");
+    let with = |token: &str| Settings {
+        login: Login::Token(token.into()),
+        ..Settings::new(server.url())
+    };
+    assert!(!format!("{:?}", with("right-token")).contains("right-token"));
+    JetStreamLog::connect(with("right-token"))
+        .await
+        .expect("let in");
+    let refused = JetStreamLog::connect(with("wrong-token")).await;
+    let Err(LogError::Settings(text)) = refused else {
+        panic!("expected a refusal, not {refused:?}");
+    };
+    assert!(text.contains("authorization"), "{text}");
+    assert!(!text.contains("wrong-token"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

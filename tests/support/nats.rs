@@ -33,11 +33,20 @@ pub struct Nats {
 impl Nats {
     /// Starts a server that writes to the disk for good every two minutes, as by default.
     pub fn start() -> Self {
-        Self::start_with("")
+        Self::configured("", "")
     }
 
     /// Starts a server with more lines in its `jetstream` block: `sync_interval: always`, for example.
     pub fn start_with(jetstream: &str) -> Self {
+        Self::configured(jetstream, "")
+    }
+
+    /// Starts a server with more lines in its configuration, outside the `jetstream` block.
+    pub fn start_guarded(lines: &str) -> Self {
+        Self::configured("", lines)
+    }
+
+    fn configured(jetstream: &str, lines: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let binary = binary();
         let directory = std::env::temp_dir().join(format!(
@@ -49,7 +58,7 @@ impl Nats {
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).expect("a directory for the server");
         let config = format!(
-            "server_name: test\njetstream {{\n  store_dir: \"{}\"\n  {jetstream}\n}}\n",
+            "server_name: test\njetstream {{\n  store_dir: \"{}\"\n  {jetstream}\n}}\n{lines}\n",
             directory.join("store").display()
         );
         fs::write(directory.join("server.conf"), config).expect("the server's configuration");

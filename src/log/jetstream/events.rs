@@ -174,7 +174,6 @@ impl Events {
             events: self.clone(),
             next,
             seen: false,
-            faults: 0,
         };
         reader.check_bounds().await?;
         Ok(Box::new(reader))
@@ -239,8 +238,6 @@ struct Reader {
     next: Position,
     /// Whether the event before `next` was read here, so that the log cannot be shorter.
     seen: bool,
-    /// Faults since the last event.
-    faults: u32,
 }
 
 impl Reader {
@@ -266,9 +263,9 @@ impl Reader {
     async fn first(&mut self) -> Result<Option<RawEvent>, LogError> {
         if !self.follower.is_open() {
             let bounds = self.check_bounds().await?;
-            // Twice in a row no way past this position: perhaps the message itself is at fault (headers that the
+            // Two consumers found no way past this position: perhaps the message itself is at fault (headers that the
             // client cannot read end its connection). Read on its own it harms nothing.
-            if self.faults >= 2 && self.next <= bounds.last {
+            if self.follower.barren() >= 2 && self.next <= bounds.last {
                 return self.missing(None).await.map(Some);
             }
         }
@@ -276,7 +273,6 @@ impl Reader {
             // Quiet. Healthy but not advancing is a fault too.
             if self.check_bounds().await?.last >= self.next {
                 tracing::warn!(position = self.next, "consumer of events stands still");
-                self.faults += 1;
                 self.follower.restart(self.next);
             }
             return Ok(None);
@@ -308,7 +304,6 @@ impl Reader {
             position = self.next,
             "event was not delivered and is read by itself"
         );
-        self.faults = 0;
         self.seen = true;
         self.next += 1;
         self.follower.restart(self.next);
@@ -324,7 +319,6 @@ impl Reader {
             message.headers,
             message.payload,
         )?;
-        self.faults = 0;
         self.seen = true;
         self.next = delivery.seq + 1;
         Ok(event)
@@ -339,7 +333,6 @@ impl EventReader for Reader {
                 Ok(Some(event)) => break event,
                 Ok(None) => {}
                 Err(error) => {
-                    self.faults += 1;
                     self.follower.restart(self.next);
                     return Err(error);
                 }
@@ -365,11 +358,8 @@ impl EventReader for Reader {
                     self.follower.restart(self.next);
                     break;
                 }
-                Ok(None) => break,
-                Err(_) => {
-                    self.faults += 1;
-                    break;
-                }
+                // A fault is told by the next call, if it lasts.
+                Ok(None) | Err(_) => break,
             }
         }
         Ok(batch)

@@ -14,7 +14,10 @@ use futures::{FutureExt as _, StreamExt as _};
 
 use aftercall_actors::time::LogTime;
 
-use super::{answers, link::Link};
+use super::{
+    answers,
+    link::{Link, Watch},
+};
 use crate::log::{LogError, Seq};
 
 /// How long nothing may come before [`Follower::wait`] says so, and its owner looks whether something should have.
@@ -55,12 +58,17 @@ pub struct Follower {
     prefetch: Prefetch,
     next: Seq,
     open: Option<Open>,
+    /// Consumers made since a message last came.
+    barren: u32,
 }
 
 struct Open {
     messages: pull::Stream,
     /// How many came from this consumer; they are numbered by the server.
     delivered: u64,
+    /// What the server sent into a connection that went down never comes, and on a quiet stream nothing later
+    /// would show it.
+    watch: Watch,
 }
 
 impl Follower {
@@ -79,6 +87,7 @@ impl Follower {
             prefetch,
             next,
             open: None,
+            barren: 0,
         }
     }
 
@@ -92,10 +101,18 @@ impl Follower {
         self.open.is_some()
     }
 
+    /// How many consumers were made for this place and brought nothing.
+    pub const fn barren(&self) -> u32 {
+        self.barren
+    }
+
     /// Drops the consumer; the following call makes one that begins with `next`.
     pub fn restart(&mut self, next: Seq) {
         self.open = None;
-        self.next = next;
+        if self.next != next {
+            self.next = next;
+            self.barren = 0;
+        }
     }
 
     /// The next message, waited for; `None` if none came for a while.
@@ -104,12 +121,15 @@ impl Follower {
     /// [`LogError::Unreachable`]; the next call mends what can be mended.
     pub async fn wait(&mut self) -> Result<Option<Delivery>, LogError> {
         if self.open.is_none() {
+            let watch = self.link.watch();
             match self.consumer().await {
                 Ok(messages) => {
                     self.open = Some(Open {
                         messages,
                         delivered: 0,
+                        watch,
                     });
+                    self.barren += 1;
                 }
                 Err(error) => {
                     tokio::time::sleep(FAULT_PAUSE).await;
@@ -123,9 +143,16 @@ impl Follower {
         let Some(open) = self.open.as_mut() else {
             return Ok(None);
         };
-        match tokio::time::timeout(QUIET, open.messages.next()).await {
-            Ok(item) => self.take(item).map(Some),
-            Err(_) => Ok(None),
+        tokio::select! {
+            biased;
+            item = tokio::time::timeout(QUIET, open.messages.next()) => match item {
+                Ok(item) => self.take(item).map(Some),
+                Err(_) => Ok(None),
+            },
+            () = open.watch.lost() => {
+                self.open = None;
+                Err(LogError::Unreachable("the connection was lost".to_owned()))
+            }
         }
     }
 
@@ -154,7 +181,7 @@ impl Follower {
             (None, _) | (_, None) => Err(LogError::Unreachable("the consumer ended".to_owned())),
         };
         match &taken {
-            Ok(delivery) => self.next = delivery.seq + 1,
+            Ok(delivery) => (self.next, self.barren) = (delivery.seq + 1, 0),
             Err(_) => self.open = None,
         }
         taken

@@ -212,16 +212,21 @@ impl Link {
 pub struct Watch(watch::Receiver<u64>);
 
 impl Watch {
+    /// Waits for a loss.
+    pub async fn lost(&mut self) {
+        // An error means that the client is gone altogether.
+        let _ = self.0.changed().await;
+    }
+
     /// Waits for `answer`, unless the connection is lost first.
     pub async fn unless_lost<T>(
         mut self,
         answer: impl Future<Output = T>,
     ) -> Result<T, CommitError> {
-        let lost = || CommitError::Unknown("the connection was lost".to_owned());
         tokio::select! {
             biased;
             answer = answer => Ok(answer),
-            _ = self.0.changed() => Err(lost()),
+            () = self.lost() => Err(CommitError::Unknown("the connection was lost".to_owned())),
         }
     }
 }

@@ -114,6 +114,10 @@ fn wanted(settings: &Settings) -> Vec<Config> {
             }),
             discard: DiscardPolicy::Old,
             max_age: settings.max_age.unwrap_or_default(),
+            // The server wants it no longer than the age.
+            duplicate_window: settings
+                .max_age
+                .map_or(DUPLICATE_WINDOW, |age| age.min(DUPLICATE_WINDOW)),
             max_bytes: settings
                 .max_bytes
                 .map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
