@@ -1,5 +1,6 @@
 //! aftercall: events in, alerts, rewards and profile updates out, each committed exactly once.
 
+pub mod config;
 pub mod envelope;
 pub mod log;
 pub mod planted;
