@@ -1,6 +1,7 @@
 //! aftercall: events in, alerts, rewards and profile updates out, each committed exactly once.
 
 pub mod config;
+pub mod desk;
 pub mod envelope;
 pub mod log;
 pub mod planted;
