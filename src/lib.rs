@@ -1,5 +1,7 @@
 //! aftercall: events in, alerts, rewards and profile updates out, each committed exactly once.
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod desk;
 pub mod envelope;
