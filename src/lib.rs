@@ -1,5 +1,9 @@
 //! aftercall: events in, alerts, rewards and profile updates out, each committed exactly once.
 
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod desk;
 pub mod envelope;
 pub mod log;
 pub mod planted;

@@ -21,6 +21,7 @@ use futures::stream::BoxStream;
 pub mod headers;
 pub mod jetstream;
 pub mod memory;
+pub mod retry;
 pub mod sqlite;
 
 pub use headers::Headers;

@@ -1,0 +1,304 @@
+//! The running service: a log opened, hosts and HTTP started on it, rules kept up to date, all of it stopped again.
+//! `run` and `demo` are two ways to drive it.
+//!
+//! Two runtimes, for a reason. actix gives each arbiter (and so each host and each HTTP worker) a runtime of its own
+//! thread: right for actors, wrong for a connection that all of them share, since whatever a thread is busy with would
+//! hold up everybody's messages. So the log is opened on a runtime of its own, the [`Bus`], which lives as long as the
+//! process: the NATS client's reader and writer tasks, its timers and reconnects run there. Futures of the log's port
+//! can be awaited anywhere. Commands without actors (publish, tap, doctor) run on the bus alone.
+
+use std::{
+    fs,
+    future::Future,
+    io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use aftercall_actors::rules::{RuleErrors, RuleSet};
+
+use crate::{
+    config::{Config, LogConfig, Place, UrlLogin, units::Span},
+    desk::{self, Desk, tokens::Tokens},
+    log::{
+        AppendError, Finding, Level, Log, LogError, Position,
+        jetstream::{self, JetStreamLog, Login},
+        sqlite::{SqliteLog, SqliteSettings},
+    },
+    shard::{HostSettings, Hosts, board::Board},
+};
+
+pub mod watch;
+
+/// Threads of the bus. One keeps the connection going while the other one runs a callback or a blocking log.
+const BUS_THREADS: usize = 2;
+
+/// How long stopping may take in all, so that a supervisor's patience (and the requirement of 5 s) is never tried.
+const STOP_TIMEOUT: Duration = Duration::from_millis(4_500);
+
+/// The runtime on which logs are opened and live.
+pub struct Bus {
+    runtime: Option<tokio::runtime::Runtime>,
+    handle: tokio::runtime::Handle,
+}
+
+impl Bus {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the system grants no threads.
+    pub fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(BUS_THREADS)
+            .thread_name("bus")
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+
+    /// Runs a future on it and waits.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.handle.block_on(future)
+    }
+
+    /// Runs a future on it beside whatever else goes on.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.handle.spawn(future)
+    }
+
+    /// Opens the log that the configuration names. May be awaited on any runtime; the log lives on this one.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or its version or settings do not allow the guarantees.
+    pub async fn open_log(&self, config: &LogConfig) -> Result<Log, LogError> {
+        let opening = self.handle.spawn(open(config.clone()));
+        opening
+            .await
+            .unwrap_or_else(|error| Err(LogError::Corrupt(format!("opening broke off: {error}"))))
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        // A log's thread that still sleeps must not hold up the end of the process.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_millis(200));
+        }
+    }
+}
+
+async fn open(config: LogConfig) -> Result<Log, LogError> {
+    match config.place {
+        Place::Nats(url) => {
+            let login = match (config.credentials_file, url.login().cloned()) {
+                (Some(file), _) => Login::CredentialsFile(file),
+                (None, Some(UrlLogin::Password { user, password })) => {
+                    Login::Password { user, password }
+                }
+                (None, Some(UrlLogin::Token(token))) => Login::Token(token),
+                (None, None) => Login::Anonymous,
+            };
+            let settings = jetstream::Settings {
+                login,
+                root_certificates: config.ca_file,
+                partitions: config.partitions,
+                replicas: NonZeroUsize::new(config.replicas.into()).unwrap_or(NonZeroUsize::MIN),
+                max_age: config.retention_age.map(Span::duration),
+                max_bytes: config.retention_bytes.map(|size| size.0),
+                monitoring_url: config.monitoring_url,
+                ..jetstream::Settings::new(url.to_string())
+            };
+            Ok(Arc::new(JetStreamLog::connect(settings).await?))
+        }
+        Place::Embedded(dir) => {
+            let settings = SqliteSettings {
+                partition_count: Some(config.partitions),
+            };
+            let opening = tokio::task::spawn_blocking(move || SqliteLog::open(&dir, settings));
+            let opened = opening
+                .await
+                .map_err(|error| LogError::Corrupt(error.to_string()))?;
+            Ok(Arc::new(opened?))
+        }
+    }
+}
+
+/// Rules that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file holds mistakes.
+    #[error(transparent)]
+    Mistakes(#[from] RuleErrors),
+}
+
+/// Reads a rule file, or takes the rules that ship with the program.
+///
+/// # Errors
+/// If the file cannot be read or holds mistakes; all of them.
+pub fn load_rules(file: Option<&Path>) -> Result<RuleSet, RulesError> {
+    let Some(path) = file else {
+        return Ok(RuleSet::default_rules());
+    };
+    let text = fs::read_to_string(path).map_err(|source| RulesError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(RuleSet::parse(&text, &path.display().to_string())?)
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The HTTP address cannot be had.
+    #[error(transparent)]
+    Listen(#[from] io::Error),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The rules could not be set in force.
+    #[error("rules could not be activated: {0}")]
+    Rules(#[from] AppendError),
+    /// The log is not fit for the guarantees.
+    #[error("the log is not fit for use: {0}; `aftercall doctor` tells all")]
+    Unfit(String),
+}
+
+/// Hosts and HTTP, running.
+pub struct Engine {
+    hosts: Hosts,
+    desk: Arc<Desk>,
+    server: desk::Running,
+}
+
+impl Engine {
+    /// Starts HTTP, takes over the partitions and sets the rules in force. Within an actix system.
+    ///
+    /// HTTP comes first: events are taken, and probes answered, while partitions recover.
+    ///
+    /// # Errors
+    /// If the address is taken, the log unfit or unreadable, or the rules cannot be activated.
+    pub async fn start(
+        log: &Log,
+        config: &Config,
+        rules: RuleSet,
+        tokens: Arc<Tokens>,
+    ) -> Result<Self, StartError> {
+        report(&log.findings().await?)?;
+        let desk = Desk::new(Arc::clone(log), tokens, &config.http);
+        let server = desk::start(Arc::clone(&desk), config.http.listen)?;
+        for address in &server.addresses {
+            tracing::info!(%address, "http listens");
+        }
+        let settings = HostSettings {
+            actor_bytes_max: config.engine.memory_max.0,
+        };
+        let hosts = Hosts::start(Arc::clone(log), settings, rules.clone()).await?;
+        desk.set_board(hosts.board());
+        let engine = Self {
+            hosts,
+            desk,
+            server,
+        };
+        engine.activate(&rules).await?;
+        tracing::info!(
+            log = log.name(),
+            partitions = log.partition_count(),
+            rules = rules.version(),
+            "running"
+        );
+        Ok(engine)
+    }
+
+    /// Sets rules in force at a position of the log, unless they already are.
+    ///
+    /// # Errors
+    /// If the log did not confirm; the same call again is safe.
+    pub async fn activate(&self, rules: &RuleSet) -> Result<Option<Position>, AppendError> {
+        let position = self.hosts.activate(rules).await?;
+        if let Some(position) = position {
+            tracing::info!(version = rules.version(), position, "rules activated");
+        }
+        Ok(position)
+    }
+
+    /// How the partitions are.
+    #[must_use]
+    pub fn board(&self) -> Arc<Board> {
+        self.hosts.board()
+    }
+
+    /// Where HTTP is reached.
+    #[must_use]
+    pub fn addresses(&self) -> &[std::net::SocketAddr] {
+        &self.server.addresses
+    }
+
+    /// Stops HTTP, finishes what is in hand, snapshots, releases. Takes under 5 s: what is not finished by then is
+    /// what recovery is for.
+    pub async fn stop(self) {
+        self.desk.set_stopping();
+        let all = futures::future::join(self.server.stop(), self.hosts.stop());
+        match tokio::time::timeout(STOP_TIMEOUT, all).await {
+            Ok(_) => tracing::info!("stopped"),
+            Err(_) => {
+                tracing::warn!("stopped before everything was finished; recovery will catch up")
+            }
+        }
+    }
+}
+
+/// Says once what the log survives.
+fn report(findings: &[Finding]) -> Result<(), StartError> {
+    for Finding {
+        level,
+        subject,
+        text,
+    } in findings
+    {
+        match level {
+            Level::Good => tracing::info!(%subject, "log: {text}"),
+            Level::Risk => tracing::warn!(%subject, "log: {text}"),
+            Level::Bad => tracing::error!(%subject, "log: {text}"),
+        }
+    }
+    let bad: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.level == Level::Bad)
+        .map(|finding| format!("{}: {}", finding.subject, finding.text))
+        .collect();
+    if bad.is_empty() {
+        Ok(())
+    } else {
+        Err(StartError::Unfit(bad.join("; ")))
+    }
+}
+
+/// Waits for SIGINT or SIGTERM and says which it was.
+///
+/// # Errors
+/// If the system grants no signal handler.
+pub async fn stop_signal() -> io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    })
+}

@@ -1,0 +1,214 @@
+//! The HTTP server: events in, and what monitoring reads.
+//!
+//! An event is answered 2xx only when the log holds it durably; everything else is an RFC 9457 problem. The server
+//! knows the log's port and the partitions' board, nothing of the hosts: it keeps taking events while partitions
+//! recover, and stops being ready when they stand still. Neighbours: `envelope` reads CloudEvents, `app` starts it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer, Resource,
+    dev::{Server, ServerHandle, Service},
+    guard, web,
+};
+use tokio::sync::Semaphore;
+
+use crate::{config::HttpConfig, log::Log, shard::board::Board, telemetry};
+
+mod events;
+mod intake;
+pub mod problem;
+pub mod scrape;
+pub mod tokens;
+
+use problem::Problem;
+use tokens::Tokens;
+
+/// What the routes work with. Shared by all worker threads.
+pub struct Desk {
+    log: Log,
+    tokens: Arc<Tokens>,
+    limits: Limits,
+    waiting: Arc<Semaphore>,
+    waiting_max: usize,
+    board: OnceLock<Arc<Board>>,
+    stopping: AtomicBool,
+}
+
+/// Bounds on what is taken.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    body_bytes_max: usize,
+    event_bytes_max: usize,
+    append_timeout: Duration,
+}
+
+/// Threads that serve HTTP. Reading a request is little work beside storing it.
+const WORKERS: usize = 2;
+
+/// How long a request being answered may take to finish when the server stops.
+const STOP_SECONDS: u64 = 2;
+
+/// How long a client may take for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+impl Desk {
+    /// A desk that stores into `log` and is not ready yet.
+    #[must_use]
+    pub fn new(log: Log, tokens: Arc<Tokens>, config: &HttpConfig) -> Arc<Self> {
+        Arc::new(Self {
+            log,
+            tokens,
+            limits: Limits {
+                body_bytes_max: config.body_max.as_usize(),
+                event_bytes_max: config.event_max.as_usize(),
+                append_timeout: config.append_timeout.duration(),
+            },
+            waiting: Arc::new(Semaphore::new(config.waiting_max)),
+            waiting_max: config.waiting_max,
+            board: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Tells the desk where the partitions give account of themselves. Counts once.
+    pub fn set_board(&self, board: Arc<Board>) {
+        // A second board would be of the same hosts; the first one stays.
+        let _ = self.board.set(board);
+    }
+
+    /// From now on the process says that it is not ready, so that no more work is sent its way.
+    pub fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Requests with events being read or stored now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting_max
+            .saturating_sub(self.waiting.available_permits())
+    }
+
+    fn board(&self) -> Option<&Board> {
+        self.board.get().map(Arc::as_ref)
+    }
+
+    /// Why this process is not ready; empty if it is.
+    fn complaints(&self, stall: Duration) -> Vec<String> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return vec!["the process is stopping".to_owned()];
+        }
+        match self.board() {
+            Some(board) => board.complaints(stall),
+            None => vec!["partitions are not taken over yet".to_owned()],
+        }
+    }
+}
+
+/// A server that answers.
+pub struct Running {
+    /// Addresses it listens on; the port is the real one where 0 was asked for.
+    pub addresses: Vec<SocketAddr>,
+    handle: ServerHandle,
+}
+
+impl Running {
+    /// Takes no more connections, lets requests in hand finish, returns.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+    }
+}
+
+/// Starts the server. Must be called within an actix system.
+///
+/// # Errors
+/// If the address cannot be listened on.
+pub fn start(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<Running> {
+    let (server, addresses) = bind(desk, listen)?;
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(Running { addresses, handle })
+}
+
+fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAddr>)> {
+    let data = web::Data::from(desk);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .wrap_fn(|request, service| {
+                let answer = service.call(request);
+                async move {
+                    let answer = answer.await?;
+                    let route = route_name(answer.request());
+                    let status = answer.status().as_u16();
+                    telemetry::metrics().http_request(route, status).inc();
+                    Ok(answer)
+                }
+            })
+            .service(read_only("/livez").route(get().to(scrape::livez)))
+            .service(read_only("/readyz").route(get().to(scrape::readyz)))
+            .service(read_only("/metrics").route(get().to(scrape::metrics)))
+            .service(
+                web::resource(EVENTS)
+                    .route(web::post().to(events::post))
+                    .default_service(web::to(|| async { not_allowed("POST") })),
+            )
+            .default_service(web::to(not_found))
+    })
+    .workers(WORKERS)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(STOP_SECONDS)
+    .disable_signals()
+    .bind(listen)
+    .map_err(|error| {
+        let hint = "another address can be set with http.listen or --listen";
+        io::Error::new(
+            error.kind(),
+            format!("cannot listen on {listen}: {error}; {hint}"),
+        )
+    })?;
+    let addresses = server.addrs();
+    Ok((server.run(), addresses))
+}
+
+const EVENTS: &str = "/v1/events";
+
+/// A resource that can only be looked at.
+fn read_only(path: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(|| async { not_allowed("GET, HEAD") }))
+}
+
+fn get() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn not_allowed(allow: &'static str) -> HttpResponse {
+    Problem::MethodNotAllowed { allow }.response()
+}
+
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    let path: String = request.path().chars().take(100).collect();
+    Problem::NotFound(path).response()
+}
+
+/// The route as a label: one of a known few, whatever path was asked for.
+fn route_name(request: &HttpRequest) -> &'static str {
+    let pattern = request.match_pattern();
+    let known = ["/livez", "/readyz", "/metrics", EVENTS];
+    known
+        .into_iter()
+        .find(|route| pattern.as_deref() == Some(*route))
+        .unwrap_or("other")
+}

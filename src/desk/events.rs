@@ -1,0 +1,232 @@
+//! `POST /v1/events`: CloudEvents in binary, structured or batch mode, answered when they are durable.
+//!
+//! A request is all or nothing as far as its events can be judged: if one is not valid, none is stored. Checked in the
+//! order of cost: token, content type, load, size, content. Once storing has begun it is finished even if the client
+//! has gone, so that a request is never half stored for that reason alone; and if the log fails half way, the same
+//! request again adds only what is missing, because events are known by source and id.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderMap},
+    web::{self, Bytes, Payload},
+};
+use serde::Serialize;
+
+use super::{
+    Desk, intake,
+    problem::{BadEvent, Problem},
+};
+use crate::{
+    envelope::{BATCH, Incoming, JSON, Reason, Reject, STRUCTURED},
+    log::{self, AppendError, NewEvent},
+    telemetry,
+};
+
+/// Events given to the log at once.
+const APPEND_MAX: usize = 500;
+
+/// What became of a request's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Receipt {
+    /// Stored by this request.
+    accepted: usize,
+    /// Already there under the same source and id.
+    duplicates: usize,
+}
+
+/// The handler.
+pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>) -> HttpResponse {
+    let headers = request.headers();
+    let authorization = headers.get(header::AUTHORIZATION);
+    if !desk
+        .tokens
+        .admits(authorization.and_then(|value| value.to_str().ok()))
+    {
+        return intake::refuse(payload, &Problem::Unauthorized).await;
+    }
+    if let Err(problem) = check_mode(headers) {
+        return intake::refuse(payload, &problem).await;
+    }
+    // Held until the log has answered, so that slow requests are bounded from their first byte on.
+    let Ok(permit) = Arc::clone(&desk.waiting).try_acquire_owned() else {
+        return intake::refuse(payload, &Problem::TooMany).await;
+    };
+    let mut payload = payload;
+    let body = match intake::read(
+        &mut payload,
+        declared_length(headers),
+        desk.limits.body_bytes_max,
+    )
+    .await
+    {
+        Ok(body) => body,
+        Err(problem) => return intake::refuse(payload, &problem).await,
+    };
+    let events = match checked(headers, body, desk.limits.event_bytes_max) {
+        Ok(events) => events,
+        Err(problem) => return problem.response(),
+    };
+    let storing = actix_web::rt::spawn(async move {
+        let waiting = Waiting::new();
+        let stored = store(&desk, events).await;
+        drop((waiting, permit));
+        stored
+    });
+    match storing.await {
+        Ok(Ok(receipt)) => HttpResponse::Accepted().json(receipt),
+        Ok(Err(problem)) => problem.response(),
+        Err(error) => {
+            tracing::error!(%error, "storing events broke off");
+            Problem::Internal("storing the events broke off".into()).response()
+        }
+    }
+}
+
+/// Whether the content type is one of CloudEvents', or headers make it one.
+fn check_mode(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = kind
+        .and_then(|kind| kind.split(';').next())
+        .map(|kind| kind.trim().to_ascii_lowercase());
+    let is_binary = headers.keys().any(|name| name.as_str().starts_with("ce-"));
+    match essence.as_deref() {
+        Some(STRUCTURED | BATCH) => Ok(()),
+        None | Some(JSON) if is_binary => Ok(()),
+        Some(kind) if kind.ends_with("+json") && is_binary => Ok(()),
+        None => Err(Problem::UnsupportedType(format!(
+            "no content type: send {STRUCTURED}, {BATCH}, or {JSON} with ce-* headers"
+        ))),
+        Some(JSON) => Err(Problem::Malformed(format!(
+            "{JSON} without ce-* headers is no CloudEvent; for an event as one JSON object send {STRUCTURED}"
+        ))),
+        Some(_) => Err(Problem::UnsupportedType(format!(
+            "send {STRUCTURED}, {BATCH}, or {JSON} with ce-* headers"
+        ))),
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// The request's events, every one of them valid.
+fn checked(
+    headers: &HeaderMap,
+    body: Bytes,
+    event_bytes_max: usize,
+) -> Result<Vec<NewEvent>, Problem> {
+    let pairs: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    let is_batch = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().to_ascii_lowercase();
+        kind.starts_with(BATCH.as_bytes())
+    });
+    let incoming = match Incoming::from_http(pairs.into_iter(), body) {
+        Ok(incoming) => incoming,
+        // No event of it can be told from another.
+        Err(reject) if is_batch => return Err(Problem::Malformed(reject.detail)),
+        Err(reject) => return Err(whole(&reject)),
+    };
+    let mut events = Vec::with_capacity(incoming.len());
+    let mut bad = Vec::new();
+    for (index, event) in incoming.into_iter().enumerate() {
+        let bytes = event.as_bytes().len();
+        let event = if bytes > event_bytes_max {
+            let text = format!(
+                "an event has at most {event_bytes_max} bytes (http.event_max), this one has {bytes}"
+            );
+            Err(Reject::new(Reason::TooLarge, text))
+        } else {
+            event.into_new_event()
+        };
+        match event {
+            Ok(event) => events.push(event),
+            Err(reject) if is_batch => bad.push(BadEvent {
+                index,
+                reason: reject.reason.name().to_owned(),
+                detail: reject.detail,
+            }),
+            Err(reject) => return Err(whole(&reject)),
+        }
+    }
+    if bad.is_empty() {
+        Ok(events)
+    } else {
+        Err(Problem::Invalid(bad))
+    }
+}
+
+/// What a refusal means for a request that is one event.
+fn whole(reject: &Reject) -> Problem {
+    match reject.reason {
+        Reason::NotJson | Reason::NotCloudevent | Reason::TooDeep => {
+            Problem::Malformed(reject.detail.clone())
+        }
+        Reason::TooLarge => Problem::TooLarge(reject.detail.clone()),
+        Reason::UnknownType
+        | Reason::ReservedType
+        | Reason::MissingField
+        | Reason::WrongType
+        | Reason::OutOfRange
+        | Reason::DuplicateField
+        | Reason::WrongSubject
+        | Reason::BadRules => Problem::Invalid(vec![BadEvent {
+            index: 0,
+            reason: reject.reason.name().to_owned(),
+            detail: reject.detail.clone(),
+        }]),
+    }
+}
+
+async fn store(desk: &Desk, events: Vec<NewEvent>) -> Result<Receipt, Problem> {
+    let mut receipt = Receipt::default();
+    let mut events = events.into_iter().peekable();
+    while events.peek().is_some() {
+        let some = events.by_ref().take(APPEND_MAX).collect();
+        for answer in log::retry::append(desk.log.as_ref(), some, desk.limits.append_timeout).await
+        {
+            match answer {
+                Ok(appended) if appended.duplicate => receipt.duplicates += 1,
+                Ok(_) => receipt.accepted += 1,
+                Err(AppendError::Unknown(why)) => {
+                    tracing::warn!(%why, "events from http not confirmed");
+                    return Err(Problem::Unavailable("the event log did not answer".into()));
+                }
+                Err(AppendError::Refused(why)) => {
+                    tracing::error!(%why, "events from http refused by the log");
+                    return Err(Problem::Unavailable(
+                        "the event log refuses events at the moment".into(),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(receipt)
+}
+
+/// Counts itself in the gauge for as long as it lives.
+struct Waiting;
+
+impl Waiting {
+    fn new() -> Self {
+        telemetry::metrics().http_appends_waiting.inc();
+        Self
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        telemetry::metrics().http_appends_waiting.dec();
+    }
+}

@@ -1,0 +1,447 @@
+//! The program as its users meet it: arguments in, text and exit codes out. Embedded log only; what needs a nats-server
+//! is elsewhere.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+const COMMANDS: [&str; 9] = [
+    "run",
+    "demo",
+    "publish",
+    "tap",
+    "check",
+    "doctor",
+    "load",
+    "schema",
+    "completions",
+];
+
+#[test]
+fn help_names_every_command_and_exit_code() {
+    let help = text(&done(&["--help"]));
+    for command in COMMANDS {
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "{command}:\n{help}"
+        );
+        let own = text(&done(&[command, "--help"]));
+        assert!(own.contains("Example"), "{own}");
+    }
+    for code in ["  0  ", "  1  ", "  2  ", "  3  "] {
+        assert!(help.contains(code), "{help}");
+    }
+    assert_eq!(run(&["no-such-command"]).status.code(), Some(2));
+    assert_eq!(run(&["publish"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_finds_the_shipped_configuration_good_and_names_every_mistake_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let explained = concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.toml");
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rules.toml");
+    let good = text(&done(&["check", "--config", explained, "--rules", rules]));
+    assert_eq!(good.lines().count(), 2, "{good}");
+    assert!(good.lines().all(|line| line.contains(": good")), "{good}");
+
+    let bad_config = write(
+        dir.path(),
+        "bad.toml",
+        "[log]\nreplica = 3\n[http]\nlisten = 80\n",
+    );
+    let output = run(&["check", "--config", &bad_config]);
+    assert_eq!(output.status.code(), Some(2));
+    let errors = errors(&output);
+    assert!(
+        errors.contains("bad.toml:2: log.replica: unknown key; did you mean `replicas`?"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("bad.toml:4: http.listen: found 80, allowed: an address and port"),
+        "{errors}"
+    );
+
+    let bad_rules = write(
+        dir.path(),
+        "rules.toml",
+        "[[rule]]\nname = \"x\"\non = \"survey.response.crated\"\n",
+    );
+    let output = run(&[
+        "check", "--config", explained, "--rules", &bad_rules, "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["ok"], false);
+    let first = report["errors"][0].as_str().unwrap();
+    assert!(first.contains("rules.toml:"), "{report}");
+
+    let missing = run(&["check", "--config", "no/such/file.toml"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(self::errors(&missing).contains("no/such/file.toml: cannot be read"));
+}
+
+#[test]
+fn a_broken_configuration_stops_every_command_that_needs_one_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write(dir.path(), "a.toml", "[engine]\nmemory_max = \"1\"\n");
+    for command in [&["run"][..], &["doctor"], &["tap"], &["publish", "-"]] {
+        let output = run_in(dir.path(), &[&["--config", &config], command].concat(), "");
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert!(errors(&output).contains("a.toml:2: engine.memory_max: found \"1\""));
+    }
+    assert!(run(&["--config", &config, "schema"]).status.success());
+    assert!(!dir.path().join("data").exists(), "nothing was started");
+}
+
+#[test]
+fn schema_prints_one_all_or_the_names_and_suggests_the_nearest() {
+    let one: Value =
+        serde_json::from_slice(&done(&["schema", "survey.response.created"]).stdout).unwrap();
+    assert!(one.to_string().contains("response_id"));
+    let names = text(&done(&["schema"]));
+    let all: Value = serde_json::from_slice(&done(&["schema", "--all"]).stdout).unwrap();
+    let all = all.as_object().unwrap();
+    assert_eq!(names.lines().count(), all.len());
+    assert!(names.lines().all(|name| all[name].is_object()));
+    let output = run(&["schema", "alert.rased"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("did you mean `alert.raised`?"));
+}
+
+#[test]
+fn completions_are_made_for_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(&done(&["completions", shell])).contains("publish"));
+    }
+    assert_eq!(run(&["completions", "cmd.exe"]).status.code(), Some(2));
+}
+
+#[test]
+fn doctor_tells_what_the_embedded_log_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let table = text(&done(&["doctor", "--dir", &data]));
+    assert!(table.lines().count() > 1, "{table}");
+    let findings: Value =
+        serde_json::from_slice(&done(&["doctor", "--dir", &data, "--json"]).stdout).unwrap();
+    let findings = findings.as_array().unwrap();
+    assert_eq!(findings.len(), table.lines().count());
+    assert!(
+        findings
+            .iter()
+            .all(|f| f["level"] == "good" || f["level"] == "risk"),
+        "{findings:?}"
+    );
+
+    let nobody = run(&["doctor", "--nats", "nats://127.0.0.1:1"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(
+        errors(&nobody).contains("log unreachable"),
+        "{}",
+        errors(&nobody)
+    );
+}
+
+#[test]
+fn a_file_is_published_once_bad_lines_are_named_and_a_second_run_adds_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines: Vec<String> = (0..1_200).map(|n| survey(&format!("r{n}"), 4)).collect();
+    lines[3] = "{".to_owned();
+    lines[700] = survey("r700", 6);
+    write(dir.path(), "events.ndjson", &(lines.join("\n") + "\n"));
+    let args = ["publish", "events.ndjson", "--dir", "data", "--json"];
+
+    let first = run_in(dir.path(), &args, "");
+    assert_eq!(first.status.code(), Some(3), "{}", errors(&first));
+    let summary: Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!(
+        (&summary["stored"], &summary["bad"]),
+        (&1_198.into(), &2.into()),
+        "{summary}"
+    );
+    assert_eq!(summary["done"], true);
+    let errors = errors(&first);
+    assert!(errors.contains("events.ndjson:4: not_json"), "{errors}");
+    assert!(
+        errors.contains("events.ndjson:701: out_of_range: data.csat"),
+        "{errors}"
+    );
+
+    let second = run_in(dir.path(), &args, "");
+    assert_eq!(second.status.code(), Some(0));
+    let summary: Value = serde_json::from_slice(&second.stdout).unwrap();
+    assert_eq!(
+        (&summary["stored"], &summary["duplicates"]),
+        (&0.into(), &0.into()),
+        "{summary}"
+    );
+
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .open(dir.path().join("events.ndjson"))
+        .unwrap();
+    writeln!(file, "{}", survey("r-later", 4)).unwrap();
+    let third: Value = serde_json::from_slice(&run_in(dir.path(), &args, "").stdout).unwrap();
+    assert_eq!(
+        (&third["stored"], &third["resumed_after_line"]),
+        (&1.into(), &1_200.into()),
+        "{third}"
+    );
+
+    fs::write(dir.path().join("events.ndjson"), lines[5..].join("\n")).unwrap();
+    let changed = run_in(dir.path(), &args, "");
+    assert_eq!(changed.status.code(), Some(2));
+    assert!(self::errors(&changed).contains("changed in what was already published"));
+}
+
+#[test]
+fn an_interrupted_publish_goes_on_and_every_event_is_stored_once() {
+    let dir = tempfile::tempdir().unwrap();
+    const COUNT: usize = 30_000;
+    let lines: Vec<String> = (0..COUNT).map(|n| survey(&format!("r{n}"), 4)).collect();
+    write(dir.path(), "events.ndjson", &lines.join("\n"));
+    let args = ["publish", "events.ndjson", "--dir", "data", "--json"];
+    let mut first = start_in(dir.path(), &args);
+    let note = dir.path().join("events.ndjson.progress");
+    wait_for("the first acknowledged batch", || note.exists());
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    let second = run_in(dir.path(), &args, "");
+    assert!(second.status.success(), "{}", errors(&second));
+    let summary: Value = serde_json::from_slice(&second.stdout).unwrap();
+    assert!(
+        summary["resumed_after_line"].as_u64().unwrap() >= 500,
+        "{summary}"
+    );
+    assert_eq!(summary["done"], true);
+    // Sent again in full: every event already stands there, none is missing.
+    fs::remove_file(&note).unwrap();
+    let again: Value = serde_json::from_slice(&run_in(dir.path(), &args, "").stdout).unwrap();
+    assert_eq!(
+        (&again["stored"], &again["duplicates"]),
+        (&0.into(), &COUNT.into()),
+        "{again}"
+    );
+}
+
+#[test]
+fn from_standard_input_nothing_is_kept_and_nothing_needs_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = format!("{}\n\n{}", survey("r1", 1), survey("r2", 5));
+    let output = run_in(dir.path(), &["publish", "-", "--dir", "data"], &input);
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(
+        text(&output).starts_with("2 events stored, 0 already there, 0 lines bad"),
+        "{}",
+        text(&output)
+    );
+    let files: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|f| f.unwrap().file_name())
+        .collect();
+    assert_eq!(files, ["data"]);
+    let missing = run_in(dir.path(), &["publish", "no-such-file"], "");
+    assert_eq!(missing.status.code(), Some(2));
+}
+
+#[test]
+fn s2_04_the_service_turns_published_surveys_into_alerts_that_tap_shows_and_stops_within_five_seconds()
+ {
+    let dir = tempfile::tempdir().unwrap();
+    let mut service = start_in(dir.path(), &["run", "--listen", "127.0.0.1:0"]);
+    let address = listening(&mut service);
+    let input = format!("{}\n{}\n", survey("r1", 2), survey("r2", 3));
+    assert!(
+        run_in(dir.path(), &["publish", "-"], &input)
+            .status
+            .success()
+    );
+
+    let tap = run_in(
+        dir.path(),
+        &[
+            "tap", "--kind", "alert", "--from", "start", "--count", "1", "--json",
+        ],
+        "",
+    );
+    assert!(tap.status.success(), "{}", errors(&tap));
+    let alert: Value = serde_json::from_slice(&tap.stdout).unwrap();
+    assert_eq!(
+        (&alert["type"], &alert["data"]["response_id"]),
+        (&"alert.raised".into(), &"r1".into()),
+        "{alert}"
+    );
+
+    wait_for("readiness", || {
+        get(&address, "/readyz").starts_with("HTTP/1.1 200")
+    });
+    let metrics = get(&address, "/metrics");
+    assert!(
+        metrics.contains("aftercall_outputs_total{kind=\"alert\"} 1"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("aftercall_stopped_partitions 0"),
+        "{metrics}"
+    );
+    let refused = get(&address, "/v1/events");
+    assert!(refused.starts_with("HTTP/1.1 405"), "{refused}");
+
+    let asked = Instant::now();
+    let id = service.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let status = service.wait().unwrap();
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let mut child = start_in(Path::new("."), &["schema", "--all"]);
+    drop(child.stdout.take());
+    let mut errors = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut errors)
+        .unwrap();
+    assert_eq!(
+        (child.wait().unwrap().code(), errors.as_str()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+fn the_demo_ends_by_itself_with_a_summary_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_aftercall"))
+        .args([
+            "demo",
+            "--for",
+            "4s",
+            "--rate",
+            "300",
+            "--listen",
+            "127.0.0.1:0",
+        ])
+        .current_dir(dir.path())
+        .env("TMPDIR", dir.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let shown = text(&output);
+    let summary = shown
+        .lines()
+        .find(|line| line.starts_with("1200 events in"))
+        .unwrap_or_else(|| panic!("{shown}"));
+    assert!(summary.contains(" alert"), "{shown}");
+    assert!(shown.contains("from event to alert: p50 "), "{shown}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+fn run(args: &[&str]) -> Output {
+    run_in(Path::new("."), args, "")
+}
+
+fn done(args: &[&str]) -> Output {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", errors(&output));
+    output
+}
+
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aftercall"));
+    command
+        .args(args)
+        .current_dir(dir)
+        .env_remove("AFTERCALL_NATS")
+        .env_remove("AFTERCALL_CONFIG")
+        .env_remove("AFTERCALL_TOKENS")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn start_in(dir: &Path, args: &[&str]) -> Child {
+    command(dir, args).spawn().unwrap()
+}
+
+fn run_in(dir: &Path, args: &[&str], input: &str) -> Output {
+    let mut child = start_in(dir, args);
+    // A command that does not read its input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The address the service says it listens on; its log goes on being read, so that it never waits for us.
+fn listening(service: &mut Child) -> String {
+    let mut lines = BufReader::new(service.stderr.take().unwrap()).lines();
+    let line = lines
+        .by_ref()
+        .map(|line| line.unwrap())
+        .find(|line| line.contains("http listens"))
+        .expect("the service listens");
+    std::thread::spawn(move || lines.for_each(drop));
+    line.rsplit_once("address=").unwrap().1.trim().to_owned()
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> String {
+    let path = dir.join(name);
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn survey(id: &str, csat: u8) -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"tests","type":"survey.response.created","data":{{"response_id":"{id}","interaction_id":"i-{id}","submitted_at":"2026-11-20T08:30:00Z","csat":{csat},"routing":{{"agent_id":"a1","queue_id":"q1"}}}}}}"#
+    )
+}
