@@ -256,6 +256,25 @@ async fn an_event_lost_from_the_middle_is_a_gap_and_from_the_end_too() {
     );
 }
 
+#[tokio::test]
+async fn what_is_committed_moves_into_the_file_long_before_the_writer_would_have_to() {
+    let folder = tempdir().unwrap();
+    let log = open(folder.path(), None);
+    for _ in 0..12 {
+        let chunk = Bytes::from(vec![1; 1 << 20]);
+        log.snapshot_append(PARTITION, chunk).await.unwrap();
+    }
+    let path = folder.path().join(FILE);
+    let moved = || std::fs::metadata(&path).unwrap().len() >= 8 << 20;
+    for _ in 0..1_000 {
+        if moved() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("12 MiB committed, and the file still has less than 8");
+}
+
 /// A second process appends, commits over our head, and is killed without a chance to clean up.
 #[tokio::test]
 async fn another_process_is_seen_at_once_fences_ours_and_may_be_killed() {

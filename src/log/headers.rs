@@ -107,4 +107,16 @@ mod tests {
         assert_eq!(headers.get("ce-id"), Some("1  ce-type: forged"));
         assert_eq!(headers.get("ce-type"), None);
     }
+
+    #[test]
+    fn every_form_becomes_the_same_block() {
+        let mut map = async_nats::HeaderMap::new();
+        map.insert("ce-source", "s");
+        map.insert("ce-id", "1");
+        let block = Headers::from_pairs([("ce-id", "1"), ("ce-source", "s")]).to_block();
+        assert_eq!(&block[..], b"ce-id: 1\r\nce-source: s\r\n");
+        assert_eq!(Headers::Nats(map).to_block(), block);
+        assert_eq!(Headers::Block(block.clone()).to_block(), block);
+        assert!(Headers::Empty.to_block().is_empty());
+    }
 }

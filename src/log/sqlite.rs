@@ -1,7 +1,7 @@
 //! The embedded log: one SQLite file, nothing to install, nothing to run beside it.
 //!
 //! `file` knows the tables, `writer` is the one thread that writes and syncs (group commit), `batch` says what a
-//! write does, `ids` remembers message ids, `pool` and `reads` read on threads of their own. Several processes may
+//! write does, `ids` remembers message ids, `checkpoint` tidies up, `pool` and `reads` read on threads of their own. Several processes may
 //! have the file open: each transaction takes SQLite's write lock, and all fences and positions are settled inside
 //! it. SQLite was chosen because nothing that stores is tested more, and because anyone can open the file.
 
@@ -24,6 +24,7 @@ use super::{
 };
 
 mod batch;
+mod checkpoint;
 mod file;
 mod ids;
 mod pool;
@@ -33,12 +34,13 @@ mod writer;
 pub use file::FILE;
 
 use batch::{EventRow, Fenced, OutputRow};
+use checkpoint::Checkpoints;
 use ids::MessageId;
 use pool::Pool;
 use reads::Table;
 use writer::Writer;
 
-/// Partitions a side of a new file, if nothing else is asked for.
+/// Partitions a side of a new file, if nothing else is asked for. (A zero here would not compile.)
 pub const PARTITION_COUNT_DEFAULT: NonZeroU16 = NonZeroU16::new(8).unwrap();
 
 /// Largest record, event or output it takes, in bytes. One transaction should stay far below what a checkpoint
@@ -79,9 +81,10 @@ impl SqliteLog {
         let (connection, partition_count) =
             file::open_to_write(&path, settings.partition_count, PARTITION_COUNT_DEFAULT)?;
         let pool = Pool::start(&path)?;
+        let checkpoints = Checkpoints::start(file::open_to_checkpoint(&path)?)?;
         let (touch, stored) = watch::channel(());
         Ok(Self {
-            writer: Writer::start(connection, touch)?,
+            writer: Writer::start(connection, checkpoints, touch)?,
             path,
             partition_count,
             pool,
@@ -235,7 +238,7 @@ impl EventLog for SqliteLog {
     }
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
-        self.pool.ask(reads::bounds).await
+        self.pool.ask(|connection| reads::bounds(connection)).await
     }
 
     async fn event_at(&self, position: Position) -> Result<Option<RawEvent>, LogError> {
@@ -394,7 +397,11 @@ impl EventLog for SqliteLog {
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
         let after = match from {
             TailFrom::Start => 0,
-            TailFrom::Now => self.pool.ask(reads::output_last).await?,
+            TailFrom::Now => {
+                self.pool
+                    .ask(|connection| reads::output_last(connection))
+                    .await?
+            }
         };
         Ok(reads::tail(
             self.pool.clone(),

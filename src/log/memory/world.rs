@@ -241,13 +241,12 @@ impl World {
         if count < 2 || !inner.faults.any() {
             return count;
         }
-        let less = inner.dice.up_to(count as u64 - 1);
         // All of them half of the time: otherwise long batches would hardly ever get through whole.
         if inner.dice.per_mille(500) {
-            count
-        } else {
-            count - usize::try_from(less).unwrap_or(0)
+            return count;
         }
+        let fewer = inner.dice.up_to(count as u64 - 1);
+        count - usize::try_from(fewer).unwrap_or(0)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -30,8 +30,11 @@ const BUSY: Duration = Duration::from_secs(10);
 /// Larger than SQLite's default: fewer overflow pages for records of 64 KB, less waste beside events of 1 KB.
 const PAGE_BYTES: u32 = 8192;
 
-/// Pages in the write-ahead log after which a commit copies them into the file: 16 MiB, some ten milliseconds.
-const CHECKPOINT_PAGES: u32 = 2048;
+/// Pages in the write-ahead log at which a commit finishes what `checkpoint` has left over: 64 MiB.
+const CHECKPOINT_PAGES: u32 = 8192;
+
+/// A write-ahead log that grew beyond this while something held it is cut back to it, in bytes.
+const WAL_BYTES_KEPT: u32 = 128 << 20;
 
 /// Events are found by position and read in order; everything else hangs on an integer key as well. Message ids
 /// stand in one row per transaction, 16 bytes each, in order of position: an index over them would turn every
@@ -113,6 +116,7 @@ pub(super) fn open_to_write(
     let settings = [
         ("synchronous", "FULL"),
         ("wal_autocheckpoint", &CHECKPOINT_PAGES.to_string()),
+        ("journal_size_limit", &WAL_BYTES_KEPT.to_string()),
         ("cache_size", "-16384"),
     ];
     for (name, value) in settings {
@@ -137,6 +141,16 @@ pub(super) fn open_to_write(
         ))),
         Some(_) | None => Ok((connection, partition_count)),
     }
+}
+
+/// One more connection, for moving what is committed into the file.
+pub(super) fn open_to_checkpoint(path: &Path) -> Result<Connection, LogError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .map_err(fault)?;
+    Ok(connection)
 }
 
 /// One more connection, for reading only.

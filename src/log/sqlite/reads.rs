@@ -33,18 +33,19 @@ const RECORDS_MAX: i64 = 256;
 /// Outputs looked at at a time.
 const OUTPUTS_MAX: i64 = 1_000;
 
-pub(super) fn bounds(connection: &mut Connection) -> Result<Bounds, LogError> {
+pub(super) fn bounds(connection: &Connection) -> Result<Bounds, LogError> {
     connection
-        .query_row(
+        .prepare_cached(
             "SELECT coalesce((SELECT min(position) FROM event), last_position + 1), last_position FROM meta",
-            [],
-            |row| {
+        )
+        .and_then(|mut select| {
+            select.query_row([], |row| {
                 Ok(Bounds {
                     first: row.get::<_, i64>(0)?.cast_unsigned(),
                     last: row.get::<_, i64>(1)?.cast_unsigned(),
                 })
-            },
-        )
+            })
+        })
         .map_err(fault)
 }
 
@@ -83,27 +84,24 @@ pub(super) fn events(
     drop(rows);
     drop(select);
     if events.is_empty() {
-        let (first, last, next): (i64, i64, Option<i64>) = view
-            .prepare_cached(
-                "SELECT coalesce((SELECT min(position) FROM event), last_position + 1), last_position,
-                 (SELECT min(position) FROM event WHERE position >= ?1) FROM meta",
-            )
-            .and_then(|mut select| {
-                select.query_row([to_sql(from)], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                })
-            })
-            .map_err(fault)?;
-        if first.cast_unsigned() > from {
+        let Bounds { first, last } = bounds(&view)?;
+        if from < first {
             return Err(LogError::Trimmed {
                 wanted: from,
-                first: first.cast_unsigned(),
+                first,
             });
         }
-        if last.cast_unsigned() >= from {
+        if from <= last {
+            let next: Option<i64> = view
+                .query_row(
+                    "SELECT min(position) FROM event WHERE position > ?1",
+                    [to_sql(from)],
+                    |row| row.get(0),
+                )
+                .map_err(fault)?;
             return Err(LogError::Gap {
                 expected: from,
-                found: next.unwrap_or(last + 1).cast_unsigned(),
+                found: next.map_or(last + 1, i64::cast_unsigned),
             });
         }
     }
@@ -111,7 +109,7 @@ pub(super) fn events(
 }
 
 pub(super) fn event_at(
-    connection: &mut Connection,
+    connection: &Connection,
     position: Position,
 ) -> Result<Option<RawEvent>, LogError> {
     let mut select = connection
@@ -275,7 +273,7 @@ impl Table {
 
 /// The newest record of a partition.
 pub(super) fn last_record(
-    connection: &mut Connection,
+    connection: &Connection,
     table: Table,
     partition: PartitionId,
 ) -> Result<Option<Stored>, LogError> {
@@ -321,7 +319,7 @@ pub(super) fn scan(
 }
 
 fn records(
-    connection: &mut Connection,
+    connection: &Connection,
     table: Table,
     partition: PartitionId,
     from: Seq,
@@ -348,7 +346,7 @@ fn records(
     Ok(records)
 }
 
-pub(super) fn output_last(connection: &mut Connection) -> Result<Seq, LogError> {
+pub(super) fn output_last(connection: &Connection) -> Result<Seq, LogError> {
     let last: Option<i64> = connection
         .query_row("SELECT max(seq) FROM output", [], |row| row.get(0))
         .map_err(fault)?;
@@ -423,7 +421,7 @@ impl Tail {
 
 /// The next outputs of the lanes wanted, and the last sequence looked at.
 fn outputs(
-    connection: &mut Connection,
+    connection: &Connection,
     lanes: &[bool; Lane::COUNT],
     after: Seq,
 ) -> Result<(VecDeque<StoredOutput>, Seq), LogError> {

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     batch::Batch,
+    checkpoint::Checkpoints,
     file::{fault, system_time},
     ids::MessageIds,
 };
@@ -73,12 +74,13 @@ impl Writer {
     /// [`LogError::Unreachable`] if the system gives no thread.
     pub(super) fn start(
         connection: Connection,
+        checkpoints: Checkpoints,
         stored: watch::Sender<()>,
     ) -> Result<Self, LogError> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("log-writer".into())
-            .spawn(move || serve(connection, waiting, &stored))
+            .spawn(move || serve(connection, waiting, checkpoints, &stored))
             .map_err(|error| LogError::Unreachable(error.to_string()))?;
         Ok(Self { queue })
     }
@@ -106,6 +108,7 @@ impl Writer {
 fn serve(
     mut connection: Connection,
     mut waiting: mpsc::Receiver<Waiting>,
+    mut checkpoints: Checkpoints,
     stored: &watch::Sender<()>,
 ) {
     let mut ids = MessageIds::default();
@@ -129,6 +132,7 @@ fn serve(
             job.answer(outcome.clone());
         }
         stored.send_replace(());
+        checkpoints.written(bytes);
     }
 }
 
