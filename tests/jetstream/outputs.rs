@@ -34,13 +34,13 @@ async fn a_batch_over_two_lanes_is_fenced_in_both() {
     let server = Nats::start();
     let log = connect(&server).await;
     let mut fences = NO_FENCES;
-    let many = outputs(1, &[ALERT, REWARD].repeat(10));
+    let many = outputs(1, &[ALERT, REWARD].repeat(15));
     let stored = log.outputs_append(PARTITION, &mut fences, &many).await;
-    assert_eq!(stored.expect("stored"), 20);
+    assert_eq!(stored.expect("stored"), 30);
     let alert = mark(&log, ALERT).await.expect("an alert");
     let reward = mark(&log, REWARD).await.expect("a reward");
-    assert_eq!((alert.commit, alert.ordinal), (1, 18));
-    assert_eq!((reward.commit, reward.ordinal), (1, 19));
+    assert_eq!((alert.commit, alert.ordinal), (1, 28));
+    assert_eq!((reward.commit, reward.ordinal), (1, 29));
     assert_eq!(fences[ALERT.index()], alert.seq);
     assert_eq!(fences[REWARD.index()], reward.seq);
 
@@ -48,7 +48,7 @@ async fn a_batch_over_two_lanes_is_fenced_in_both() {
     let mut stale = fences;
     stale[REWARD.index()] -= 2;
     let before = stale;
-    let next = outputs(2, &[ALERT, REWARD].repeat(10));
+    let next = outputs(2, &[ALERT, REWARD].repeat(15));
     let refused = log.outputs_append(PARTITION, &mut stale, &next).await;
     assert!(matches!(refused, Err(CommitError::Fenced)), "{refused:?}");
     assert_eq!(stale, before);
@@ -56,7 +56,7 @@ async fn a_batch_over_two_lanes_is_fenced_in_both() {
     assert_eq!(mark(&log, REWARD).await, Some(reward));
 
     let stored = log.outputs_append(PARTITION, &mut fences, &next).await;
-    assert_eq!(stored.expect("stored"), 20);
+    assert_eq!(stored.expect("stored"), 30);
     assert_eq!(mark(&log, ALERT).await.map(|m| m.commit), Some(2));
 }
 
@@ -65,8 +65,8 @@ async fn a_prefix_ends_where_the_stream_changes_and_at_a_thousand() {
     let server = Nats::start();
     let log = connect(&server).await;
     let mut fences = NO_FENCES;
-    let mut lanes = vec![ALERT; 20];
-    lanes.extend([Lane::Dead; 15]);
+    let mut lanes = vec![ALERT; 30];
+    lanes.extend([Lane::Dead; 25]);
     lanes.extend([REWARD; 1_001]);
     let all = outputs(1, &lanes);
     let mut lengths = Vec::new();
@@ -76,8 +76,8 @@ async fn a_prefix_ends_where_the_stream_changes_and_at_a_thousand() {
         lengths.push(stored.expect("stored"));
         rest = &rest[lengths[lengths.len() - 1]..];
     }
-    assert_eq!(lengths, [20, 15, 1_000, 1]);
-    for (lane, ordinal) in [(ALERT, 19), (Lane::Dead, 34), (REWARD, 1_035)] {
+    assert_eq!(lengths, [30, 25, 1_000, 1]);
+    for (lane, ordinal) in [(ALERT, 29), (Lane::Dead, 54), (REWARD, 1_055)] {
         let mark = mark(&log, lane).await.expect("stored");
         assert_eq!((mark.commit, mark.ordinal), (1, ordinal));
         assert_eq!(fences[lane.index()], mark.seq, "{}", lane.name());
@@ -119,7 +119,7 @@ async fn a_lane_somebody_else_wrote_into_is_damage() {
 async fn an_output_that_is_too_large_is_refused_before_anything_is_sent() {
     let server = Nats::start();
     let log = connect(&server).await;
-    for count in [3, 20] {
+    for count in [3, 30] {
         let mut list = outputs(1, &vec![ALERT; count]);
         list[count - 1].payload = Bytes::from(vec![0; 1 << 20]);
         let refused = log
