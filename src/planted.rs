@@ -8,9 +8,9 @@ pub enum Bug {
     CommitWithoutFence,
     /// A snapshot is written before the journal has reached its position.
     SnapshotAheadOfMark,
-    /// Recovery forgets the states stored with what was said, dedupe memory and all.
+    /// Recovery forgets what a snapshot remembered, dedupe memory and all.
     DedupeForgottenOnRestart,
-    /// Replay says again what a former owner has committed.
+    /// Replay passes over the states stored with what was said, and says it again.
     OutputAgainOnReplay,
 }
 

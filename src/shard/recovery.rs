@@ -126,8 +126,7 @@ async fn load(
         if read.commit == 1 {
             genesis_rules = Some(read.genesis_rules.clone());
         }
-        let forgotten =
-            is_planted(Bug::DedupeForgottenOnRestart) || is_planted(Bug::OutputAgainOnReplay);
+        let forgotten = is_planted(Bug::OutputAgainOnReplay);
         if seq > floor_seq && !forgotten {
             for state in &read.states {
                 let deadline = RestoredDeadline::AskState;
@@ -358,6 +357,9 @@ async fn load_generation(
             // Decoded once before: that it is whole is known.
             for actor in Piece::decode(bytes.clone()).unwrap_or_default().actors {
                 let deadline = RestoredDeadline::Known(actor.deadline_ms.map(LogTime));
+                if is_planted(Bug::DedupeForgottenOnRestart) {
+                    continue;
+                }
                 table.restore(&actor.key, &actor.state, actor.as_of, deadline, false)?;
             }
         }
