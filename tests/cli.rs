@@ -139,13 +139,21 @@ fn doctor_tells_what_the_embedded_log_survives() {
         "{findings:?}"
     );
 
-    let nobody = run(&["doctor", "--nats", "nats://127.0.0.1:1"]);
+    let nobody = command(dir.path(), &["doctor"])
+        .env("AFTERCALL_NATS", "nats://127.0.0.1:1")
+        .output()
+        .unwrap();
     assert_eq!(nobody.status.code(), Some(1));
     assert!(
         errors(&nobody).contains("log unreachable"),
         "{}",
         errors(&nobody)
     );
+    let directory_wins = command(dir.path(), &["doctor", "--dir", "data"])
+        .env("AFTERCALL_NATS", "nats://127.0.0.1:1")
+        .output()
+        .unwrap();
+    assert!(text(&directory_wins).contains("data/aftercall.db"));
 }
 
 #[test]
