@@ -66,6 +66,12 @@ impl Bus {
         self.handle.block_on(future)
     }
 
+    /// A handle to it, for threads of their own.
+    #[must_use]
+    pub const fn handle(&self) -> &tokio::runtime::Handle {
+        &self.handle
+    }
+
     /// Runs a future on it beside whatever else goes on.
     pub fn spawn<T: Send + 'static>(
         &self,

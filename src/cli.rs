@@ -99,8 +99,8 @@ enum Command {
 /// Which log a command works on, if not the configured one.
 #[derive(Clone, Debug, Default, Args)]
 struct LogArgs {
-    /// NATS servers with JetStream, several separated by commas
-    #[arg(long, value_name = "URL", env = "AFTERCALL_NATS", hide_env_values = true, value_parser = server_url)]
+    /// NATS servers with JetStream, several separated by commas [env: AFTERCALL_NATS]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
     nats: Option<ServerUrl>,
     /// Directory of the embedded log
     #[arg(long, value_name = "DIR", conflicts_with = "nats")]
@@ -169,14 +169,26 @@ impl Setting {
         })
     }
 
-    /// The configuration, with another log if the arguments name one. `--dir` wins over `AFTERCALL_NATS`.
-    fn with_log(mut self, args: &LogArgs) -> Self {
+    /// The configuration, with another log if the arguments or the environment name one.
+    fn with_log(self, args: &LogArgs) -> Result<Self, Failure> {
+        let servers = std::env::var("AFTERCALL_NATS").ok();
+        self.with_log_from(args, servers.as_deref())
+    }
+
+    /// What is said on the command line wins over the environment: a variable that is always set must not forbid
+    /// `--dir`, so it is not left to the parser of arguments.
+    fn with_log_from(mut self, args: &LogArgs, servers: Option<&str>) -> Result<Self, Failure> {
+        let servers = servers.filter(|text| !text.is_empty());
         if let Some(dir) = &args.dir {
             self.config.log.place = Place::Embedded(dir.clone());
         } else if let Some(url) = &args.nats {
             self.config.log.place = Place::Nats(url.clone());
+        } else if let Some(text) = servers {
+            let url = server_url(text)
+                .map_err(|allowed| Failure::usage(anyhow::anyhow!("AFTERCALL_NATS: {allowed}")))?;
+            self.config.log.place = Place::Nats(url);
         }
-        self
+        Ok(self)
     }
 }
 
@@ -208,9 +220,15 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     }
     let setting = Setting::load(cli.global.config.as_deref())?;
     let telemetry = &setting.config.telemetry;
+    let is_default = telemetry.log_filter == Config::default().telemetry.log_filter;
     let filter = match &cli.command {
-        // What its user looks at is the demo's summary; a filter that was set on purpose still counts.
-        Command::Demo(_) if telemetry == &Config::default().telemetry => "error",
+        // What the user of a command looks at is what it prints; a filter that was set on purpose still counts.
+        Command::Demo(_) if is_default => "error",
+        Command::Publish(_) | Command::Tap(_) | Command::Doctor(_) | Command::Load(_)
+            if is_default =>
+        {
+            "warn"
+        }
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
@@ -268,23 +286,32 @@ mod tests {
             config: Config::default(),
             config_file: None,
         };
-        let nats = ServerUrl::new("nats://n1").ok();
-        let both = LogArgs {
-            nats: nats.clone(),
+        let place = |args: &LogArgs, servers| {
+            setting()
+                .with_log_from(args, servers)
+                .map(|setting| setting.config.log.place)
+        };
+        let dir = LogArgs {
+            nats: None,
             dir: Some("d".into()),
         };
-        assert_eq!(
-            setting().with_log(&both).config.log.place,
-            Place::Embedded("d".into())
-        );
-        let one = LogArgs { nats, dir: None };
-        assert!(matches!(
-            setting().with_log(&one).config.log.place,
-            Place::Nats(_)
-        ));
-        assert_eq!(
-            setting().with_log(&LogArgs::default()).config,
-            Config::default()
+        let nats = LogArgs {
+            nats: ServerUrl::new("nats://n1").ok(),
+            dir: None,
+        };
+        let none = LogArgs::default();
+        let shown = |args: &LogArgs, servers| match place(args, servers) {
+            Ok(Place::Embedded(dir)) => dir.display().to_string(),
+            Ok(Place::Nats(url)) => url.to_string(),
+            Err(failure) => failure.to_string(),
+        };
+        assert_eq!(shown(&dir, Some("nats://n2")), "d");
+        assert_eq!(shown(&nats, Some("nats://n2")), "nats://n1:4222");
+        assert_eq!(shown(&none, Some("nats://n2")), "nats://n2:4222");
+        assert_eq!(shown(&none, Some("")), "./data");
+        assert_eq!(shown(&none, None), "./data");
+        assert!(
+            shown(&none, Some("nats://:x")).starts_with("AFTERCALL_NATS: allowed: a NATS address")
         );
     }
 }

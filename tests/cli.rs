@@ -1,15 +1,22 @@
-//! The program as its users meet it: arguments in, text and exit codes out. Embedded log only; what needs a nats-server
-//! is elsewhere.
+//! The program as its users meet it: arguments in, text and exit codes out; and the service as a whole (`service`).
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     path::Path,
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
+
+#[path = "support/nats.rs"]
+mod nats;
+#[path = "cli/program.rs"]
+mod program;
+#[path = "cli/service.rs"]
+mod service;
+
+use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
 const COMMANDS: [&str; 9] = [
     "run",
@@ -139,13 +146,21 @@ fn doctor_tells_what_the_embedded_log_survives() {
         "{findings:?}"
     );
 
-    let nobody = run(&["doctor", "--nats", "nats://127.0.0.1:1"]);
+    let nobody = command(dir.path(), &["doctor"])
+        .env("AFTERCALL_NATS", "nats://127.0.0.1:1")
+        .output()
+        .unwrap();
     assert_eq!(nobody.status.code(), Some(1));
     assert!(
         errors(&nobody).contains("log unreachable"),
         "{}",
         errors(&nobody)
     );
+    let directory_wins = command(dir.path(), &["doctor", "--dir", "data"])
+        .env("AFTERCALL_NATS", "nats://127.0.0.1:1")
+        .output()
+        .unwrap();
+    assert!(text(&directory_wins).contains("data/aftercall.db"));
 }
 
 #[test]
@@ -252,67 +267,6 @@ fn from_standard_input_nothing_is_kept_and_nothing_needs_to_be() {
 }
 
 #[test]
-fn s2_04_the_service_turns_published_surveys_into_alerts_that_tap_shows_and_stops_within_five_seconds()
- {
-    let dir = tempfile::tempdir().unwrap();
-    let mut service = start_in(dir.path(), &["run", "--listen", "127.0.0.1:0"]);
-    let address = listening(&mut service);
-    let input = format!("{}\n{}\n", survey("r1", 2), survey("r2", 3));
-    assert!(
-        run_in(dir.path(), &["publish", "-"], &input)
-            .status
-            .success()
-    );
-
-    let tap = run_in(
-        dir.path(),
-        &[
-            "tap", "--kind", "alert", "--from", "start", "--count", "1", "--json",
-        ],
-        "",
-    );
-    assert!(tap.status.success(), "{}", errors(&tap));
-    let alert: Value = serde_json::from_slice(&tap.stdout).unwrap();
-    assert_eq!(
-        (&alert["type"], &alert["data"]["response_id"]),
-        (&"alert.raised".into(), &"r1".into()),
-        "{alert}"
-    );
-
-    wait_for("readiness", || {
-        get(&address, "/readyz").starts_with("HTTP/1.1 200")
-    });
-    let metrics = get(&address, "/metrics");
-    assert!(
-        metrics.contains("aftercall_outputs_total{kind=\"alert\"} 1"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains("aftercall_stopped_partitions 0"),
-        "{metrics}"
-    );
-    let refused = get(&address, "/v1/events");
-    assert!(refused.starts_with("HTTP/1.1 405"), "{refused}");
-
-    let asked = Instant::now();
-    let id = service.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let status = service.wait().unwrap();
-    assert!(
-        asked.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        asked.elapsed()
-    );
-    assert_eq!(status.code(), Some(0));
-}
-
-#[test]
 fn a_closed_pipe_ends_quietly() {
     let mut child = start_in(Path::new("."), &["schema", "--all"]);
     drop(child.stdout.take());
@@ -356,92 +310,4 @@ fn the_demo_ends_by_itself_with_a_summary_and_leaves_nothing_behind() {
     assert!(summary.contains(" alert"), "{shown}");
     assert!(shown.contains("from event to alert: p50 "), "{shown}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-}
-
-fn run(args: &[&str]) -> Output {
-    run_in(Path::new("."), args, "")
-}
-
-fn done(args: &[&str]) -> Output {
-    let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", errors(&output));
-    output
-}
-
-fn command(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aftercall"));
-    command
-        .args(args)
-        .current_dir(dir)
-        .env_remove("AFTERCALL_NATS")
-        .env_remove("AFTERCALL_CONFIG")
-        .env_remove("AFTERCALL_TOKENS")
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn start_in(dir: &Path, args: &[&str]) -> Child {
-    command(dir, args).spawn().unwrap()
-}
-
-fn run_in(dir: &Path, args: &[&str], input: &str) -> Output {
-    let mut child = start_in(dir, args);
-    // A command that does not read its input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-/// The address the service says it listens on; its log goes on being read, so that it never waits for us.
-fn listening(service: &mut Child) -> String {
-    let mut lines = BufReader::new(service.stderr.take().unwrap()).lines();
-    let line = lines
-        .by_ref()
-        .map(|line| line.unwrap())
-        .find(|line| line.contains("http listens"))
-        .expect("the service listens");
-    std::thread::spawn(move || lines.for_each(drop));
-    line.rsplit_once("address=").unwrap().1.trim().to_owned()
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-fn wait_for(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn write(dir: &Path, name: &str, text: &str) -> String {
-    let path = dir.join(name);
-    fs::write(&path, text).unwrap();
-    path.display().to_string()
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn survey(id: &str, csat: u8) -> String {
-    format!(
-        r#"{{"specversion":"1.0","id":"{id}","source":"tests","type":"survey.response.created","data":{{"response_id":"{id}","interaction_id":"i-{id}","submitted_at":"2026-11-20T08:30:00Z","csat":{csat},"routing":{{"agent_id":"a1","queue_id":"q1"}}}}}}"#
-    )
 }

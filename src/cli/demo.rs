@@ -4,7 +4,10 @@ use std::{
     io::Read,
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,7 +16,7 @@ use clap::Args;
 
 use super::{
     Failure, Setting, load,
-    probe::{self, Probe},
+    probe::{self, Pace, Probe},
     terminal::{self, Out},
 };
 use crate::{
@@ -101,12 +104,17 @@ impl Demo {
             let probe = Arc::clone(&probe);
             async move { probe.watch(outputs).await }
         });
-        let publishing = bus.spawn(Arc::clone(&probe).publish(
-            Arc::clone(&log),
-            traffic,
-            self.rate,
-            self.length.map(Span::duration),
-        ));
+        let stop_publishing = Arc::new(AtomicBool::new(false));
+        let publishing = std::thread::spawn({
+            let (probe, log) = (Arc::clone(&probe), Arc::clone(&log));
+            let pace = Pace {
+                rate: self.rate,
+                length: self.length.map(Span::duration),
+                stop: Arc::clone(&stop_publishing),
+            };
+            let runtime = bus.handle().clone();
+            move || probe.publish(&log, traffic, pace, &runtime)
+        });
         let mut screen = Screen::new(&engine, &token, self.rate)?;
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.tick().await;
@@ -131,10 +139,12 @@ impl Demo {
                 }
             }
         };
-        publishing.abort();
+        stop_publishing.store(true, Ordering::Relaxed);
         watching.abort();
         let complaints = engine.board().complaints(Duration::from_secs(10));
         engine.stop().await;
+        // It has seen the wish to stop long ago; that it panicked shows in the count of events.
+        let _ = publishing.join();
         shown?;
         screen.sum_up(&probe, started)?;
         if !complaints.is_empty() {

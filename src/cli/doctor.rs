@@ -22,7 +22,7 @@ pub(super) struct Doctor {
 
 impl Doctor {
     pub(super) fn run(&self, setting: Setting, bus: &Bus) -> Result<(), Failure> {
-        let config = setting.with_log(&self.log).config;
+        let config = setting.with_log(&self.log)?.config;
         let findings = bus.block_on(async {
             let log = bus.open_log(&config.log).await?;
             log.findings().await

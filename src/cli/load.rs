@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     Failure, LogArgs, Setting,
     latency::Percentiles,
-    probe::{self, Probe},
+    probe::{self, Pace, Probe},
     terminal::{self, Out},
 };
 use crate::{
@@ -83,7 +83,7 @@ struct Report {
 
 impl Load {
     pub(super) fn run(self, setting: Setting, bus: &Bus) -> Result<(), Failure> {
-        let config = setting.with_log(&self.log).config;
+        let config = setting.with_log(&self.log)?.config;
         let report = bus.block_on(async {
             let log = bus.open_log(&config.log).await?;
             self.measure(&log).await
@@ -118,13 +118,16 @@ impl Load {
         let seed = self.seed.unwrap_or_else(probe::fresh_seed);
         let traffic = Traffic::new(seed, self.agents, self.customers);
         let started = Instant::now();
-        let length = self.length.duration();
-        let publishing = tokio::spawn(Arc::clone(&probe).publish(
-            Arc::clone(log),
-            traffic,
-            self.rate,
-            Some(length),
-        ));
+        let publishing = tokio::task::spawn_blocking({
+            let (probe, log) = (Arc::clone(&probe), Arc::clone(log));
+            let pace = Pace {
+                rate: self.rate,
+                length: Some(self.length.duration()),
+                stop: Arc::default(),
+            };
+            let runtime = tokio::runtime::Handle::current();
+            move || probe.publish(&log, traffic, pace, &runtime)
+        });
         self.show_progress(&probe, started, &publishing).await;
         publishing.await?;
         let elapsed = started.elapsed();
@@ -155,8 +158,6 @@ impl Load {
         started: Instant,
         publishing: &tokio::task::JoinHandle<()>,
     ) {
-        let mut seconds = tokio::time::interval(Duration::from_secs(1));
-        seconds.tick().await;
         let mut next = 1;
         while !publishing.is_finished() {
             tokio::time::sleep(Duration::from_millis(20)).await;

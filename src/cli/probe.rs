@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,8 +31,8 @@ const BATCH: u64 = 500;
 /// Batches on their way at once. More would only hide from the log's rate, and take memory.
 const IN_FLIGHT: usize = 64;
 
-/// How often due events are looked for: as fine as tokio's timers are.
-const STEP: Duration = Duration::from_millis(1);
+/// How often due events are looked for. Far below the latencies to be measured.
+const STEP: Duration = Duration::from_micros(100);
 
 /// How long the log may take for a batch.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,6 +42,16 @@ const ALERT_MAX: Duration = Duration::from_secs(120);
 
 /// Newest alerts kept for the demo.
 const ALERTS_KEPT: usize = 5;
+
+/// How fast and how long.
+pub(super) struct Pace {
+    /// Events a second.
+    pub rate: f64,
+    /// How long; `None` until stopped.
+    pub length: Option<Duration>,
+    /// Set to end early.
+    pub stop: Arc<AtomicBool>,
+}
 
 /// What was sent and what came back.
 pub(super) struct Probe {
@@ -179,30 +189,33 @@ impl Probe {
         seen.alerts.push_back(line);
     }
 
-    /// Sends made-up events at `rate` a second for `length`, or for ever. Returns once each is answered.
-    pub(super) async fn publish(
-        self: Arc<Self>,
-        log: Log,
+    /// Sends made-up events at `rate` a second for `length`, or until `stop`. Blocks, so it needs a thread of its own:
+    /// timers of a runtime tick once a millisecond, and that would be measured instead of the log. Returns once each
+    /// event is answered.
+    pub(super) fn publish(
+        self: &Arc<Self>,
+        log: &Log,
         mut traffic: Traffic,
-        rate: f64,
-        length: Option<Duration>,
+        pace: Pace,
+        runtime: &tokio::runtime::Handle,
     ) {
         let slots = Arc::new(Semaphore::new(IN_FLIGHT));
         let start = Instant::now();
         let mut sent = 0_u64;
-        loop {
-            let elapsed = start.elapsed().min(length.unwrap_or(Duration::MAX));
-            // As many as are due by now; the first at once.
-            let due = (elapsed.as_secs_f64() * rate) as u64;
+        while !pace.stop.load(Ordering::Relaxed) {
+            let elapsed = start.elapsed();
+            let length = pace.length.unwrap_or(Duration::MAX);
+            let due = (elapsed.min(length).as_secs_f64() * pace.rate) as u64;
             while sent < due {
-                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                // Never closed; and where it could be, there would be nobody to send for.
+                let Ok(slot) = runtime.block_on(Arc::clone(&slots).acquire_owned()) else {
                     return;
                 };
                 let count = (due - sent).min(BATCH);
-                let events = self.make(&mut traffic, &log, start, rate, sent..sent + count);
+                let events = self.make(&mut traffic, log, start, pace.rate, sent..sent + count);
                 sent += count;
-                let (probe, log) = (Arc::clone(&self), Arc::clone(&log));
-                tokio::spawn(async move {
+                let (probe, log) = (Arc::clone(self), Arc::clone(log));
+                runtime.spawn(async move {
                     for answer in log::retry::append(log.as_ref(), events, PATIENCE).await {
                         let counter = if answer.is_ok() {
                             &probe.published
@@ -214,14 +227,14 @@ impl Probe {
                     drop(slot);
                 });
             }
-            if length.is_some_and(|length| start.elapsed() >= length) {
+            if elapsed >= length {
                 break;
             }
-            tokio::time::sleep(STEP).await;
+            std::thread::sleep(STEP);
         }
         // All slots back: every batch has its answer.
         let all = u32::try_from(IN_FLIGHT).unwrap_or(u32::MAX);
-        let _ = slots.acquire_many(all).await;
+        let _ = runtime.block_on(slots.acquire_many(all));
     }
 
     fn make(

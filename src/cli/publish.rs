@@ -89,7 +89,7 @@ struct Batch {
 
 impl Publish {
     pub(super) fn run(self, setting: Setting, bus: &Bus) -> Result<(), Failure> {
-        let config = setting.with_log(&self.log).config;
+        let config = setting.with_log(&self.log)?.config;
         let started = Instant::now();
         let from_stdin = self.file.as_os_str() == "-";
         let mut source = if from_stdin {

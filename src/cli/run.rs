@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Run {
     pub(super) fn run(self, setting: Setting, bus: &Bus) -> Result<(), Failure> {
-        let setting = setting.with_log(&self.log);
+        let setting = setting.with_log(&self.log)?;
         let mut config = setting.config;
         if let Some(listen) = self.listen {
             config.http.listen = listen;

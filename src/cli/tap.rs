@@ -71,7 +71,7 @@ impl ValueEnum for KindArg {
 
 impl Tap {
     pub(super) fn run(self, setting: Setting, bus: &Bus) -> Result<(), Failure> {
-        let config = setting.with_log(&self.log).config;
+        let config = setting.with_log(&self.log)?.config;
         let lanes: Vec<Lane> = match self.kind.as_slice() {
             [] => Kind::ALL.map(Lane::Out).into(),
             kinds => kinds.iter().map(|kind| kind.0).collect(),

@@ -1,0 +1,247 @@
+//! `aftercall run`, fed by `publish` and by HTTP, looked at with `tap` and over HTTP, stopped by a signal.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::{
+    nats::Nats,
+    program::{command, errors, run_in, survey, wait_for},
+};
+
+#[test]
+fn s2_04_on_the_embedded_log_surveys_become_alerts_once_each() {
+    let dir = tempfile::tempdir().unwrap();
+    surveys_become_alerts(dir.path(), &["--dir", "data"]);
+}
+
+#[test]
+fn s2_04_on_a_real_nats_server_surveys_become_alerts_once_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Nats::start();
+    surveys_become_alerts(dir.path(), &["--nats", &server.url()]);
+}
+
+/// Feeds the service by file and by HTTP, restarts it in between, and counts what came out.
+fn surveys_become_alerts(dir: &Path, log: &[&str]) {
+    let run = [&["run", "--listen", "127.0.0.1:0"], log].concat();
+    let service = Service::start(dir, &run);
+    let input = format!("{}\n{}\n", survey("r1", 2), survey("r2", 3));
+    let published = run_in(dir, &[&["publish", "-"], log].concat(), &input);
+    assert!(published.status.success(), "{}", errors(&published));
+    assert_eq!(alerts(dir, log, 1), ["r1"]);
+
+    wait_for("readiness", || {
+        service.get("/readyz").starts_with("HTTP/1.1 200")
+    });
+    let metrics = service.get("/metrics");
+    assert!(
+        metrics.contains("aftercall_outputs_total{kind=\"alert\"} 1"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("aftercall_stopped_partitions 0"),
+        "{metrics}"
+    );
+    service.stop();
+
+    let service = Service::start(dir, &run);
+    let refused = service.post("wrong", &survey("r3", 1));
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    let taken = service.post(TOKEN, &survey("r4", 1));
+    assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
+    let again = service.post(TOKEN, &survey("r1", 2));
+    assert!(again.starts_with("HTTP/1.1 202"), "{again}");
+    let taken = service.post(TOKEN, &survey("r5", 1));
+    assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
+    assert_eq!(alerts(dir, log, 3), ["r1", "r4", "r5"]);
+    service.stop();
+}
+
+#[test]
+fn a_changed_rule_file_takes_effect_and_a_bad_one_is_refused_while_the_old_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = |below: u8| {
+        format!(
+            "[[rule]]\nname = \"low\"\non = \"survey.response.created\"\nwhen = \"event.csat < {below}\"\n\
+             alert = {{ severity = \"warning\" }}\n"
+        )
+    };
+    let file = dir.path().join("rules.toml");
+    let log = ["--dir", "data"];
+    fs::write(&file, rules(3)).unwrap();
+    let service = Service::start(
+        dir.path(),
+        &[
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--dir",
+            "data",
+            "--rules",
+            "rules.toml",
+        ],
+    );
+    assert!(
+        service
+            .post(TOKEN, &survey("before", 4))
+            .starts_with("HTTP/1.1 202")
+    );
+    assert!(
+        service
+            .post(TOKEN, &survey("low", 2))
+            .starts_with("HTTP/1.1 202")
+    );
+    assert_eq!(alerts(dir.path(), &log, 1), ["low"]);
+
+    let refused = "aftercall_rule_files_refused_total";
+    fs::write(&file, "[[rule]]\nname = \"broken\"\n").unwrap();
+    wait_for("the refusal", || {
+        service.get("/metrics").contains(&format!("{refused} 1\n"))
+    });
+    assert!(
+        service
+            .post(TOKEN, &survey("still-old", 4))
+            .starts_with("HTTP/1.1 202")
+    );
+    assert!(service.get("/readyz").starts_with("HTTP/1.1 200"));
+
+    fs::write(&file, rules(5)).unwrap();
+    // In force from its position on: a survey that comes after it is judged by it.
+    wait_for("the new rules", || {
+        let id = format!("probe-{}", std::process::id());
+        let tries = service.sent.get();
+        assert!(
+            service
+                .post(TOKEN, &survey(&format!("{id}-{tries}"), 4))
+                .starts_with("HTTP/1.1 202")
+        );
+        !service.get("/metrics").contains(
+            "aftercall_outputs_total{kind=\"alert\"} 1
+",
+        )
+    });
+    assert_eq!(
+        alerts(dir.path(), &log, 1),
+        ["low"],
+        "what came before keeps its verdict"
+    );
+    service.stop();
+}
+
+const TOKEN: &str = "a token of the tests";
+
+/// A running service. Ends with the test that started it.
+struct Service {
+    process: Child,
+    address: String,
+    sent: std::cell::Cell<u32>,
+}
+
+impl Service {
+    fn start(dir: &Path, args: &[&str]) -> Self {
+        let mut process = command(dir, args)
+            .env("AFTERCALL_TOKENS", format!("another one of them,{TOKEN}"))
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut seen = String::new();
+        let address = lines.by_ref().map(|line| line.unwrap()).find_map(|line| {
+            seen.push_str(&line);
+            seen.push('\n');
+            let (_, address) = line.split_once("http listens address=")?;
+            Some(address.trim().to_owned())
+        });
+        let address = address.unwrap_or_else(|| panic!("the service did not start:\n{seen}"));
+        // Its log goes on being read, so that it never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            process,
+            address,
+            sent: std::cell::Cell::new(0),
+        }
+    }
+
+    fn get(&self, path: &str) -> String {
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
+        ))
+    }
+
+    fn post(&self, token: &str, event: &str) -> String {
+        self.sent.set(self.sent.get() + 1);
+        self.ask(&format!(
+            "POST /v1/events HTTP/1.1\r\nHost: t\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/cloudevents+json\r\nContent-Length: {}\r\n\r\n{event}",
+            event.len()
+        ))
+    }
+
+    fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// As a supervisor of processes does it.
+    fn stop(mut self) {
+        let asked = Instant::now();
+        let id = self.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let status = self.process.wait().unwrap();
+        assert!(
+            asked.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            asked.elapsed()
+        );
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Gone already, if it was stopped.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The response ids of the alerts in the log, as `tap` shows them from the start, sorted; waits for `count`.
+fn alerts(dir: &Path, log: &[&str], count: usize) -> Vec<String> {
+    let count = count.to_string();
+    let args = [
+        "tap", "--kind", "alert", "--from", "start", "--count", &count, "--json",
+    ];
+    let tap = run_in(dir, &[&args, log].concat(), "");
+    assert!(tap.status.success(), "{}", errors(&tap));
+    let mut ids: Vec<String> = tap
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice::<Value>(line).unwrap())
+        .map(|alert| {
+            assert_eq!(alert["type"], "alert.raised");
+            alert["data"]["response_id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    ids.sort_unstable();
+    ids
+}
