@@ -7,7 +7,7 @@ use std::{
 
 use aftercall::{
     log::{
-        EventLog, Log, NewEvent,
+        Log, NewEvent,
         jetstream::{JetStreamLog, Settings},
         sqlite::{SqliteLog, SqliteSettings},
     },

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aftercall::log::{
-    Destination, EventLog as _, Headers, Log, NewEvent,
+    Destination, Headers, Log, NewEvent,
     jetstream::{JetStreamLog, Settings},
 };
 use aftercall_actors::key::Key;

@@ -145,7 +145,7 @@ pub async fn run(url: &str, from: u64, count: u64, mut seen: impl FnMut(&[String
             seen(&ids);
         }
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-Expected-Last-Subject-Sequence", head);
+        headers.insert("Nats-Expected-Last-Subject-Sequence", head.to_string());
         let (js, record, subject) = (js.clone(), record.clone(), format!("yardstick.{from}"));
         let commit = tokio::spawn(async move {
             let ack = js
