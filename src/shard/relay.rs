@@ -99,6 +99,7 @@ pub async fn relay(
     let mut queue = Queue::default();
     queue.read_marks(log, partition).await?;
     loop {
+        backlog.set(i64::try_from(queue.outputs.len()).unwrap_or(i64::MAX));
         if queue.outputs.is_empty() {
             match commits.recv().await {
                 Some(committed) => queue.take(committed),
@@ -113,7 +114,6 @@ pub async fn relay(
         if let Some(relayed) = queue.relayed() {
             progress.set(relayed);
         }
-        backlog.set(i64::try_from(queue.outputs.len()).unwrap_or(i64::MAX));
         let Some(next) = queue.outputs.front() else {
             continue;
         };
