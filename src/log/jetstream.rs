@@ -22,6 +22,7 @@ use super::{
 };
 
 mod answers;
+mod batches;
 mod events;
 mod findings;
 mod follower;

@@ -24,6 +24,9 @@ use crate::{
 /// Outputs the relay takes in before it lets commits wait.
 const WAITING_MAX: usize = 4_096;
 
+/// Outputs offered to the log at once.
+const WRITE_MAX: usize = 1_000;
+
 /// Pause after a write that failed.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -118,11 +121,12 @@ pub async fn relay(
             continue;
         };
         let (commit, ordinal) = (next.commit, next.ordinal);
+        let some = queue.outputs.len().min(WRITE_MAX);
         let outcome = log
             .outputs_append(
                 partition,
                 &mut queue.fences,
-                queue.outputs.make_contiguous(),
+                &queue.outputs.make_contiguous()[..some],
             )
             .await;
         match outcome {

@@ -8,37 +8,31 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_nats::{
     HeaderMap, Subject,
-    header::{
-        HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
-        NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
-    },
-    jetstream::{self, stream::Stream},
+    header::{HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE},
+    jetstream::stream::Stream,
 };
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::{
     answers,
+    batches::{self, Batches, Message},
     follower::{Follower, Prefetch},
     link::Link,
     subjects,
 };
 use crate::log::{
-    CommitError, Headers, Lane, LaneFences, LogError, NewOutput, OutputMark, PartitionId, Seq,
+    CommitError, Headers, Lane, LaneFences, LogError, NewOutput, OutputMark, PartitionId,
     StoredOutput, TailFrom,
 };
 
 /// Header with the number of the commit an output belongs to.
-pub const COMMIT_HEADER: &str = "Aftercall-Commit";
+pub const COMMIT_HEADER: &str = "ce-commit";
 /// Header with an output's place among those of its commit.
 pub const ORDINAL_HEADER: &str = "Aftercall-Ordinal";
 
 /// Up to so many outputs are stored one by one: 84 us each, against 2 ms for an atomic batch of any size on an idle
 /// disk and eight times that on a busy one, since the server stages a batch in a folder of its own and syncs it.
 const SINGLES_MAX: usize = 24;
-/// Most messages the server takes in one atomic batch.
-const BATCH_MESSAGES_MAX: usize = 1_000;
-/// About the most bytes of one atomic batch.
-const BATCH_BYTES_MAX: usize = 4 << 20;
 /// Bytes of header lines besides the attributes, for estimates.
 const HEADER_BYTES: usize = 256;
 /// A tail asks for this much ahead.
@@ -53,12 +47,16 @@ pub struct Outputs {
     link: Link,
     out: Arc<Stream<()>>,
     dead: Arc<Stream<()>>,
+    out_batches: Batches,
+    dead_batches: Batches,
 }
 
 impl Outputs {
     /// The outputs on a server where their streams are known to stand.
     pub fn new(link: Link, out: Stream<()>, dead: Stream<()>) -> Self {
         Self {
+            out_batches: Batches::new(link.clone()),
+            dead_batches: Batches::new(link.clone()),
             link,
             out: Arc::new(out),
             dead: Arc::new(dead),
@@ -164,48 +162,30 @@ impl Outputs {
         fences: &mut LaneFences,
         outputs: &[NewOutput],
     ) -> Result<usize, CommitError> {
-        if !self.link.is_up() {
-            return Err(CommitError::Unknown("not connected".to_owned()));
-        }
-        let watch = self.link.watch();
-        let inbox = self.link.client.new_inbox();
-        // Unique and short: the server takes 64 bytes.
-        let id = inbox.rsplit('.').next().unwrap_or(&inbox);
         let mut lanes: [Option<Subject>; Lane::COUNT] = Default::default();
-        let mut last = None;
-        for (index, output) in outputs.iter().enumerate() {
-            let mut headers = headers(output);
-            headers.insert(NATS_BATCH_ID, id);
-            headers.insert(NATS_BATCH_SEQUENCE, (index + 1).to_string());
-            let known = &mut lanes[output.lane.index()];
-            let subject = match known {
-                Some(subject) => subject.clone(),
-                None => {
-                    headers.insert(
-                        NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
-                        fences[output.lane.index()].to_string(),
-                    );
-                    known
-                        .insert(Subject::from(subjects::lane(output.lane, partition)))
-                        .clone()
-                }
-            };
-            if index + 1 == outputs.len() {
-                headers.insert(NATS_BATCH_COMMIT, "1");
-                last = Some((subject, headers, output.payload.clone()));
-            } else {
-                self.link
-                    .client
-                    .publish_with_headers(subject, headers, output.payload.clone())
-                    .await
-                    .map_err(|error| CommitError::Unknown(error.to_string()))?;
-            }
+        let mut total = 0;
+        let mut messages = Vec::with_capacity(outputs.len());
+        for output in outputs {
+            total += bytes(output);
+            let index = output.lane.index();
+            let fence = lanes[index].is_none().then_some(fences[index]);
+            let subject = lanes[index]
+                .get_or_insert_with(|| Subject::from(subjects::lane(output.lane, partition)))
+                .clone();
+            let (headers, payload) = (headers(output), output.payload.clone());
+            messages.push(Message {
+                subject,
+                headers,
+                payload,
+                fence,
+            });
         }
-        let Some((subject, headers, payload)) = last else {
-            return Ok(0);
+        let batches = match outputs.first().map(|output| output.lane) {
+            Some(Lane::Dead) => &self.dead_batches,
+            Some(Lane::Out(_)) => &self.out_batches,
+            None => return Ok(0),
         };
-        let answer = self.link.request(watch, subject, headers, payload).await?;
-        let first = first_of_batch(&answer.payload, outputs.len())?;
+        let first = batches.store(messages, total).await?;
         for (seq, output) in (first..).zip(outputs) {
             fences[output.lane.index()] = seq;
         }
@@ -285,10 +265,10 @@ fn batch_len(outputs: &[NewOutput]) -> usize {
     let mut total = 0;
     outputs
         .iter()
-        .take(BATCH_MESSAGES_MAX)
+        .take(batches::MESSAGES_MAX)
         .take_while(|output| {
             total += bytes(output);
-            subjects::lane_stream(output.lane) == stream && total <= BATCH_BYTES_MAX
+            subjects::lane_stream(output.lane) == stream && total <= batches::BYTES_MAX
         })
         .count()
         // One that is larger than a batch should be still goes, alone.
@@ -322,33 +302,6 @@ fn headers(output: &NewOutput) -> HeaderMap {
     map
 }
 
-/// The server's answer to the end of a batch.
-#[derive(serde::Deserialize)]
-struct BatchAnswer {
-    error: Option<jetstream::Error>,
-    #[serde(default)]
-    seq: Seq,
-    #[serde(default)]
-    count: u64,
-}
-
-/// The sequence of the first message of a batch of `len`, which the server stores in one piece.
-fn first_of_batch(answer: &[u8], len: usize) -> Result<Seq, CommitError> {
-    let answer: BatchAnswer = serde_json::from_slice(answer)
-        .map_err(|error| CommitError::Unknown(format!("answer to a batch: {error}")))?;
-    if let Some(error) = answer.error {
-        return Err(answers::refusal(&error));
-    }
-    let len = len as u64;
-    if answer.count != len || answer.seq < len {
-        return Err(CommitError::Unknown(format!(
-            "a batch of {len} was answered with count {} and sequence {}",
-            answer.count, answer.seq
-        )));
-    }
-    Ok(answer.seq - len + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use aftercall_actors::output::Kind;
@@ -379,31 +332,15 @@ mod tests {
 
     #[test]
     fn a_batch_has_at_most_a_thousand_messages_and_about_four_megabytes() {
-        let small = vec![output(Lane::Dead, 1); BATCH_MESSAGES_MAX + 1];
-        assert_eq!(batch_len(&small[..BATCH_MESSAGES_MAX]), BATCH_MESSAGES_MAX);
-        assert_eq!(batch_len(&small), BATCH_MESSAGES_MAX);
-        let quarter = BATCH_BYTES_MAX / 4 - HEADER_BYTES;
+        let small = vec![output(Lane::Dead, 1); batches::MESSAGES_MAX + 1];
+        assert_eq!(
+            batch_len(&small[..batches::MESSAGES_MAX]),
+            batches::MESSAGES_MAX
+        );
+        assert_eq!(batch_len(&small), batches::MESSAGES_MAX);
+        let quarter = batches::BYTES_MAX / 4 - HEADER_BYTES;
         assert_eq!(batch_len(&vec![output(Lane::Dead, quarter); 6]), 4);
         assert_eq!(batch_len(&vec![output(Lane::Dead, quarter + 1); 6]), 3);
-        assert_eq!(batch_len(&[output(Lane::Dead, BATCH_BYTES_MAX)]), 1);
-    }
-
-    #[test]
-    fn the_answer_to_a_batch_tells_its_first_sequence() {
-        let good = br#"{"stream":"CX_OUT","seq":20,"batch":"x","count":5}"#;
-        assert_eq!(first_of_batch(good, 5).ok(), Some(16));
-        assert!(matches!(
-            first_of_batch(good, 6),
-            Err(CommitError::Unknown(_))
-        ));
-        let fenced = br#"{"error":{"code":400,"err_code":10071,"description":"x"},"stream":"CX_OUT","seq":0}"#;
-        assert!(matches!(
-            first_of_batch(fenced, 5),
-            Err(CommitError::Fenced)
-        ));
-        assert!(matches!(
-            first_of_batch(b"", 5),
-            Err(CommitError::Unknown(_))
-        ));
+        assert_eq!(batch_len(&[output(Lane::Dead, batches::BYTES_MAX)]), 1);
     }
 }
