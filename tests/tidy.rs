@@ -361,9 +361,9 @@ fn the_readmes_name_what_exists() {
 #[test]
 fn the_reading_of_sources_is_right() {
     let text = "//! std::fs is not used\nuse std::{\n    fs::File, // std::env\n    io::{self, Read},\n};\n\
-                let url = \"nats://x\"; std::net::lookup();\n#[cfg(test)]\nmod tests {\n    use std::thread;\n}\n";
+                let url = \"nats://x\"; std::net::lookup();\n#[cfg(test)]\nmod tests {\n    use std::thread;\n}\nuse std::env;\n";
     let code = code_of(text);
-    assert_eq!(roots_after(&code, "std::"), ["fs", "io", "net"]);
+    assert_eq!(roots_after(&code, "std::"), ["fs", "io", "net", "env"]);
     assert_eq!(roots_after("my_std::a std::b", "std::"), ["b"]);
     assert!(has_word("async fn x", "async") && !has_word("asynchronous", "async"));
     assert!(has_word("use crate::a::HashMap;", "HashMap") && !has_word("XHashMap", "HashMap"));
@@ -419,9 +419,16 @@ fn module_of(file: &str) -> String {
     module.strip_suffix(".rs").unwrap_or(module).to_owned()
 }
 
-/// A file without its comments and without the tests at its end.
+/// A file without its comments and without its module of tests.
 fn code_of(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or("");
+    let text = match text.split_once("#[cfg(test)]\nmod tests {") {
+        // As rustfmt has it, the next brace in the first column closes the module.
+        Some((before, rest)) => {
+            let after = rest.split_once("\n}\n").map_or("", |(_, after)| after);
+            format!("{before}{after}")
+        }
+        None => text.to_owned(),
+    };
     let mut code = String::with_capacity(text.len());
     for line in text.lines() {
         // The `//` of an address is no comment.
