@@ -6,6 +6,12 @@
 //! time, and actors start anew after two million, so that histories are as long as in such a backlog. Figures
 //! are events a second on one core: `cargo bench -p aftercall-actors --bench step`.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a bench has a clock; what it measures has none"
+)]
+
 use std::{
     hint::black_box,
     time::{Duration, Instant},

@@ -1,6 +1,11 @@
 //! Tests against two authorities outside of this module: the interpreter of the crate `cel`, which says what a
 //! condition means, and the JSON Schemas of the contract's types, which say what fields there are.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "maps of the crate cel are hash maps; this is part of the tests only"
+)]
+
 use std::{collections::HashMap, sync::Arc};
 
 use proptest::prelude::*;

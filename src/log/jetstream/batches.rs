@@ -169,6 +169,7 @@ impl Batches {
         // Unique and short: the server takes 64 bytes.
         let id = inbox.rsplit('.').next().unwrap_or(&inbox);
         let len = parts.iter().map(Vec::len).sum();
+        tracing::trace!(parts = parts.len(), messages = len, "batch");
         for (message, number) in parts.into_iter().flatten().zip(1usize..) {
             let Message {
                 subject,

@@ -1,0 +1,496 @@
+//! What holds for the sources as a whole, checked as text: what the pure crate may use, which way imports run, and
+//! that what is promised of files, metrics, settings and the README is so.
+//!
+//! Each check reads the files themselves, so it fails with the file and line to look at. The compiler and clippy
+//! (`clippy.toml`, `actors/clippy.toml`) hold the rest.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The crates that decisions may rest on. None of them reads a clock, draws a number or does I/O as it is used
+/// here: jiff without its `tz-system`, toml and serde_json on text.
+const PURE: [&str; 10] = [
+    "jiff",
+    "prost",
+    "regex-syntax",
+    "schemars",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "toml",
+    "unicode-normalization",
+    "xxhash-rust",
+];
+
+/// What the pure crate may use of the standard library.
+const PURE_STD: [&str; 10] = [
+    "borrow",
+    "cmp",
+    "collections",
+    "error",
+    "fmt",
+    "mem",
+    "ops",
+    "slice",
+    "str",
+    "sync",
+];
+
+/// Words that have no place in the pure crate, whatever they were imported as.
+const IMPURE: [&str; 16] = [
+    "async",
+    "await",
+    "Instant",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+    "TimeZone::system",
+    "HashMap",
+    "HashSet",
+    "RandomState",
+    "IndexMap",
+    "Mutex",
+    "RwLock",
+    "thread",
+    "unsafe",
+    "println",
+];
+
+/// Which module may use which others, lowest first: a module stands below whatever uses it.
+const MAY_USE: [(&str, &[&str]); 12] = [
+    ("telemetry", &[]),
+    ("planted", &[]),
+    ("log", &[]),
+    ("config", &["telemetry"]),
+    ("envelope", &["log"]),
+    ("schema", &["envelope"]),
+    ("traffic", &["envelope", "log"]),
+    ("shard", &["envelope", "log", "planted", "telemetry"]),
+    ("desk", &["config", "envelope", "log", "shard", "telemetry"]),
+    ("app", &["config", "desk", "log", "shard", "telemetry"]),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "desk",
+            "envelope",
+            "log",
+            "schema",
+            "shard",
+            "telemetry",
+            "traffic",
+        ],
+    ),
+    ("main", &["cli"]),
+];
+
+/// Most lines of a file that holds one idea.
+const LINES_MAX: usize = 500;
+
+/// Files above [`LINES_MAX`], and why they are not two.
+const LONG: [(&str, &str); 4] = [
+    (
+        "actors/src/event.rs",
+        "the public contract, one type after the other, as EVENTS.md has it",
+    ),
+    (
+        "actors/src/rules/oracle.rs",
+        "tests: every operator and function against the reference interpreter",
+    ),
+    (
+        "actors/tests/rules_errors.rs",
+        "a table: each mistake in a rule file and what is said of it",
+    ),
+    (
+        "src/shard/engine.rs",
+        "one partition's decisions, to be read in one piece",
+    ),
+];
+
+/// Calls that would panic, where they cannot: file, how many, why.
+const CERTAIN: [(&str, usize, &str); 3] = [
+    ("src/config.rs", 1, "of a constant, while compiling"),
+    ("src/log/sqlite.rs", 1, "of a constant, while compiling"),
+    (
+        "src/telemetry.rs",
+        2,
+        "names of metrics are constants, and a test makes them all",
+    ),
+];
+
+#[test]
+fn the_pure_crate_depends_on_pure_crates_only() {
+    let manifest: toml::Table = read("actors/Cargo.toml").parse().expect("TOML");
+    let names: Vec<&str> = manifest["dependencies"]
+        .as_table()
+        .expect("a table")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let sorted: BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(sorted, PURE.into_iter().collect());
+    for elsewhere in ["build-dependencies", "target", "features"] {
+        assert!(
+            !manifest.contains_key(elsewhere),
+            "[{elsewhere}] could bring in another"
+        );
+    }
+    let jiff = &manifest["dependencies"]["jiff"];
+    assert_eq!(jiff["default-features"].as_bool(), Some(false));
+    let features: Vec<&str> = jiff["features"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(toml::Value::as_str)
+        .collect();
+    assert_eq!(
+        features,
+        ["std", "serde", "tzdb-bundle-always"],
+        "no time zone of the machine"
+    );
+}
+
+#[test]
+fn the_pure_crate_asks_the_machine_for_nothing() {
+    let mut found = Vec::new();
+    for file in sources(&["actors/src"]) {
+        if is_test_file(&file) {
+            continue;
+        }
+        let code = code_of(&read(&file));
+        for module in roots_after(&code, "std::") {
+            if !PURE_STD.contains(&module.as_str()) {
+                found.push(format!("{file}: std::{module}"));
+            }
+        }
+        for (number, line) in code.lines().enumerate() {
+            for word in IMPURE.iter().filter(|word| has_word(line, word)) {
+                found.push(format!("{file}:{}: {word}", number + 1));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn imports_run_one_way() {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = MAY_USE
+        .iter()
+        .map(|(module, uses)| (*module, uses.iter().copied().collect()))
+        .collect();
+    let mut below = BTreeSet::new();
+    for (module, uses) in MAY_USE {
+        for used in uses {
+            assert!(
+                below.contains(used),
+                "{module} uses {used}, which stands above it"
+            );
+        }
+        below.insert(module);
+    }
+    let mut found = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    for file in sources(&["src"]) {
+        let module = module_of(&file);
+        if module == "lib" || is_test_file(&file) {
+            continue;
+        }
+        let code = code_of(&read(&file));
+        // The binary stands beside the library and names it.
+        let root = if module == "main" {
+            "aftercall::"
+        } else {
+            "crate::"
+        };
+        for used in roots_after(&code, root) {
+            let uses = allowed.get(module.as_str());
+            if used != module && !uses.is_some_and(|uses| uses.contains(used.as_str())) {
+                found.insert(format!("{file}: {module} uses {used}"));
+            }
+        }
+        seen.insert(module);
+    }
+    assert_eq!(found, BTreeSet::new());
+    let listed: BTreeSet<String> = allowed.keys().map(|module| (*module).to_owned()).collect();
+    assert_eq!(seen, listed, "a module of src is not in the list, or gone");
+    for file in sources(&["actors/src"]) {
+        let code = code_of(&read(&file));
+        assert!(!has_word(&code, "aftercall"), "{file} knows the rest");
+    }
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    let silent: Vec<String> = all_sources()
+        .into_iter()
+        .filter(|file| !read(file).starts_with("//! "))
+        .collect();
+    assert_eq!(silent, Vec::<String>::new(), "open with `//!`");
+}
+
+#[test]
+fn a_file_holds_one_idea() {
+    let long: BTreeSet<String> = all_sources()
+        .into_iter()
+        .filter(|file| read(file).lines().count() > LINES_MAX)
+        .collect();
+    let listed = LONG.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(
+        long, listed,
+        "files above {LINES_MAX} lines, and the listed ones"
+    );
+}
+
+#[test]
+fn nothing_is_left_undone() {
+    // In two halves, so that this file is not its own finding.
+    let marks = [
+        ("TO", "DO"),
+        ("FIX", "ME"),
+        ("todo", "!("),
+        ("unimplemented", "!("),
+        ("dbg", "!("),
+    ]
+    .map(|(one, other)| format!("{one}{other}"));
+    let mut found = Vec::new();
+    for file in all_sources() {
+        for (number, line) in read(&file).lines().enumerate() {
+            if marks.iter().any(|mark| line.contains(mark.as_str())) {
+                found.push(format!("{file}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn production_code_panics_nowhere() {
+    let mut found = BTreeMap::new();
+    for file in sources(&["src", "actors/src"]) {
+        if is_test_file(&file) {
+            continue;
+        }
+        let code = code_of(&read(&file));
+        let calls = [".unwrap()", ".expect(\"", "panic!("]
+            .iter()
+            .map(|call| code.matches(call).count())
+            .sum::<usize>();
+        if calls > 0 {
+            found.insert(file, calls);
+        }
+    }
+    let certain = CERTAIN
+        .iter()
+        .map(|(file, calls, _)| ((*file).to_owned(), *calls))
+        .collect();
+    assert_eq!(found, certain);
+}
+
+#[test]
+fn every_metric_is_in_the_readme() {
+    let readme = read("README.md");
+    let mut metrics = BTreeSet::new();
+    for file in sources(&["src/telemetry", "src/telemetry.rs"]) {
+        let code = code_of(&read(&file));
+        metrics.extend(code.split('"').skip(1).step_by(2).filter_map(|text| {
+            let is_name = text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let ours = text.starts_with("aftercall_") || text.starts_with("process_");
+            (is_name && ours).then(|| text.to_owned())
+        }));
+    }
+    assert!(metrics.len() > 20, "found only {metrics:?}");
+    metrics.retain(|name| !readme.contains(&format!("`{name}`")));
+    assert_eq!(metrics, BTreeSet::new(), "metrics the README does not name");
+}
+
+#[test]
+fn every_setting_is_explained() {
+    let text = read("config/default.toml");
+    let mut keys = 0;
+    let mut unexplained = Vec::new();
+    let mut before = "";
+    for line in text.lines() {
+        if line.contains(" = ") && !line.starts_with('#') {
+            keys += 1;
+            if !before.starts_with("# ") {
+                unexplained.push(line);
+            }
+        }
+        before = line;
+    }
+    assert!(keys > 15, "only {keys} keys found");
+    assert_eq!(
+        unexplained,
+        Vec::<&str>::new(),
+        "say the unit, and why this value"
+    );
+}
+
+#[test]
+fn ci_runs_what_the_readme_says() {
+    let command = "cargo test --workspace";
+    assert!(read("README.md").contains(&format!("\n{command}\n")));
+    assert!(read(".ci/run").ends_with(&format!("\n{command}\n")));
+    assert!(read(".github/workflows/ci.yml").contains("- run: .ci/run\n"));
+}
+
+#[test]
+fn the_readmes_name_what_exists() {
+    let mut missing = Vec::new();
+    for readme in ["README.md", "benches/README.md"] {
+        for name in read(readme).split('`').skip(1).step_by(2) {
+            let is_path = name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+                && ["src/", "actors/", "tests/", "benches/", "config/", ".ci/"]
+                    .iter()
+                    .any(|folder| name.starts_with(folder));
+            if is_path && !root().join(name).exists() {
+                missing.push(format!("{readme}: {name}"));
+            }
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// The eyes of the checks above: what they must see, and what they must not.
+#[test]
+fn the_reading_of_sources_is_right() {
+    let text = "//! std::fs is not used\nuse std::{\n    fs::File, // std::env\n    io::{self, Read},\n};\n\
+                let url = \"nats://x\"; std::net::lookup();\n#[cfg(test)]\nmod tests {\n    use std::thread;\n}\nuse std::env;\n";
+    let code = code_of(text);
+    assert_eq!(roots_after(&code, "std::"), ["fs", "io", "net", "env"]);
+    assert_eq!(roots_after("my_std::a std::b", "std::"), ["b"]);
+    assert!(has_word("async fn x", "async") && !has_word("asynchronous", "async"));
+    assert!(has_word("use crate::a::HashMap;", "HashMap") && !has_word("XHashMap", "HashMap"));
+    assert_eq!(module_of("src/log/memory/store.rs"), "log");
+    assert_eq!(module_of("src/log.rs"), "log");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+fn all_sources() -> Vec<String> {
+    sources(&[
+        "src",
+        "tests",
+        "benches",
+        "actors/src",
+        "actors/tests",
+        "actors/benches",
+    ])
+}
+
+/// Rust files in these places, in order, as paths from the root.
+fn sources(places: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = places.iter().map(|place| root().join(place)).collect();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).expect("a readable folder");
+            open.extend(entries.map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let path = path.strip_prefix(root()).expect("below the root");
+            found.push(path.to_str().expect("plain names").to_owned());
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "nothing in {places:?}");
+    found
+}
+
+/// Files that are part of the tests as a whole.
+fn is_test_file(file: &str) -> bool {
+    file.ends_with("/tests.rs") || file == "actors/src/rules/oracle.rs"
+}
+
+fn module_of(file: &str) -> String {
+    let file = file.strip_prefix("src/").unwrap_or(file);
+    let module = file.split('/').next().unwrap_or(file);
+    module.strip_suffix(".rs").unwrap_or(module).to_owned()
+}
+
+/// A file without its comments and without its module of tests.
+fn code_of(text: &str) -> String {
+    let text = match text.split_once("#[cfg(test)]\nmod tests {") {
+        // As rustfmt has it, the next brace in the first column closes the module.
+        Some((before, rest)) => {
+            let after = rest.split_once("\n}\n").map_or("", |(_, after)| after);
+            format!("{before}{after}")
+        }
+        None => text.to_owned(),
+    };
+    let mut code = String::with_capacity(text.len());
+    for line in text.lines() {
+        // The `//` of an address is no comment.
+        let comment = line
+            .match_indices("//")
+            .map(|(at, _)| at)
+            .find(|at| !line[..*at].ends_with(':'));
+        code.push_str(&line[..comment.unwrap_or(line.len())]);
+        code.push('\n');
+    }
+    code
+}
+
+/// The names that directly follow `root` (`std::`) anywhere in `code`, each item of braces included.
+fn roots_after(code: &str, root: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(root) {
+        if code[..at].ends_with(is_name_part) {
+            continue;
+        }
+        let rest = &code[at + root.len()..];
+        match rest.strip_prefix('{') {
+            Some(items) => found.extend(items_of(items).into_iter().map(first_name)),
+            None => found.push(first_name(rest)),
+        }
+    }
+    found
+}
+
+/// The items up to the brace that closes, as they stand.
+fn items_of(text: &str) -> Vec<&str> {
+    let (mut depth, mut begin, mut items) = (0_u32, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' if depth > 0 => {}
+            ',' | '}' => {
+                items.push(text[begin..at].trim());
+                begin = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    items.retain(|item| !item.is_empty());
+    items
+}
+
+fn first_name(text: &str) -> String {
+    text.chars().take_while(|c| is_name_part(*c)).collect()
+}
+
+fn is_name_part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Whether `word` stands in `text` on its own.
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].ends_with(is_name_part) && !text[at + word.len()..].starts_with(is_name_part)
+    })
+}
