@@ -11,10 +11,11 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use prost::Message as _;
 
-use crate::log::{CommitError, EventLog, LogError, NewOutput, PartitionId, Seq, Stored};
+use crate::log::{CommitError, EventLog, Lane, LogError, NewOutput, PartitionId, Seq, Stored};
 use crate::planted::{Bug, is_planted};
 
 use super::{
+    checksum,
     engine::{Head, LOGIC, Relayed, Start, publishable},
     record::{self, FORMAT, Record, RecordError, identity, link},
     snapshot::{self, Manifest, Packer, Piece},
@@ -103,6 +104,7 @@ async fn load(
     record: &Record,
 ) -> Result<Recovered, RecoveryError> {
     check_against_events(log, record).await?;
+    check_against_outputs(log, partition, head, record).await?;
     let mut table = Table::new(partition.side);
     let generation = load_generation(log, partition, &mut table).await?;
     let manifest_seq = generation.as_ref().map(|g| g.manifest_seq);
@@ -110,6 +112,13 @@ async fn load(
         Packer::after(manifest_seq, g.full_bytes, g.differences)
     });
     let base = generation.map(|g| g.manifest);
+
+    let floor = base.as_ref().map_or(0, |manifest| manifest.floor);
+    let bounds = retry(|| log.bounds()).await?;
+    if floor < bounds.last && floor + 1 < bounds.first {
+        let (wanted, first) = (floor + 1, bounds.first);
+        return Err(LogError::Trimmed { wanted, first }.into());
+    }
 
     let floor_seq = base.as_ref().map_or(0, |manifest| manifest.journal_seq);
     let from = floor_seq.min(record.relayed_seq);
@@ -169,7 +178,7 @@ async fn load(
                 base.as_ref()
                     .map_or(i64::MIN, |manifest| manifest.floor_time_ms),
             ),
-            floor: base.as_ref().map_or(0, |manifest| manifest.floor),
+            floor,
             epoch: record.epoch,
             identity: record.identity(),
             committed: record.position,
@@ -309,6 +318,39 @@ async fn check_against_events(log: &dyn EventLog, record: &Record) -> Result<(),
     }
 }
 
+/// The journal must hold every commit whose outputs stand: they are published from committed records only, so one
+/// of a commit that we give out anew shows that the journal's end was lost. Going on would say it all again.
+async fn check_against_outputs(
+    log: &dyn EventLog,
+    partition: PartitionId,
+    head: &Head,
+    record: &Record,
+) -> Result<(), RecoveryError> {
+    for lane in Lane::all() {
+        let Some(mark) = retry(|| log.output_mark(partition, lane)).await? else {
+            continue;
+        };
+        if mark.commit < record.commit {
+            continue;
+        }
+        let newest = retry(|| log.journal_head(partition)).await?;
+        if newest.is_some_and(|newest| newest.seq > head.seq) {
+            // Another owner has taken over since and published: our first commit will find out.
+            return Ok(());
+        }
+        return Err(RecoveryError::Chain {
+            seq: head.seq,
+            why: format!(
+                "lane {} holds outputs of commit {}, the journal ended at commit {}: records are lost",
+                lane.name(),
+                mark.commit,
+                record.commit - 1
+            ),
+        });
+    }
+    Ok(())
+}
+
 struct Generation {
     manifest: Manifest,
     manifest_seq: Seq,
@@ -328,21 +370,24 @@ async fn load_generation(
     while let Some(stored) = pieces.next().await {
         let Stored { seq, bytes } = stored?;
         // A damaged piece makes its generation incomplete; an older one and a longer replay take its place.
-        match Piece::decode(bytes.clone()) {
-            Ok(Piece {
+        let piece = checksum::holds(&bytes).then(|| Piece::decode(bytes.clone()));
+        match piece {
+            Some(Ok(Piece {
                 format: 1..=snapshot::FORMAT,
                 manifest: Some(manifest),
                 ..
-            }) => {
+            })) => {
                 manifests.insert(seq, manifest);
             }
-            Ok(Piece {
+            Some(Ok(Piece {
                 format: 1..=snapshot::FORMAT,
                 ..
-            }) => {
+            })) => {
                 chunks.insert(seq, bytes);
             }
-            Ok(_) | Err(_) => tracing::warn!(%partition, seq, "snapshot piece cannot be read"),
+            Some(Ok(_) | Err(_)) | None => {
+                tracing::warn!(%partition, seq, "snapshot piece cannot be read")
+            }
         }
     }
     let chain = manifests
