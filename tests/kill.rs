@@ -39,12 +39,24 @@ use service::Service;
 /// Events of a run, without what is sent twice.
 const EVENTS: usize = 20_000;
 
-/// Shipped rules, but changed profiles are sent after a second: many deadlines fall between a kill and a restart.
+/// Shipped rules, but changed profiles are sent after a second, so that many deadlines fall between a kill and a
+/// restart, and coaching comes easily, so that its lane is not empty.
 fn rules() -> String {
-    let shipped = RuleSet::default_rules();
-    let changed = shipped.text().replace("merge = \"5s\"", "merge = \"1s\"");
-    assert_ne!(changed, shipped.text(), "the shipped rules merge for 5 s");
-    changed
+    let mut text = RuleSet::default_rules().text().to_owned();
+    for (shipped, wanted) in [
+        ("merge = \"5s\"", "merge = \"1s\""),
+        ("detractor_share >= 0.5", "detractor_share >= 0.1"),
+    ] {
+        assert!(text.contains(shipped), "the shipped rules say {shipped}");
+        text = text.replace(shipped, wanted);
+    }
+    text
+}
+
+/// The moments of the kills; another seed in `KILL_SEED` gives others.
+fn seed() -> u64 {
+    let seed = std::env::var("KILL_SEED").ok();
+    seed.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 async fn sqlite(dir: &Path) -> Log {
@@ -72,12 +84,13 @@ async fn killed_twenty_times_on_sqlite_every_event_counts_and_every_output_stand
 
     let feeder = Feeder::over_http(Arc::clone(&log), &service);
     let feeding = tokio::spawn(feeder.feed(EVENTS, Duration::from_secs(22)));
-    lives::kill_often(&mut service, 20, 1).await;
+    lives::kill_often(&mut service, 20, seed()).await;
     let acknowledged = feeding.await.expect("the feeder ends");
     lives::end(&mut service, &log).await;
     let story = verdict::read(&log).await;
     verdict::acknowledged_events_stand(&story, &acknowledged);
     verdict::outputs_equal_the_model(&story, &rules());
+    verdict::states_equal_the_model(&log, &story, &rules()).await;
 
     let copy = folder.path().join("copy");
     verdict::copy_of_the_events(&dir, &copy);
@@ -98,12 +111,13 @@ async fn killed_twenty_times_on_nats_every_event_counts_and_every_output_stands_
 
     let feeder = Feeder::to_the_log(Arc::clone(&log));
     let feeding = tokio::spawn(feeder.feed(EVENTS, Duration::from_secs(22)));
-    lives::kill_often(&mut service, 20, 2).await;
+    lives::kill_often(&mut service, 20, seed() + 1).await;
     let acknowledged = feeding.await.expect("the feeder ends");
     lives::end(&mut service, &log).await;
     let story = verdict::read(&log).await;
     verdict::acknowledged_events_stand(&story, &acknowledged);
     verdict::outputs_equal_the_model(&story, &rules());
+    verdict::states_equal_the_model(&log, &story, &rules()).await;
 }
 
 /// The other way round: the program lives on, and what it writes to is killed.
@@ -135,6 +149,7 @@ async fn a_nats_server_killed_three_times_loses_nothing_and_the_program_goes_on(
     let story = verdict::read(&log).await;
     verdict::acknowledged_events_stand(&story, &acknowledged);
     verdict::outputs_equal_the_model(&story, &rules());
+    verdict::states_equal_the_model(&log, &story, &rules()).await;
 }
 
 fn text(path: &Path) -> String {

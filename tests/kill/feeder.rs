@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Seed of the traffic.
 const SEED: u64 = 42;
 
-/// When the made-up events happen. Fixed: only log time may differ between two runs.
-const BEGAN: EventTime = EventTime(1_767_225_600_000);
+/// Time from one made-up event to the next: they are the last hours of a centre, whose windows they fill.
+const APART: Duration = Duration::from_millis(700);
 
 /// Sends events.
 pub struct Feeder {
@@ -63,11 +63,13 @@ impl Feeder {
         let mut acknowledged = BTreeSet::new();
         let mut earlier: Vec<GeneratedEvent> = Vec::new();
         let began = Instant::now();
+        let first = self.log.now().0 - count as i64 * APART.as_millis() as i64;
         for number in (0..count).step_by(BATCH) {
             let due = span.mul_f64(number as f64 / count as f64);
             tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
             let batch: Vec<GeneratedEvent> = (number..count.min(number + BATCH))
-                .map(|number| traffic.next_event(EventTime(BEGAN.0 + 700 * number as i64)))
+                .map(|number| first + number as i64 * APART.as_millis() as i64)
+                .map(|at| traffic.next_event(EventTime(at)))
                 .collect();
             match &self.events_url {
                 Some(url) => self.post(url, &batch).await,

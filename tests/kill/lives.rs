@@ -71,6 +71,8 @@ pub async fn end(service: &mut Service, log: &Log) {
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let diverged = service.figures("aftercall_replay_divergence_total").await;
+    assert_eq!(diverged, [(String::new(), 0)]);
     let (_, text) = service.readiness().await.expect("it answers");
     assert!(text.contains("\"ready\""), "{text}");
     stop(service).await;
