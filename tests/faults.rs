@@ -25,3 +25,5 @@ mod reference;
 mod relay;
 #[path = "support/service.rs"]
 mod service;
+#[path = "support/states.rs"]
+mod states;

@@ -20,6 +20,8 @@ mod nats;
 mod reference;
 #[path = "support/service.rs"]
 mod service;
+#[path = "support/states.rs"]
+mod states;
 #[path = "kill/verdict.rs"]
 mod verdict;
 

@@ -16,7 +16,7 @@ use aftercall::{
 };
 use aftercall_actors::{key::Side, rules::RuleSet, time::EventTime};
 
-use crate::{process::Process, reference::Reference};
+use crate::{process::Process, reference::Reference, states::states_equal_the_model};
 
 /// Partitions a side.
 pub const PARTITIONS: u16 = 2;
@@ -140,7 +140,8 @@ impl Centre {
         }
     }
 
-    /// Everyone runs and has applied everything, and all that was ever said is what the plain model says, each once.
+    /// Everyone runs and has applied everything; all that was ever said is what the plain model says, each once, and
+    /// all that is remembered is what the model remembers.
     pub async fn all_is_well(&self, process: &Process) {
         // Longer than profiles are merged.
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -150,9 +151,12 @@ impl Centre {
             assert_eq!(status.applied, last, "{status:?}");
         }
         self.outputs_equal_the_model();
+        // This takes the partitions over, so it comes last.
+        let (log, genesis) = (self.world.client(), RuleSet::default_rules());
+        states_equal_the_model(&log, &self.world.events(), &genesis).await;
     }
 
-    pub fn outputs_equal_the_model(&self) {
+    fn outputs_equal_the_model(&self) {
         let (events, outputs) = (self.world.events(), self.world.outputs());
         let mut total = 0;
         for partition in PartitionId::all(PARTITIONS) {

@@ -10,17 +10,12 @@ use std::{
 use aftercall::{
     envelope,
     log::{Lane, Log, PartitionId, Position, RawEvent, StoredOutput, TailFrom, sqlite},
-    shard::{
-        batch::{BATCH_EVENTS_MAX, route},
-        engine::Engine,
-        record::Record,
-        recovery::recover,
-    },
+    shard::record::Record,
 };
-use aftercall_actors::{actor::Actor, rules::RuleSet};
+use aftercall_actors::rules::RuleSet;
 use futures::StreamExt as _;
 
-use crate::reference::Reference;
+use crate::{reference::Reference, states};
 
 /// The log answers at all within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -160,34 +155,10 @@ pub fn outputs_equal_the_model(story: &Story, rules: &str) {
     }
 }
 
-/// One more recovery computes the actors that the plain model has, and replay says nothing.
+/// What the killed program remembers is what the plain model remembers.
 pub async fn states_equal_the_model(log: &Log, story: &Story, rules: &str) {
     let genesis = RuleSet::parse(rules, "model").expect("good rules");
-    for (place, partition) in PartitionId::all(story.count).enumerate() {
-        let recovered = recover(log.as_ref(), partition, &genesis).await;
-        let mut engine = Engine::new(recovered.expect("recovered").start);
-        for events in story.events.chunks(BATCH_EVENTS_MAX) {
-            engine.offer(route(events.to_vec(), story.count).swap_remove(place));
-            engine.apply().expect("applied");
-        }
-        assert_eq!(engine.applied(), story.events.len() as u64);
-        assert_eq!(engine.tally.divergences, 0, "{partition}");
-        assert!(!engine.has_outputs(), "{partition} says something new");
-
-        let model = Reference::of(partition, story.count, &genesis, &story.events);
-        let encoded = |actor: &Actor| {
-            let mut bytes = Vec::new();
-            actor.encode(&mut bytes);
-            bytes
-        };
-        let states = engine.states();
-        let blank = encoded(&Actor::new(partition.side));
-        for (key, actor) in &model.actors {
-            let state = states.get(key).unwrap_or(&blank);
-            assert!(*state == encoded(actor), "{partition}: {key} differs");
-        }
-        assert!(states.keys().all(|key| model.actors.contains_key(key)));
-    }
+    states::states_equal_the_model(log.as_ref(), &story.events, &genesis).await;
 }
 
 fn each_once_and_in_order(partition: PartitionId, lane: Lane, outputs: &[Said]) {
