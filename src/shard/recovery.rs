@@ -11,7 +11,9 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use prost::Message as _;
 
-use crate::log::{CommitError, EventLog, Lane, LogError, NewOutput, PartitionId, Seq, Stored};
+use crate::log::{
+    CommitError, EventLog, Lane, LogError, NewOutput, PartitionId, Position, Seq, Stored,
+};
 use crate::planted::{Bug, is_planted};
 
 use super::{
@@ -104,7 +106,6 @@ async fn load(
     record: &Record,
 ) -> Result<Recovered, RecoveryError> {
     check_against_events(log, record).await?;
-    check_against_outputs(log, partition, head, record).await?;
     let mut table = Table::new(partition.side);
     let generation = load_generation(log, partition, &mut table).await?;
     let manifest_seq = generation.as_ref().map(|g| g.manifest_seq);
@@ -114,6 +115,7 @@ async fn load(
     let base = generation.map(|g| g.manifest);
 
     let floor = base.as_ref().map_or(0, |manifest| manifest.floor);
+    check_against_snapshot(log, partition, head, record, floor).await?;
     let bounds = retry(|| log.bounds()).await?;
     if floor < bounds.last && floor + 1 < bounds.first {
         let (wanted, first) = (floor + 1, bounds.first);
@@ -203,6 +205,8 @@ async fn acquire(
     const TRIES_MAX: usize = 20;
     let mut mine: Option<(Bytes, Record)> = None;
     for _ in 0..TRIES_MAX {
+        // Before the head: what stands by then was committed before, whoever goes on meanwhile.
+        let published = newest_commit_published(log, partition).await?;
         let stored = retry(|| log.journal_head(partition)).await?;
         if let (Some(stored), Some((bytes, record))) = (&stored, &mine)
             && stored.bytes == *bytes
@@ -223,6 +227,15 @@ async fn acquire(
                 next_owner(&last, bytes)
             }
         };
+        // Outputs are published from committed records only. We would give the number out again, and say again what
+        // the lost records said; and nothing may be written, or the next try would find all in order.
+        if published >= record.commit {
+            let why = format!(
+                "outputs of commit {published} stand, the journal ends at commit {}: records are lost",
+                record.commit - 1
+            );
+            return Err(RecoveryError::Chain { seq: expected, why });
+        }
         let bytes = record.to_bytes();
         match log.journal_append(partition, expected, bytes.clone()).await {
             Ok(seq) => {
@@ -318,37 +331,43 @@ async fn check_against_events(log: &dyn EventLog, record: &Record) -> Result<(),
     }
 }
 
-/// The journal must hold every commit whose outputs stand: they are published from committed records only, so one
-/// of a commit that we give out anew shows that the journal's end was lost. Going on would say it all again.
-async fn check_against_outputs(
+/// The newest commit any of whose outputs stands in a lane; 0 if there is none.
+async fn newest_commit_published(
+    log: &dyn EventLog,
+    partition: PartitionId,
+) -> Result<u64, LogError> {
+    let mut newest = 0;
+    for lane in Lane::all() {
+        let mark = retry(|| log.output_mark(partition, lane)).await?;
+        newest = newest.max(mark.map_or(0, |mark| mark.commit));
+    }
+    Ok(newest)
+}
+
+/// A snapshot is closed once its floor is committed; one that goes beyond the journal shows that the journal's end
+/// was lost, and with it perhaps words that nobody would say any more.
+async fn check_against_snapshot(
     log: &dyn EventLog,
     partition: PartitionId,
     head: &Head,
     record: &Record,
+    floor: Position,
 ) -> Result<(), RecoveryError> {
-    for lane in Lane::all() {
-        let Some(mark) = retry(|| log.output_mark(partition, lane)).await? else {
-            continue;
-        };
-        if mark.commit < record.commit {
-            continue;
-        }
-        let newest = retry(|| log.journal_head(partition)).await?;
-        if newest.is_some_and(|newest| newest.seq > head.seq) {
-            // Another owner has taken over since and published: our first commit will find out.
-            return Ok(());
-        }
-        return Err(RecoveryError::Chain {
-            seq: head.seq,
-            why: format!(
-                "lane {} holds outputs of commit {}, the journal ended at commit {}: records are lost",
-                lane.name(),
-                mark.commit,
-                record.commit - 1
-            ),
-        });
+    if floor <= record.position {
+        return Ok(());
     }
-    Ok(())
+    let newest = retry(|| log.journal_head(partition)).await?;
+    if newest.is_some_and(|newest| newest.seq > head.seq) {
+        // Another owner has taken over since, and went on: our first commit will find out.
+        return Ok(());
+    }
+    Err(RecoveryError::Chain {
+        seq: head.seq,
+        why: format!(
+            "a snapshot stands at position {floor}, the journal ended at {}: records are lost",
+            record.position
+        ),
+    })
 }
 
 struct Generation {

@@ -1,6 +1,7 @@
 //! Damage to what one partition has stored: that one stops, or does without the damaged part.
 
 use aftercall::{
+    envelope,
     log::{EventLog as _, PartitionId},
     shard::{
         checksum,
@@ -26,7 +27,9 @@ fn a_damaged_journal_record_stops_its_partition_be_it_the_first_one_in_the_middl
             assert!(centre.world.corrupt_journal(VICTIM, seq));
             let process = centre.start();
             let naming = format!("journal record {seq}: journal record is damaged");
-            centre.only_the_victim_stops(&process, &[&naming]).await;
+            centre
+                .only_the_victim_stops_for_good(process, &[&naming])
+                .await;
         });
     }
 }
@@ -44,7 +47,9 @@ fn a_lost_journal_record_stops_its_partition_be_it_the_first_or_one_in_the_middl
             assert!(centre.world.lose_journal(VICTIM, journal[place]));
             let process = centre.start();
             let naming = ["journal is broken at record", naming];
-            centre.only_the_victim_stops(&process, &naming).await;
+            centre
+                .only_the_victim_stops_for_good(process, &naming)
+                .await;
         });
     }
 }
@@ -61,8 +66,34 @@ fn a_journal_that_lost_its_end_is_found_by_the_outputs_that_stand() {
             }
         }
         let process = centre.start();
-        let naming = ["holds outputs of commit", "records are lost"];
-        centre.only_the_victim_stops(&process, &naming).await;
+        let naming = ["outputs of commit", "records are lost"];
+        centre
+            .only_the_victim_stops_for_good(process, &naming)
+            .await;
+    });
+}
+
+/// No output shows it here; the snapshot does, since it is never ahead of the journal.
+#[test]
+fn a_journal_that_lost_its_end_is_found_by_the_snapshot_that_stands() {
+    in_virtual_time(async |mut centre: Centre| {
+        let process = centre.start();
+        centre.feed(40).await;
+        tokio::time::sleep(SOON * 10).await;
+        let tick = envelope::tick_event(centre.world.now());
+        for answer in centre.world.client().append(vec![tick]).await {
+            answer.expect("stored");
+        }
+        tokio::time::sleep(SOON * 2).await;
+        process.stop().await;
+        let newest = *centre.journal(VICTIM).last().expect("a record");
+        assert!(newest > centre.newest_record_with_outputs(VICTIM));
+        assert!(centre.world.lose_journal(VICTIM, newest));
+        let process = centre.start();
+        let naming = ["a snapshot stands at position", "records are lost"];
+        centre
+            .only_the_victim_stops_for_good(process, &naming)
+            .await;
     });
 }
 
@@ -118,7 +149,9 @@ fn an_actor_that_cannot_be_read_from_the_journal_stops_its_partition() {
         centre.history_without_snapshot(40).await;
         let key = add_an_unreadable_actor_to_the_journal(&centre).await;
         let process = centre.start();
-        centre.only_the_victim_stops(&process, &[&key]).await;
+        centre
+            .only_the_victim_stops_for_good(process, &[&key])
+            .await;
     });
 }
 

@@ -16,7 +16,7 @@ fn a_lost_event_stops_everyone_and_its_place_is_named() {
             "log lost events: expected position {lost}, found {}",
             lost + 1
         );
-        centre.all_stop(&process, &[&naming]).await;
+        centre.all_stop_for_good(process, &[&naming]).await;
     });
 }
 
@@ -44,7 +44,7 @@ fn events_trimmed_before_they_were_applied_stop_everyone_with_the_way_out() {
             "position 1 is gone: retention has trimmed the log up to 20",
             "raise the retention",
         ];
-        centre.all_stop(&process, &naming).await;
+        centre.all_stop_for_good(process, &naming).await;
     });
 }
 
@@ -60,7 +60,7 @@ fn trimming_up_to_the_floor_harms_nobody_and_one_further_stops_everyone() {
             let process = centre.start();
             if harmed {
                 let naming = format!("position {} is gone", floor + 1);
-                centre.all_stop(&process, &[&naming]).await;
+                centre.all_stop_for_good(process, &[&naming]).await;
             } else {
                 tokio::time::sleep(SOON).await;
                 let complaints = process.board.complaints(Duration::from_secs(10));
@@ -80,7 +80,9 @@ fn events_trimmed_below_one_partitions_floor_stop_that_one_only() {
         centre.world.trim_events(20);
         let process = centre.start();
         let naming = ["position 1 is gone", "up to 20"];
-        centre.only_the_victim_stops(&process, &naming).await;
+        centre
+            .only_the_victim_stops_for_good(process, &naming)
+            .await;
     });
 }
 
@@ -95,7 +97,7 @@ fn an_event_log_that_lost_its_end_is_found_by_the_journal() {
             "it ends at position {}, the journal has committed {last}: acknowledged events were lost",
             last - 1
         );
-        centre.all_stop(&process, &[&naming]).await;
+        centre.all_stop_for_good(process, &[&naming]).await;
     });
 }
 
@@ -108,6 +110,6 @@ fn an_event_log_rolled_back_and_written_anew_is_found_by_the_events_identity() {
         centre.feed(30).await;
         let process = centre.start();
         let naming = format!("another event stands at committed position {last}");
-        centre.all_stop(&process, &[&naming]).await;
+        centre.all_stop_for_good(process, &[&naming]).await;
     });
 }

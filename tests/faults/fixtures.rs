@@ -114,6 +114,14 @@ impl Centre {
         spoke.expect("a record with outputs").seq
     }
 
+    /// As [`Self::only_the_victim_stops`], and starting again does not make it good.
+    pub async fn only_the_victim_stops_for_good(&mut self, process: Process, naming: &[&str]) {
+        self.only_the_victim_stops(&process, naming).await;
+        process.crash();
+        let process = self.start();
+        self.only_the_victim_stops(&process, naming).await;
+    }
+
     /// After more events: the victim has stopped and said why, everyone else has applied everything.
     pub async fn only_the_victim_stops(&mut self, process: &Process, naming: &[&str]) {
         tokio::time::sleep(SOON).await;
@@ -132,11 +140,15 @@ impl Centre {
         assert_eq!(complaints.len(), 1, "{complaints:?}");
     }
 
-    /// Everyone has stopped and said why.
-    pub async fn all_stop(&self, process: &Process, naming: &[&str]) {
-        tokio::time::sleep(SOON).await;
-        for partition in PartitionId::all(PARTITIONS) {
-            stopped(process, partition, naming);
+    /// Everyone has stopped and said why, and starting again does not make it good.
+    pub async fn all_stop_for_good(&self, mut process: Process, naming: &[&str]) {
+        for _ in 0..2 {
+            tokio::time::sleep(SOON).await;
+            for partition in PartitionId::all(PARTITIONS) {
+                stopped(&process, partition, naming);
+            }
+            process.crash();
+            process = self.start();
         }
     }
 
