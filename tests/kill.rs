@@ -8,7 +8,8 @@
 //! stamps, so the reference is computed from the event log that the killed program worked on. Once by the plain
 //! model that the simulation uses as well; on SQLite also by the program itself, uninterrupted, on a copy of the
 //! file with nothing but the events left. Every acknowledged event must stand in that log, and every output of
-//! either reference must stand in the outputs once, in its order, byte for byte.
+//! either reference must stand in the outputs once, in its order, byte for byte; what the actors remember at the end
+//! must be what the model remembers. `KILL_SEED=7 cargo test --test kill` kills at other moments.
 
 #[path = "kill/feeder.rs"]
 mod feeder;
