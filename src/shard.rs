@@ -8,7 +8,7 @@
 //! | `engine` | decides: applies events to actors (`table`), seals records (`record`) |
 //! | `relay` | publishes committed outputs, each once |
 //! | `snapshot`, `recovery` | quiet state behind the events, and the way back |
-//! | `ticker`, `memory`, `board`, `tally`, `quarantine` | time, bounds, accounts, counts, what cannot be processed |
+//! | `ticker`, `memory`, `board`, `tally`, `quarantine`, `checksum` | time, bounds, accounts, counts, what cannot be processed, damage |
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +23,7 @@ use crate::{
 
 pub mod batch;
 pub mod board;
+pub mod checksum;
 pub mod drive;
 pub mod engine;
 pub mod host;
@@ -37,7 +38,7 @@ pub mod table;
 pub mod tally;
 pub mod ticker;
 
-use board::{Board, State};
+use board::Board;
 use drive::Surroundings;
 use host::{Begin, HostInlet, PartitionHost, Release, TakeOver};
 use memory::MemoryBound;
@@ -127,7 +128,7 @@ impl Hosts {
                     reader::read(log, floor, inlets, Arc::clone(&board), memory, stopping).await
                 {
                     tracing::error!(%error, "reading the log has ended");
-                    stop_all(&board, &error);
+                    board.stop_all(&error);
                 }
             }
         });
@@ -191,16 +192,4 @@ impl Hosts {
 fn arbiters(partitions: usize) -> Vec<Arbiter> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (0..cores.min(partitions)).map(|_| Arbiter::new()).collect()
-}
-
-/// Without the reader no partition can advance.
-fn stop_all(board: &Board, error: &LogError) {
-    for status in board.partitions() {
-        board.update(status.partition, |status| {
-            if matches!(status.state, State::Recovering | State::Running) {
-                status.state = State::Stopped;
-                status.reason = Some(error.to_string());
-            }
-        });
-    }
 }

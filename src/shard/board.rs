@@ -1,11 +1,12 @@
 //! What each partition last said of itself: read by `/readyz`, the metrics and the demo, written by its host.
 
 use std::{
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::log::{PartitionId, Position};
+use crate::log::{LogError, PartitionId, Position};
 
 /// Where a partition stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -100,6 +101,27 @@ impl Board {
             .find(|status| status.partition == partition);
         if let Some(mut status) = found {
             change(&mut status);
+        }
+    }
+
+    /// Notes that a partition has ended for a reason of its own: it holds no actors any more.
+    pub fn end(&self, partition: PartitionId, state: State, reason: &impl fmt::Display) {
+        self.update(partition, |status| {
+            status.state = state;
+            status.reason = Some(reason.to_string());
+            (status.actors, status.actor_bytes) = (0, 0);
+        });
+    }
+
+    /// Notes that events cannot be read any more: without them no partition can advance.
+    pub fn stop_all(&self, error: &LogError) {
+        for status in self.partitions() {
+            if matches!(status.state, State::Recovering | State::Running) {
+                self.update(status.partition, |status| {
+                    status.state = State::Stopped;
+                    status.reason = Some(error.to_string());
+                });
+            }
         }
     }
 

@@ -87,6 +87,23 @@ pub enum Ended {
     Log(#[from] LogError),
 }
 
+impl Ended {
+    /// Says on the board, and in the program's log, how the partition ended.
+    pub fn show(&self, board: &Board, partition: PartitionId) {
+        let state = match self {
+            Self::AsAsked => return tracing::debug!(%partition, "partition released"),
+            Self::Fenced(_) => State::Fenced,
+            Self::Recovery(_)
+            | Self::Engine(_)
+            | Self::Relay(_)
+            | Self::Refused { .. }
+            | Self::Log(_) => State::Stopped,
+        };
+        tracing::error!(%partition, reason = %self, "partition ended");
+        board.end(partition, state, self);
+    }
+}
+
 /// A partition that has been taken over and waits for events from behind its floor on.
 pub struct Acquired {
     /// Replay begins behind this position.
@@ -453,6 +470,12 @@ async fn settle(
     match head {
         Some(head) if head.bytes == sealed.bytes => Ok(Some(head.seq)),
         Some(head) if head.seq == sealed.expected => Ok(None),
+        Some(head) if head.seq < sealed.expected => Err(Ended::Log(LogError::Corrupt(format!(
+            "the journal of {partition} ends at record {}, commit {} had been stored at {}: records are lost",
+            head.seq,
+            sealed.commit - 1,
+            sealed.expected
+        )))),
         Some(head) => {
             metrics().fenced_commits.inc();
             Err(Ended::Fenced(format!(

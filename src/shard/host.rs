@@ -8,8 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{
     batch::Feed,
-    board::State,
-    drive::{Acquired, Ended, Surroundings, acquire, drive},
+    drive::{Acquired, Surroundings, acquire, drive},
     reader::Inlet,
 };
 use crate::log::{PartitionId, Position};
@@ -40,23 +39,6 @@ impl PartitionHost {
             feeds: None,
             ended: tokio::sync::watch::Sender::new(false),
         }
-    }
-
-    fn show(around: &Surroundings, partition: PartitionId, ended: &Ended) {
-        let state = match ended {
-            Ended::AsAsked => return tracing::debug!(%partition, "partition released"),
-            Ended::Fenced(_) => State::Fenced,
-            Ended::Recovery(_)
-            | Ended::Engine(_)
-            | Ended::Relay(_)
-            | Ended::Refused { .. }
-            | Ended::Log(_) => State::Stopped,
-        };
-        tracing::error!(%partition, reason = %ended, "partition ended");
-        around.board.update(partition, |status| {
-            status.state = state;
-            status.reason = Some(ended.to_string());
-        });
     }
 }
 
@@ -90,7 +72,7 @@ impl Handler<TakeOver> for PartitionHost {
                         Some(floor)
                     }
                     Err(ended) => {
-                        Self::show(&host.around, host.partition, &ended);
+                        ended.show(&host.around.board, host.partition);
                         None
                     }
                 }),
@@ -115,7 +97,7 @@ impl Handler<Begin> for PartitionHost {
         let (around, partition, ended) = (self.around.clone(), self.partition, self.ended.clone());
         actix::spawn(async move {
             let outcome = drive(around.clone(), acquired, inlet).await;
-            Self::show(&around, partition, &outcome);
+            outcome.show(&around.board, partition);
             ended.send_replace(true);
         });
     }

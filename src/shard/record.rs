@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::log::{Lane, Position, Seq};
 
+use super::checksum;
+
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
 
@@ -126,6 +128,9 @@ pub struct StateRecord {
 /// A record that cannot be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
+    /// Not as it was written.
+    #[error("journal record is damaged: its checksum does not hold")]
+    Damaged,
     /// Not a record at all.
     #[error("journal record cannot be decoded: {0}")]
     Undecodable(#[from] prost::DecodeError),
@@ -143,6 +148,9 @@ impl Record {
     /// # Errors
     /// If it is damaged or of a newer format.
     pub fn read(bytes: &Bytes) -> Result<Self, RecordError> {
+        if !checksum::holds(bytes) {
+            return Err(RecordError::Damaged);
+        }
         let record = Self::decode(bytes.clone())?;
         match record.format {
             1..=FORMAT => Ok(record),
@@ -163,7 +171,7 @@ impl Record {
     /// The bytes to store.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        self.encode_to_vec().into()
+        checksum::add(self.encode_to_vec())
     }
 }
 

@@ -11,10 +11,13 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use prost::Message as _;
 
-use crate::log::{CommitError, EventLog, LogError, NewOutput, PartitionId, Seq, Stored};
+use crate::log::{
+    CommitError, EventLog, Lane, LogError, NewOutput, PartitionId, Position, Seq, Stored,
+};
 use crate::planted::{Bug, is_planted};
 
 use super::{
+    checksum,
     engine::{Head, LOGIC, Relayed, Start, publishable},
     record::{self, FORMAT, Record, RecordError, identity, link},
     snapshot::{self, Manifest, Packer, Piece},
@@ -111,6 +114,14 @@ async fn load(
     });
     let base = generation.map(|g| g.manifest);
 
+    let floor = base.as_ref().map_or(0, |manifest| manifest.floor);
+    check_against_snapshot(log, partition, head, record, floor).await?;
+    let bounds = retry(|| log.bounds()).await?;
+    if floor < bounds.last && floor + 1 < bounds.first {
+        let (wanted, first) = (floor + 1, bounds.first);
+        return Err(LogError::Trimmed { wanted, first }.into());
+    }
+
     let floor_seq = base.as_ref().map_or(0, |manifest| manifest.journal_seq);
     let from = floor_seq.min(record.relayed_seq);
     let mut genesis_rules = None;
@@ -169,7 +180,7 @@ async fn load(
                 base.as_ref()
                     .map_or(i64::MIN, |manifest| manifest.floor_time_ms),
             ),
-            floor: base.as_ref().map_or(0, |manifest| manifest.floor),
+            floor,
             epoch: record.epoch,
             identity: record.identity(),
             committed: record.position,
@@ -194,6 +205,8 @@ async fn acquire(
     const TRIES_MAX: usize = 20;
     let mut mine: Option<(Bytes, Record)> = None;
     for _ in 0..TRIES_MAX {
+        // Before the head: what stands by then was committed before, whoever goes on meanwhile.
+        let published = newest_commit_published(log, partition).await?;
         let stored = retry(|| log.journal_head(partition)).await?;
         if let (Some(stored), Some((bytes, record))) = (&stored, &mine)
             && stored.bytes == *bytes
@@ -214,6 +227,15 @@ async fn acquire(
                 next_owner(&last, bytes)
             }
         };
+        // Outputs are published from committed records only. We would give the number out again, and say again what
+        // the lost records said; and nothing may be written, or the next try would find all in order.
+        if published >= record.commit {
+            let why = format!(
+                "outputs of commit {published} stand, the journal ends at commit {}: records are lost",
+                record.commit - 1
+            );
+            return Err(RecoveryError::Chain { seq: expected, why });
+        }
         let bytes = record.to_bytes();
         match log.journal_append(partition, expected, bytes.clone()).await {
             Ok(seq) => {
@@ -309,6 +331,45 @@ async fn check_against_events(log: &dyn EventLog, record: &Record) -> Result<(),
     }
 }
 
+/// The newest commit any of whose outputs stands in a lane; 0 if there is none.
+async fn newest_commit_published(
+    log: &dyn EventLog,
+    partition: PartitionId,
+) -> Result<u64, LogError> {
+    let mut newest = 0;
+    for lane in Lane::all() {
+        let mark = retry(|| log.output_mark(partition, lane)).await?;
+        newest = newest.max(mark.map_or(0, |mark| mark.commit));
+    }
+    Ok(newest)
+}
+
+/// A snapshot is closed once its floor is committed; one that goes beyond the journal shows that the journal's end
+/// was lost, and with it perhaps words that nobody would say any more.
+async fn check_against_snapshot(
+    log: &dyn EventLog,
+    partition: PartitionId,
+    head: &Head,
+    record: &Record,
+    floor: Position,
+) -> Result<(), RecoveryError> {
+    if floor <= record.position {
+        return Ok(());
+    }
+    let newest = retry(|| log.journal_head(partition)).await?;
+    if newest.is_some_and(|newest| newest.seq > head.seq) {
+        // Another owner has taken over since, and went on: our first commit will find out.
+        return Ok(());
+    }
+    Err(RecoveryError::Chain {
+        seq: head.seq,
+        why: format!(
+            "a snapshot stands at position {floor}, the journal ended at {}: records are lost",
+            record.position
+        ),
+    })
+}
+
 struct Generation {
     manifest: Manifest,
     manifest_seq: Seq,
@@ -328,21 +389,24 @@ async fn load_generation(
     while let Some(stored) = pieces.next().await {
         let Stored { seq, bytes } = stored?;
         // A damaged piece makes its generation incomplete; an older one and a longer replay take its place.
-        match Piece::decode(bytes.clone()) {
-            Ok(Piece {
+        let piece = checksum::holds(&bytes).then(|| Piece::decode(bytes.clone()));
+        match piece {
+            Some(Ok(Piece {
                 format: 1..=snapshot::FORMAT,
                 manifest: Some(manifest),
                 ..
-            }) => {
+            })) => {
                 manifests.insert(seq, manifest);
             }
-            Ok(Piece {
+            Some(Ok(Piece {
                 format: 1..=snapshot::FORMAT,
                 ..
-            }) => {
+            })) => {
                 chunks.insert(seq, bytes);
             }
-            Ok(_) | Err(_) => tracing::warn!(%partition, seq, "snapshot piece cannot be read"),
+            Some(Ok(_) | Err(_)) | None => {
+                tracing::warn!(%partition, seq, "snapshot piece cannot be read")
+            }
         }
     }
     let chain = manifests

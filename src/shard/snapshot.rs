@@ -14,7 +14,7 @@ use prost::Message;
 use crate::{
     log::{Position, Seq},
     planted::{Bug, is_planted},
-    shard::{engine::Engine, table::Index},
+    shard::{checksum, engine::Engine, table::Index},
 };
 
 /// The format this program writes.
@@ -238,7 +238,7 @@ impl Packer {
                 manifest: Some(manifest),
             };
             Write {
-                bytes: piece.encode_to_vec().into(),
+                bytes: checksum::add(piece.encode_to_vec()),
                 after: scan.floor,
             }
         })
@@ -312,7 +312,7 @@ impl Scan {
             actors: std::mem::take(&mut self.open),
             manifest: None,
         };
-        let bytes: Bytes = piece.encode_to_vec().into();
+        let bytes = checksum::add(piece.encode_to_vec());
         self.bytes += bytes.len();
         self.ready.push_back(Write {
             bytes,

@@ -11,7 +11,7 @@ use aftercall::{
 };
 use aftercall_actors::actor::Actor;
 
-use crate::reference::Reference;
+use crate::{reference::Reference, schedule};
 
 /// Checks everything; the answer names what is broken.
 pub fn check(
@@ -19,11 +19,12 @@ pub fn check(
     states: &BTreeMap<PartitionId, BTreeMap<String, Vec<u8>>>,
 ) -> Result<(), String> {
     let events = world.events();
+    let genesis = schedule::genesis();
     for partition in PartitionId::all(world.partition_count()) {
         let records = journal_is_a_chain(world, partition)?;
         position_and_outputs_together(world, partition, &records)?;
         each_output_once_and_in_order(world, partition, &records)?;
-        let reference = Reference::of(partition, world.partition_count(), &events);
+        let reference = Reference::of(partition, world.partition_count(), &genesis, &events);
         outputs_equal_replay_from_zero(partition, &records, &reference)?;
         state_equals_replay_from_zero(partition, &states[&partition], &reference)?;
     }

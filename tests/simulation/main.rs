@@ -8,7 +8,9 @@
 //! `-- --seed 42` one, with its story. Each planted bug must be found.
 
 mod invariants;
+#[path = "../support/process.rs"]
 mod process;
+#[path = "../support/reference.rs"]
 mod reference;
 mod schedule;
 mod story;

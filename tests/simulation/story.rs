@@ -45,7 +45,7 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
         }
         match step {
             Step::Publish(event) => publish(&world, *event).await,
-            Step::Start => processes.push(Process::start(&world)),
+            Step::Start => processes.push(Process::start(&world, schedule::genesis())),
             Step::Crash if !processes.is_empty() => {
                 processes
                     .remove(draws.below(processes.len() as u64) as usize)
@@ -88,7 +88,7 @@ async fn publish(world: &World, event: aftercall::log::NewEvent) {
 
 /// A last process catches up, lets every deadline pass, and stops in order.
 async fn settle(world: &World) -> Result<(), String> {
-    let process = Process::start(world);
+    let process = Process::start(world, schedule::genesis());
     tokio::time::sleep(Duration::from_secs(30)).await;
     for status in process.board.partitions() {
         if status.state != State::Running {

@@ -1,4 +1,8 @@
 //! The model: the same log, applied in the plainest way, with no snapshot, commit, batch or crash in sight.
+//!
+//! The simulation holds the engine to it under virtual trouble, `kill` the built program under `kill -9`.
+
+#![allow(dead_code, reason = "each test uses its part of this")]
 
 use std::collections::BTreeMap;
 
@@ -16,8 +20,6 @@ use aftercall_actors::{
     value::key_of,
 };
 
-use crate::schedule;
-
 /// What one partition should have said, and what its actors should be.
 pub struct Reference {
     partition: PartitionId,
@@ -30,12 +32,12 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Applies the whole log.
-    pub fn of(partition: PartitionId, count: u16, events: &[RawEvent]) -> Self {
+    /// Applies the whole log; `genesis` are the rules before any activation.
+    pub fn of(partition: PartitionId, count: u16, genesis: &RuleSet, events: &[RawEvent]) -> Self {
         let mut reference = Self {
             partition,
             count,
-            rules: schedule::genesis(),
+            rules: genesis.clone(),
             now: LogTime(i64::MIN),
             actors: BTreeMap::new(),
             said: Vec::new(),
@@ -47,6 +49,12 @@ impl Reference {
     }
 
     fn apply(&mut self, raw: &RawEvent) {
+        if let Route::Pair { agent, customer } = raw.route
+            && agent != self.partition.index
+            && customer != self.partition.index
+        {
+            return;
+        }
         let decoded = envelope::decode(raw, self.count);
         let home = |agent, customer| match self.partition.side {
             Side::Agent => agent == self.partition.index,

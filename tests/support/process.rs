@@ -1,5 +1,7 @@
 //! One process: the product's own reader, partitions, relay and ticker, as tasks that can be ended at any await.
 
+#![allow(dead_code, reason = "each test uses its part of this")]
+
 use std::sync::Arc;
 
 use aftercall::{
@@ -13,13 +15,12 @@ use aftercall::{
         ticker::Ticker,
     },
 };
+use aftercall_actors::rules::RuleSet;
 use futures::future::LocalBoxFuture;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
-
-use crate::schedule;
 
 struct Direct(mpsc::Sender<Feed>);
 
@@ -39,11 +40,11 @@ pub struct Process {
 
 impl Process {
     /// Starts taking over every partition.
-    pub fn start(world: &World) -> Self {
+    pub fn start(world: &World, genesis: RuleSet) -> Self {
         let log: Log = Arc::new(world.client());
         let board = Arc::new(Board::new(log.partition_count()));
         let (stop_reading, stopping) = watch::channel(false);
-        let life = tokio::task::spawn_local(live(log, Arc::clone(&board), stopping));
+        let life = tokio::task::spawn_local(live(log, genesis, Arc::clone(&board), stopping));
         Self {
             board,
             stop_reading,
@@ -66,14 +67,19 @@ impl Process {
 }
 
 /// All of a process is one task, so that ending it ends everything at once.
-async fn live(log: Log, board: Arc<Board>, stopping: watch::Receiver<bool>) -> Vec<Ended> {
+async fn live(
+    log: Log,
+    genesis: RuleSet,
+    board: Arc<Board>,
+    stopping: watch::Receiver<bool>,
+) -> Vec<Ended> {
     let ticker = Arc::new(Ticker::default());
     let around = Surroundings {
         log: Arc::clone(&log),
         board: Arc::clone(&board),
         ticker: Arc::clone(&ticker),
         memory: Arc::new(MemoryBound::new(log.partition_count(), u64::MAX)),
-        genesis: schedule::genesis(),
+        genesis,
     };
     let partitions: Vec<PartitionId> = PartitionId::all(log.partition_count()).collect();
     let acquired = futures::future::join_all(partitions.iter().map(|p| acquire(&around, *p))).await;
@@ -81,15 +87,22 @@ async fn live(log: Log, board: Arc<Board>, stopping: watch::Receiver<bool>) -> V
     let mut floors = Vec::new();
     let mut ended = Vec::new();
     let mut drives = Vec::new();
-    for outcome in acquired {
+    for (partition, outcome) in partitions.into_iter().zip(acquired) {
         match outcome {
             Ok(acquired) => {
                 let (feeds, inlet) = mpsc::channel(2);
                 inlets.push(Some(Box::new(Direct(feeds))));
                 floors.push(acquired.floor);
-                drives.push(drive(around.clone(), acquired, inlet));
+                let driving = drive(around.clone(), acquired, inlet);
+                let board = Arc::clone(&board);
+                drives.push(async move {
+                    let ended = driving.await;
+                    ended.show(&board, partition);
+                    ended
+                });
             }
             Err(fault) => {
+                fault.show(&board, partition);
                 inlets.push(None);
                 ended.push(fault);
             }
@@ -103,13 +116,13 @@ async fn live(log: Log, board: Arc<Board>, stopping: watch::Receiver<bool>) -> V
             Arc::clone(&log),
             floor,
             inlets,
-            board,
+            Arc::clone(&board),
             Arc::clone(&around.memory),
             stopping,
         )
         .await
         {
-            tracing::error!(%error, "reading the log has ended");
+            board.stop_all(&error);
         }
     };
     let work = async {

@@ -1,0 +1,169 @@
+//! `aftercall run` as a process: started, asked, killed, stopped, started again.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Bearer token for events over HTTP.
+pub const TOKEN: &str = "token-of-the-kill-test";
+
+/// A busy machine may take this long for a start; nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is run, and the process if there is one.
+pub struct Service {
+    arguments: Vec<String>,
+    log: PathBuf,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Service {
+    /// A service named `name` on the log that `log_arguments` say, with a rule file of its own.
+    pub fn new(folder: &Path, name: &str, log_arguments: &[&str], rules: &str) -> Self {
+        let rule_file = folder.join(format!("{name}.rules.toml"));
+        fs::write(&rule_file, rules).expect("a rule file");
+        let port = free_port();
+        let mut arguments = vec!["run".to_owned()];
+        arguments.extend(log_arguments.iter().map(|text| (*text).to_owned()));
+        arguments.extend(["--rules".to_owned(), rule_file.display().to_string()]);
+        arguments.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
+        Self {
+            arguments,
+            log: folder.join(format!("{name}.log")),
+            port,
+            process: None,
+        }
+    }
+
+    pub fn started(mut self) -> Self {
+        self.start();
+        self
+    }
+
+    pub fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(&self.log);
+        let process = Command::new(env!("CARGO_BIN_EXE_aftercall"))
+            .args(&self.arguments)
+            .env("AFTERCALL_TOKENS", TOKEN)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.expect("a file for what it says"))
+            .spawn()
+            .expect("the built program");
+        self.process = Some(process);
+    }
+
+    /// Where it serves HTTP.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// `kill -9`. Says whether the process was still there to be killed.
+    pub fn kill(&mut self) -> bool {
+        let Some(mut process) = self.process.take() else {
+            return false;
+        };
+        let lived = matches!(process.try_wait(), Ok(None));
+        // It may have ended in between.
+        let _ = process.kill();
+        let _ = process.wait();
+        lived
+    }
+
+    /// SIGTERM, without waiting for what comes of it.
+    pub fn ask_to_stop(&self) {
+        let process = self.process.as_ref().expect("a process to stop");
+        let status = Command::new("kill")
+            .args(["-TERM", &process.id().to_string()])
+            .status();
+        assert!(status.expect("the command `kill`").success());
+    }
+
+    /// SIGTERM; what it ended with, and after how long.
+    pub async fn stop(&mut self) -> (ExitStatus, Duration) {
+        self.ask_to_stop();
+        let since = Instant::now();
+        let mut process = self.process.take().expect("a process to stop");
+        loop {
+            if let Ok(Some(status)) = process.try_wait() {
+                return (status, since.elapsed());
+            }
+            if since.elapsed() > PATIENCE {
+                // Nobody else ends it.
+                let _ = process.kill();
+                panic!("it does not stop: {}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        let process = self.process.as_mut();
+        process.is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// What `/readyz` says: its status, and the text.
+    pub async fn readiness(&self) -> Option<(u16, String)> {
+        let answer = reqwest::get(self.url("/readyz")).await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    /// Waits until it is ready.
+    pub async fn until_ready(&mut self) {
+        let since = Instant::now();
+        loop {
+            let readiness = self.readiness().await;
+            if matches!(readiness, Some((200, _))) {
+                return;
+            }
+            assert!(self.is_running(), "it has ended: {}", self.log());
+            assert!(
+                since.elapsed() < PATIENCE,
+                "not ready: {readiness:?}: {}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Every figure of a metric, with its labels.
+    pub async fn figures(&self, metric: &str) -> Vec<(String, u64)> {
+        let Ok(answer) = reqwest::get(self.url("/metrics")).await else {
+            return Vec::new();
+        };
+        let text = answer.text().await.unwrap_or_default();
+        text.lines()
+            .filter_map(|line| {
+                let (name, value) = line.rsplit_once(' ')?;
+                let labels = name.strip_prefix(metric)?;
+                // The name of another metric may begin with this one's.
+                let is_this = labels.is_empty() || labels.starts_with('{');
+                is_this.then_some((labels.to_owned(), value.parse::<f64>().ok()? as u64))
+            })
+            .collect()
+    }
+
+    /// The last of what it has said.
+    pub fn log(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its number").port()
+}
