@@ -39,7 +39,7 @@ const SNAPSHOT_POSITIONS: Position = 250_000;
 const FINAL_SNAPSHOT_MAX: Duration = Duration::from_secs(2);
 
 /// Commits waiting for the relay before the next one has to wait.
-const RELAY_COMMITS_MAX: usize = 32;
+const RELAY_COMMITS_MAX: usize = 4;
 
 /// What a partition shares with the rest of its process.
 #[derive(Clone)]

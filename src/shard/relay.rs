@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Outputs the relay takes in before it lets commits wait.
-const WAITING_MAX: usize = 4_096;
+const WAITING_MAX: usize = 1_000;
 
 /// Outputs offered to the log at once.
 const WRITE_MAX: usize = 1_000;
