@@ -22,10 +22,11 @@ use super::{
 };
 
 mod answers;
-mod batches;
+mod atomic;
 mod events;
 mod findings;
 mod follower;
+mod groups;
 mod link;
 mod outputs;
 mod records;

@@ -1,22 +1,17 @@
 //! Outputs: from a committed record into their lanes, each once.
 //!
 //! A lane's last message says how far it got, so every write into a lane is fenced by the sequence of the one
-//! before. Few outputs go one by one, because an atomic batch costs some two milliseconds whatever is in it; many go
-//! as one atomic batch, which is all or nothing, so that a fence on each lane's first message is enough.
+//! before; `groups.rs` says how many go out at once all the same.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use async_nats::{
-    HeaderMap, Subject,
-    header::{HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE},
-    jetstream::stream::Stream,
-};
+use async_nats::{HeaderMap, Subject, header::HeaderName, jetstream::stream::Stream};
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::{
-    answers,
-    batches::{self, Batches, Message},
+    answers, atomic,
     follower::{Follower, Prefetch},
+    groups::{Groups, Message},
     link::Link,
     subjects,
 };
@@ -30,9 +25,6 @@ pub const COMMIT_HEADER: &str = "ce-commit";
 /// Header with an output's place among those of its commit.
 pub const ORDINAL_HEADER: &str = "Aftercall-Ordinal";
 
-/// Up to so many outputs are stored one by one: 84 us each, against 2 ms for an atomic batch of any size on an idle
-/// disk and eight times that on a busy one, since the server stages a batch in a folder of its own and syncs it.
-const SINGLES_MAX: usize = 24;
 /// Bytes of header lines besides the attributes, for estimates.
 const HEADER_BYTES: usize = 256;
 /// A tail asks for this much ahead.
@@ -47,16 +39,16 @@ pub struct Outputs {
     link: Link,
     out: Arc<Stream<()>>,
     dead: Arc<Stream<()>>,
-    out_batches: Batches,
-    dead_batches: Batches,
+    out_groups: Groups,
+    dead_groups: Groups,
 }
 
 impl Outputs {
     /// The outputs on a server where their streams are known to stand.
     pub fn new(link: Link, out: Stream<()>, dead: Stream<()>) -> Self {
         Self {
-            out_batches: Batches::new(link.clone()),
-            dead_batches: Batches::new(link.clone()),
+            out_groups: Groups::new(link.clone()),
+            dead_groups: Groups::new(link.clone()),
             link,
             out: Arc::new(out),
             dead: Arc::new(dead),
@@ -124,44 +116,12 @@ impl Outputs {
                 bytes(output)
             )));
         }
-        if outputs.len() <= SINGLES_MAX {
-            return self.singles(partition, fences, outputs).await;
-        }
-        let run = batch_len(outputs);
-        let prefix = &outputs[..run];
-        if run <= SINGLES_MAX {
-            self.singles(partition, fences, prefix).await
-        } else {
-            self.batch(partition, fences, prefix).await
-        }
-    }
-
-    async fn singles(
-        &self,
-        partition: PartitionId,
-        fences: &mut LaneFences,
-        outputs: &[NewOutput],
-    ) -> Result<usize, CommitError> {
-        for output in outputs {
-            let fence = &mut fences[output.lane.index()];
-            let mut headers = headers(output);
-            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
-            let subject = subjects::lane(output.lane, partition).into();
-            let ack = self
-                .link
-                .publish(subject, headers, output.payload.clone())
-                .await?;
-            *fence = ack.sequence;
-        }
-        Ok(outputs.len())
-    }
-
-    async fn batch(
-        &self,
-        partition: PartitionId,
-        fences: &mut LaneFences,
-        outputs: &[NewOutput],
-    ) -> Result<usize, CommitError> {
+        let outputs = &outputs[..group_len(outputs)];
+        let groups = match outputs.first().map(|output| output.lane) {
+            Some(Lane::Dead) => &self.dead_groups,
+            Some(Lane::Out(_)) => &self.out_groups,
+            None => return Ok(0),
+        };
         let mut lanes: [Option<Subject>; Lane::COUNT] = Default::default();
         let mut total = 0;
         let mut messages = Vec::with_capacity(outputs.len());
@@ -172,21 +132,20 @@ impl Outputs {
             let subject = lanes[index]
                 .get_or_insert_with(|| Subject::from(subjects::lane(output.lane, partition)))
                 .clone();
-            let (headers, payload) = (headers(output), output.payload.clone());
             messages.push(Message {
+                line: (partition, output.lane),
                 subject,
-                headers,
-                payload,
+                headers: headers(output),
+                payload: output.payload.clone(),
                 fence,
             });
         }
-        let batches = match outputs.first().map(|output| output.lane) {
-            Some(Lane::Dead) => &self.dead_batches,
-            Some(Lane::Out(_)) => &self.out_batches,
-            None => return Ok(0),
-        };
-        let first = batches.store(messages, total).await?;
-        for (seq, output) in (first..).zip(outputs) {
+        for (seq, output) in groups
+            .store(messages, total)
+            .await?
+            .into_iter()
+            .zip(outputs)
+        {
             fences[output.lane.index()] = seq;
         }
         Ok(outputs.len())
@@ -256,8 +215,8 @@ async fn next_output(mut follower: Follower) -> Option<(Result<StoredOutput, Log
     }
 }
 
-/// How many of `outputs` one atomic batch can take: of one stream, and within the server's limits.
-fn batch_len(outputs: &[NewOutput]) -> usize {
+/// How many of `outputs` one group can take: of one stream, and within the server's limits.
+fn group_len(outputs: &[NewOutput]) -> usize {
     let Some(first) = outputs.first() else {
         return 0;
     };
@@ -265,10 +224,10 @@ fn batch_len(outputs: &[NewOutput]) -> usize {
     let mut total = 0;
     outputs
         .iter()
-        .take(batches::MESSAGES_MAX)
+        .take(atomic::MESSAGES_MAX)
         .take_while(|output| {
             total += bytes(output);
-            subjects::lane_stream(output.lane) == stream && total <= batches::BYTES_MAX
+            subjects::lane_stream(output.lane) == stream && total <= atomic::BYTES_MAX
         })
         .count()
         // One that is larger than a batch should be still goes, alone.
@@ -324,23 +283,23 @@ mod tests {
         let alert = Lane::Out(Kind::Alert);
         let reward = Lane::Out(Kind::Reward);
         let list = [alert, reward, Lane::Dead, alert].map(|lane| output(lane, 10));
-        assert_eq!(batch_len(&list), 2);
-        assert_eq!(batch_len(&list[2..]), 1);
-        assert_eq!(batch_len(&list[3..]), 1);
-        assert_eq!(batch_len(&[]), 0);
+        assert_eq!(group_len(&list), 2);
+        assert_eq!(group_len(&list[2..]), 1);
+        assert_eq!(group_len(&list[3..]), 1);
+        assert_eq!(group_len(&[]), 0);
     }
 
     #[test]
     fn a_batch_has_at_most_a_thousand_messages_and_about_four_megabytes() {
-        let small = vec![output(Lane::Dead, 1); batches::MESSAGES_MAX + 1];
+        let small = vec![output(Lane::Dead, 1); atomic::MESSAGES_MAX + 1];
         assert_eq!(
-            batch_len(&small[..batches::MESSAGES_MAX]),
-            batches::MESSAGES_MAX
+            group_len(&small[..atomic::MESSAGES_MAX]),
+            atomic::MESSAGES_MAX
         );
-        assert_eq!(batch_len(&small), batches::MESSAGES_MAX);
-        let quarter = batches::BYTES_MAX / 4 - HEADER_BYTES;
-        assert_eq!(batch_len(&vec![output(Lane::Dead, quarter); 6]), 4);
-        assert_eq!(batch_len(&vec![output(Lane::Dead, quarter + 1); 6]), 3);
-        assert_eq!(batch_len(&[output(Lane::Dead, batches::BYTES_MAX)]), 1);
+        assert_eq!(group_len(&small), atomic::MESSAGES_MAX);
+        let quarter = atomic::BYTES_MAX / 4 - HEADER_BYTES;
+        assert_eq!(group_len(&vec![output(Lane::Dead, quarter); 6]), 4);
+        assert_eq!(group_len(&vec![output(Lane::Dead, quarter + 1); 6]), 3);
+        assert_eq!(group_len(&[output(Lane::Dead, atomic::BYTES_MAX)]), 1);
     }
 }
