@@ -10,13 +10,13 @@
 //! one, which is why it is not the first choice.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 
 use async_nats::{HeaderMap, Subject, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{atomic, link::Link};
 use crate::log::{CommitError, Lane, PartitionId, Seq};
@@ -28,7 +28,10 @@ const SINGLES_MAX: usize = 24;
 const AVOIDED: Duration = Duration::from_secs(10);
 
 /// Slower than this for each message, and the server is taken to sync each of them.
-const SLOW: Duration = Duration::from_micros(70);
+const SLOW: Duration = Duration::from_micros(100);
+
+/// One slow group is an accident, so many are not.
+const SLOW_GROUPS: u32 = 3;
 
 /// From so many messages on, the time of a group tells something.
 const TELLING: usize = 64;
@@ -56,36 +59,19 @@ struct Part {
     done: oneshot::Sender<Result<Vec<Seq>, CommitError>>,
 }
 
-/// Gathers parts and writes them into one stream.
+/// The way to the one writer of a stream.
 #[derive(Clone, Debug)]
 pub struct Groups {
-    link: Link,
-    waiting: Arc<Mutex<Vec<Part>>>,
-    /// Held by whoever writes for all.
-    turn: Arc<tokio::sync::Mutex<Turn>>,
-}
-
-/// What the writers tell each other.
-#[derive(Debug, Default)]
-struct Turn {
-    /// The stream's next sequence, if nobody else writes into it.
-    next: Option<Seq>,
-    /// Until when others are taken to write into the stream.
-    shared_until: Option<Instant>,
-    /// Until when the server is taken to sync each message.
-    slow_until: Option<Instant>,
-    /// So many parts more go alone, since parts that went together were refused.
-    alone: usize,
+    parts: mpsc::UnboundedSender<Part>,
 }
 
 impl Groups {
-    /// Groups over this connection.
+    /// Starts the writer on the current runtime: the connection's, where no actor's work holds it up.
     pub fn new(link: Link) -> Self {
-        Self {
-            link,
-            waiting: Arc::default(),
-            turn: Arc::default(),
-        }
+        // Each partition has one part under way at most: the channel is bounded by its users.
+        let (parts, waiting) = mpsc::unbounded_channel();
+        tokio::spawn(Writer::new(link).run(waiting));
+        Self { parts }
     }
 
     /// Stores `messages` and returns their sequences.
@@ -97,45 +83,71 @@ impl Groups {
         messages: Vec<Message>,
         bytes: usize,
     ) -> Result<Vec<Seq>, CommitError> {
-        let (done, mut answer) = oneshot::channel();
-        self.parts().push(Part {
-            messages,
-            bytes,
-            done,
-        });
-        let mut turn = self.turn.lock().await;
-        loop {
-            match answer.try_recv() {
-                Ok(answer) => return answer,
-                Err(oneshot::error::TryRecvError::Empty) => {
-                    // Not sent along by an earlier writer: write until it is.
-                    let parts = self.take(&mut turn);
-                    self.write(&mut turn, parts).await;
+        let (done, answer) = oneshot::channel();
+        let gone = || CommitError::Unknown("the connection's runtime has ended".to_owned());
+        self.parts
+            .send(Part {
+                messages,
+                bytes,
+                done,
+            })
+            .map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// Writes what has gathered, group after group.
+#[derive(Debug)]
+struct Writer {
+    link: Link,
+    waiting: VecDeque<Part>,
+    /// The stream's next sequence, if nobody else writes into it.
+    next: Option<Seq>,
+    /// Until when others are taken to write into the stream.
+    shared_until: Option<Instant>,
+    /// Until when the server is taken to sync each message.
+    slow_until: Option<Instant>,
+    /// Slow groups in a row.
+    slow_groups: u32,
+    /// So many parts more go alone, since parts that went together were refused.
+    alone: usize,
+}
+
+impl Writer {
+    fn new(link: Link) -> Self {
+        Self {
+            link,
+            waiting: VecDeque::new(),
+            next: None,
+            shared_until: None,
+            slow_until: None,
+            slow_groups: 0,
+            alone: 0,
+        }
+    }
+
+    async fn run(mut self, mut parts: mpsc::UnboundedReceiver<Part>) {
+        while let Some(part) = parts.recv().await {
+            self.waiting.push_back(part);
+            while !self.waiting.is_empty() {
+                while let Ok(part) = parts.try_recv() {
+                    self.waiting.push_back(part);
                 }
-                Err(oneshot::error::TryRecvError::Closed) => {
-                    // The writer that took it ended with its task.
-                    turn.next = None;
-                    return Err(CommitError::Unknown("the writer was given up".to_owned()));
-                }
+                let group = self.take();
+                self.write(group).await;
             }
         }
     }
 
-    fn parts(&self) -> MutexGuard<'_, Vec<Part>> {
-        // A list is a list, whoever panicked while holding it.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The parts that fit one group, oldest first; at least one.
-    fn take(&self, turn: &mut Turn) -> Vec<Part> {
-        let mut waiting = self.parts();
-        if turn.alone > 0 {
-            turn.alone -= 1;
-            let first = waiting.len().min(1);
-            return waiting.drain(..first).collect();
+    fn take(&mut self) -> Vec<Part> {
+        if self.alone > 0 {
+            self.alone -= 1;
+            return self.waiting.pop_front().into_iter().collect();
         }
         let (mut messages, mut bytes) = (0, 0);
-        let fitting = waiting
+        let fitting = self
+            .waiting
             .iter()
             .take_while(|part| {
                 messages += part.messages.len();
@@ -143,11 +155,10 @@ impl Groups {
                 messages <= atomic::MESSAGES_MAX && bytes <= atomic::BYTES_MAX
             })
             .count();
-        let fitting = fitting.max(1).min(waiting.len());
-        waiting.drain(..fitting).collect()
+        self.waiting.drain(..fitting.max(1)).collect()
     }
 
-    async fn write(&self, turn: &mut Turn, parts: Vec<Part>) {
+    async fn write(&mut self, parts: Vec<Part>) {
         let together = parts.len();
         let (contents, waiting): (Vec<_>, Vec<_>) = parts
             .into_iter()
@@ -155,7 +166,7 @@ impl Groups {
             .unzip();
         let lengths: Vec<usize> = contents.iter().map(Vec::len).collect();
         let messages: Vec<Message> = contents.into_iter().flatten().collect();
-        match self.send(turn, messages).await {
+        match self.send(messages).await {
             Ok(seqs) => {
                 let mut rest = seqs.as_slice();
                 for (done, len) in waiting.into_iter().zip(lengths) {
@@ -167,10 +178,10 @@ impl Groups {
             }
             Err(error) => {
                 // Where the stream stands now is anybody's guess.
-                turn.next = None;
+                self.next = None;
                 let error = match error {
                     CommitError::Fenced | CommitError::Refused(_) if together > 1 => {
-                        turn.alone = together;
+                        self.alone = together;
                         CommitError::Unknown("went together with a part that was refused".into())
                     }
                     alone => alone,
@@ -182,32 +193,40 @@ impl Groups {
         }
     }
 
-    async fn send(&self, turn: &mut Turn, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
+    async fn send(&mut self, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
         let now = Instant::now();
-        let is_shared = turn.shared_until.is_some_and(|until| now < until);
-        let is_slow = turn.slow_until.is_some_and(|until| now < until);
+        let is_shared = self.shared_until.is_some_and(|until| now < until);
+        let is_slow = self.slow_until.is_some_and(|until| now < until);
         let len = messages.len();
         if (is_shared || is_slow) && len > SINGLES_MAX {
-            turn.next = None;
-            return atomic::send(&self.link, messages).await;
+            self.next = None;
+            let outcome = atomic::send(&self.link, messages).await;
+            tracing::trace!(len, took_us = now.elapsed().as_micros(), "atomic batch");
+            return outcome;
         }
         if is_shared {
-            turn.next = None;
+            self.next = None;
         }
-        let outcome = self.pipeline(turn, messages, !is_shared).await;
-        if outcome.is_ok()
-            && len >= TELLING
-            && now.elapsed() > SLOW * u32::try_from(len).unwrap_or(1)
-        {
-            turn.slow_until = Some(Instant::now() + AVOIDED);
+        let outcome = self.pipeline(messages, !is_shared).await;
+        tracing::trace!(
+            len,
+            took_us = now.elapsed().as_micros(),
+            ok = outcome.is_ok(),
+            "pipelined group"
+        );
+        if outcome.is_ok() && len >= TELLING {
+            let slow = now.elapsed() > SLOW * u32::try_from(len).unwrap_or(1);
+            self.slow_groups = if slow { self.slow_groups + 1 } else { 0 };
+            if self.slow_groups >= SLOW_GROUPS {
+                self.slow_until = Some(Instant::now() + AVOIDED);
+            }
         }
         outcome
     }
 
     /// Sends the messages one behind the other, and waits only where a sequence cannot be predicted.
     async fn pipeline(
-        &self,
-        turn: &mut Turn,
+        &mut self,
         messages: Vec<Message>,
         predict: bool,
     ) -> Result<Vec<Seq>, CommitError> {
@@ -233,15 +252,15 @@ impl Groups {
             };
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
             let answer = self.link.send(subject, headers, payload).await?;
-            let seq = match turn.next {
+            let seq = match self.next {
                 Some(seq) if predict => {
-                    turn.next = Some(seq + 1);
+                    self.next = Some(seq + 1);
                     answers.push(answer);
                     seq
                 }
                 Some(_) | None => {
                     let seq = answer.wait().await?.sequence;
-                    turn.next = Some(seq + 1);
+                    self.next = Some(seq + 1);
                     seq
                 }
             };
@@ -256,14 +275,14 @@ impl Groups {
             match answer.wait().await {
                 Ok(ack) if ack.sequence == *seq => {}
                 Ok(_) => {
-                    turn.shared_until = Some(Instant::now() + AVOIDED);
+                    self.shared_until = Some(Instant::now() + AVOIDED);
                     return Err(CommitError::Unknown(
                         "another writer's message came between".into(),
                     ));
                 }
                 Err(error) => {
                     if matches!(error, CommitError::Fenced) {
-                        turn.shared_until = Some(Instant::now() + AVOIDED);
+                        self.shared_until = Some(Instant::now() + AVOIDED);
                     }
                     return Err(error);
                 }
