@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus::IntGauge;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -113,7 +114,7 @@ pub async fn relay(
         if let Some(relayed) = queue.relayed() {
             progress.set(relayed);
         }
-        backlog.set(i64::try_from(queue.outputs.len()).unwrap_or(i64::MAX));
+        show(&backlog, &queue);
         let Some(next) = queue.outputs.front() else {
             continue;
         };
@@ -148,7 +149,13 @@ pub async fn relay(
         if let Some(relayed) = queue.relayed() {
             progress.set(relayed);
         }
+        // Before the wait for the next commit: what is out is no backlog, however long nothing comes.
+        show(&backlog, &queue);
     }
+}
+
+fn show(backlog: &IntGauge, queue: &Queue) {
+    backlog.set(i64::try_from(queue.outputs.len()).unwrap_or(i64::MAX));
 }
 
 #[derive(Debug, Default)]
