@@ -262,7 +262,26 @@ fn what_is_no_event_at_all_is_named_too() {
         let reject = decode(&raw, PARTITIONS).expect_err(detail);
         assert_eq!(reject.reason, *reason, "{reject}");
         assert!(reject.detail.starts_with(detail), "{reject}");
+        // However long the way there, what is wrong is still said.
+        if *reason == Reason::TooDeep {
+            assert!(reject.detail.contains("at most 127 levels"), "{reject}");
+        }
     }
+}
+
+#[test]
+fn in_binary_mode_data_that_ends_too_early_is_named_as_the_data() {
+    let headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "crm"),
+        ("ce-type", "survey.response.created"),
+    ];
+    let bytes = Bytes::from_static(b"{");
+    let raw = raw(Headers::from_pairs(headers), bytes, pair("a1"));
+    let reject = decode(&raw, PARTITIONS).expect_err("not JSON");
+    assert_eq!(reject.reason, Reason::NotJson);
+    assert!(reject.detail.starts_with("data: not JSON: "), "{reject}");
 }
 
 #[test]
