@@ -299,6 +299,12 @@ fn s1_07_only_a_whole_score_from_0_to_10_is_taken() {
         ("10", None),
         ("11", Some(Reason::OutOfRange)),
         ("9.5", Some(Reason::WrongType)),
+        // As the schema has it, and as many a language writes whole numbers.
+        ("9.0", None),
+        ("1e1", None),
+        ("10.000001", Some(Reason::WrongType)),
+        ("11.0", Some(Reason::OutOfRange)),
+        ("1e300", Some(Reason::WrongType)),
         ("\"9\"", Some(Reason::WrongType)),
         ("null", Some(Reason::WrongType)),
     ] {
@@ -313,6 +319,9 @@ fn s2_04_a_score_out_of_1_to_5_is_for_quarantine() {
         ("1", None),
         ("5", None),
         ("6", Some(Reason::OutOfRange)),
+        ("0.0", Some(Reason::OutOfRange)),
+        ("5.0", None),
+        ("2.5", Some(Reason::WrongType)),
     ] {
         let event = SURVEY.replace(r#""csat":2"#, &format!(r#""csat":{csat}"#));
         assert_eq!(
@@ -320,6 +329,21 @@ fn s2_04_a_score_out_of_1_to_5_is_for_quarantine() {
             reason,
             "{csat}"
         );
+    }
+}
+
+#[test]
+fn whole_numbers_end_where_their_type_does() {
+    for (revision, reason) in [
+        ("-1", Some(Reason::OutOfRange)),
+        ("0", None),
+        ("1.0", None),
+        ("4294967295", None),
+        ("4294967296", Some(Reason::OutOfRange)),
+    ] {
+        let event = SURVEY.replace(r#""csat":2"#, &format!(r#""csat":2,"revision":{revision}"#));
+        let found = structured(&event).map_err(|reject| reject.reason).err();
+        assert_eq!(found, reason, "{revision}");
     }
 }
 
