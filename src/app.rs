@@ -10,7 +10,7 @@
 use std::{
     fs,
     future::Future,
-    io,
+    io::{self, Read, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -141,12 +141,12 @@ async fn open(config: LogConfig) -> Result<Log, LogError> {
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
     /// The file cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {why}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. Part of the message, so no source: a chain would say it twice.
+        why: io::Error,
     },
     /// The file holds mistakes.
     #[error(transparent)]
@@ -161,11 +161,81 @@ pub fn load_rules(file: Option<&Path>) -> Result<RuleSet, RulesError> {
     let Some(path) = file else {
         return Ok(RuleSet::default_rules());
     };
-    let text = fs::read_to_string(path).map_err(|source| RulesError::Unreadable {
+    let text = fs::read_to_string(path).map_err(|why| RulesError::Unreadable {
         path: path.to_owned(),
-        source,
+        why,
     })?;
     Ok(RuleSet::parse(&text, &path.display().to_string())?)
+}
+
+/// Why an embedded log's directory could not be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// It is another process's.
+    #[error(
+        "another aftercall{} already runs on {}; stop it first, or name another directory with --dir",
+        if owner.is_empty() { String::new() } else { format!(" (process {owner})") },
+        dir.display()
+    )]
+    Taken {
+        /// The directory.
+        dir: PathBuf,
+        /// The process's number; empty if it has not been written yet.
+        owner: String,
+    },
+    /// The lock file cannot be made.
+    #[error("{}: cannot be locked: {why}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why. Part of the message, so no source: a chain would say it twice.
+        why: io::Error,
+    },
+}
+
+/// Claims the directory of an embedded log for one service, as long as the file is held; the system frees it with the
+/// process, however that ends.
+///
+/// The fence alone would keep the log right, but it lets the second service win and leaves the first without work: on
+/// one machine that is a slip, and better refused. Publishing and looking on need no claim. A log on NATS has none: there,
+/// taking over is how a service is replaced.
+///
+/// # Errors
+/// If another process holds it, or the file cannot be made.
+pub fn claim(log: &LogConfig) -> Result<Option<fs::File>, ClaimError> {
+    let Place::Embedded(dir) = &log.place else {
+        return Ok(None);
+    };
+    let path = dir.join("aftercall.lock");
+    let unusable = |why| ClaimError::Unusable {
+        path: path.clone(),
+        why,
+    };
+    fs::create_dir_all(dir).map_err(unusable)?;
+    let mut file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            // Only to help whoever looks for it.
+            let _ = file.read_to_string(&mut owner);
+            return Err(ClaimError::Taken {
+                dir: dir.clone(),
+                owner: owner.trim().to_owned(),
+            });
+        }
+        Err(fs::TryLockError::Error(why)) => return Err(unusable(why)),
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(unusable)?;
+    Ok(Some(file))
 }
 
 /// Why the service did not start.

@@ -148,12 +148,12 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {why}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. Part of the message, so no source: a chain would say it twice.
+        why: io::Error,
     },
     /// The file holds mistakes.
     #[error(transparent)]
@@ -172,10 +172,10 @@ impl Config {
             Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 return Ok((Self::default(), None));
             }
-            Err(source) => {
+            Err(why) => {
                 return Err(ConfigError::Unreadable {
                     path: path.to_owned(),
-                    source,
+                    why,
                 });
             }
         };

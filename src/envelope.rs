@@ -21,7 +21,7 @@ mod own;
 mod reject;
 mod structured;
 
-pub use decode::decode;
+pub use decode::{decode, name};
 pub use encode::{Origin, cause, output_attributes, output_source, structured_output};
 pub use incoming::Incoming;
 pub use own::{rules_activated_event, tick_event};

@@ -77,6 +77,7 @@ impl Hosts {
         settings: HostSettings,
         genesis: RuleSet,
     ) -> Result<Self, LogError> {
+        tally::show_reasons();
         let count = log.partition_count();
         let ticker = Arc::new(Ticker::default());
         let around = Surroundings {

@@ -189,7 +189,7 @@ impl Metrics {
         let by_side = |vec: IntCounterVec| Side::ALL.map(|s| vec.with_label_values(&[s.name()]));
         let applied = by_side(make.counters(
             "aftercall_events_applied_total",
-            "Events applied to actors, by side; an event with an owner and a customer counts on both",
+            "Events an actor took, by side; one with an owner and a customer counts on both, one set aside on none",
             &["side"],
         ));
         let outputs = make.counters(
@@ -212,6 +212,11 @@ impl Metrics {
             "Snapshots completed, by kind (full, difference)",
             &["kind"],
         );
+        let quarantined = make.counters(
+            "aftercall_quarantined_total",
+            "Events set aside in the dead letters because they could not be processed, by reason",
+            &["reason"],
+        );
         make.gauges(
             "aftercall_build_info",
             "Always 1; the version is in the label",
@@ -227,11 +232,7 @@ impl Metrics {
             applied,
             outputs: Kind::ALL.map(|kind| outputs.with_label_values(&[kind.name()])),
             ignored: Ignored::ALL.map(|reason| ignored.with_label_values(&[reason.name()])),
-            quarantined: make.counters(
-                "aftercall_quarantined_total",
-                "Events set aside in the dead letters because they could not be processed, by reason",
-                &["reason"],
-            ),
+            quarantined,
             rule_failures: make.counters(
                 "aftercall_rule_failures_total",
                 "Conditions that could not be evaluated, so that the rule did not fire, by rule",

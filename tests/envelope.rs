@@ -262,7 +262,26 @@ fn what_is_no_event_at_all_is_named_too() {
         let reject = decode(&raw, PARTITIONS).expect_err(detail);
         assert_eq!(reject.reason, *reason, "{reject}");
         assert!(reject.detail.starts_with(detail), "{reject}");
+        // However long the way there, what is wrong is still said.
+        if *reason == Reason::TooDeep {
+            assert!(reject.detail.contains("at most 127 levels"), "{reject}");
+        }
     }
+}
+
+#[test]
+fn in_binary_mode_data_that_ends_too_early_is_named_as_the_data() {
+    let headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "crm"),
+        ("ce-type", "survey.response.created"),
+    ];
+    let bytes = Bytes::from_static(b"{");
+    let raw = raw(Headers::from_pairs(headers), bytes, pair("a1"));
+    let reject = decode(&raw, PARTITIONS).expect_err("not JSON");
+    assert_eq!(reject.reason, Reason::NotJson);
+    assert!(reject.detail.starts_with("data: not JSON: "), "{reject}");
 }
 
 #[test]
@@ -280,6 +299,12 @@ fn s1_07_only_a_whole_score_from_0_to_10_is_taken() {
         ("10", None),
         ("11", Some(Reason::OutOfRange)),
         ("9.5", Some(Reason::WrongType)),
+        // As the schema has it, and as many a language writes whole numbers.
+        ("9.0", None),
+        ("1e1", None),
+        ("10.000001", Some(Reason::WrongType)),
+        ("11.0", Some(Reason::OutOfRange)),
+        ("1e300", Some(Reason::WrongType)),
         ("\"9\"", Some(Reason::WrongType)),
         ("null", Some(Reason::WrongType)),
     ] {
@@ -294,6 +319,9 @@ fn s2_04_a_score_out_of_1_to_5_is_for_quarantine() {
         ("1", None),
         ("5", None),
         ("6", Some(Reason::OutOfRange)),
+        ("0.0", Some(Reason::OutOfRange)),
+        ("5.0", None),
+        ("2.5", Some(Reason::WrongType)),
     ] {
         let event = SURVEY.replace(r#""csat":2"#, &format!(r#""csat":{csat}"#));
         assert_eq!(
@@ -301,6 +329,21 @@ fn s2_04_a_score_out_of_1_to_5_is_for_quarantine() {
             reason,
             "{csat}"
         );
+    }
+}
+
+#[test]
+fn whole_numbers_end_where_their_type_does() {
+    for (revision, reason) in [
+        ("-1", Some(Reason::OutOfRange)),
+        ("0", None),
+        ("1.0", None),
+        ("4294967295", None),
+        ("4294967296", Some(Reason::OutOfRange)),
+    ] {
+        let event = SURVEY.replace(r#""csat":2"#, &format!(r#""csat":2,"revision":{revision}"#));
+        let found = structured(&event).map_err(|reject| reject.reason).err();
+        assert_eq!(found, reason, "{revision}");
     }
 }
 

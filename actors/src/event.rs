@@ -12,7 +12,7 @@ use crate::{
     key::Key,
     object::{object, optional_object},
     time::EventTime,
-    value::{Csat, Id, Score, Sentiment, Summary, WorkDate},
+    value::{Csat, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32},
 };
 
 /// A decoded event: its CloudEvents identity and its body.
@@ -281,7 +281,7 @@ pub struct SurveyResponse {
     /// The response; with `revision` the business key.
     pub response_id: Id,
     /// 0 for the first version; higher ones replace it (score first, comment later).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_u32")]
     pub revision: u32,
     /// The survey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -375,6 +375,7 @@ pub struct PointsAdjusted {
     /// The agent.
     pub agent_id: Id,
     /// Whole points, negative to take.
+    #[serde(deserialize_with = "whole_i32")]
     pub points: i32,
     /// What sort.
     pub kind: AdjustmentKind,

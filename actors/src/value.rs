@@ -4,7 +4,10 @@ use std::{borrow::Cow, fmt, ops::Deref};
 
 use jiff::civil::Date;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Unexpected, Visitor},
+};
 
 use crate::key::{Key, NOBODY};
 
@@ -68,7 +71,7 @@ pub struct Csat(pub u8);
 
 impl<'de> Deserialize<'de> for Csat {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match i64::deserialize(deserializer)? {
+        match whole(deserializer)? {
             n @ 1..=5 => Ok(Self(n as u8)),
             n => Err(D::Error::custom(format!(
                 "csat is a whole number from 1 to 5, not {n}"
@@ -86,6 +89,61 @@ impl JsonSchema for Csat {
     }
 }
 
+/// Reads a whole number, also one written `3.0` or `3e0`: to JSON, and to the published schema, it is the same number,
+/// and many a language writes no other.
+///
+/// # Errors
+/// If the value is no number or none that is whole.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = i64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number")
+        }
+
+        fn visit_i64<E: Error>(self, n: i64) -> Result<i64, E> {
+            Ok(n)
+        }
+
+        fn visit_u64<E: Error>(self, n: u64) -> Result<i64, E> {
+            i64::try_from(n).map_err(|_| E::invalid_value(Unexpected::Unsigned(n), &self))
+        }
+
+        fn visit_f64<E: Error>(self, n: f64) -> Result<i64, E> {
+            // Up to here every whole number has a double of its own.
+            const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+            if n.fract() == 0.0 && n.abs() <= EXACT_MAX {
+                Ok(n as i64)
+            } else {
+                Err(E::invalid_type(Unexpected::Float(n), &self))
+            }
+        }
+    }
+
+    deserializer.deserialize_i64(Whole)
+}
+
+/// A whole number that fits, as [`whole`] reads it.
+pub(crate) fn whole_u32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let n = whole(deserializer)?;
+    u32::try_from(n).map_err(|_| outside(n, 0, u32::MAX.into()))
+}
+
+/// A whole number that fits, as [`whole`] reads it.
+pub(crate) fn whole_i32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    let n = whole(deserializer)?;
+    i32::try_from(n).map_err(|_| outside(n, i32::MIN.into(), i32::MAX.into()))
+}
+
+fn outside<E: Error>(n: i64, min: i64, max: i64) -> E {
+    E::custom(format!(
+        "a whole number from {min} to {max} is needed, not {n}"
+    ))
+}
+
 /// An eNPS score, a whole number from 0 to 10.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -93,7 +151,7 @@ pub struct Score(pub u8);
 
 impl<'de> Deserialize<'de> for Score {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match i64::deserialize(deserializer)? {
+        match whole(deserializer)? {
             n @ 0..=10 => Ok(Self(n as u8)),
             n => Err(D::Error::custom(format!(
                 "score is a whole number from 0 to 10, not {n}"

@@ -80,6 +80,7 @@ impl Demo {
             config.http.listen = listen;
         }
         let rules = app::load_rules(config.rules.file.as_deref()).map_err(Failure::usage)?;
+        let _claim = app::claim(&config.log)?;
         let result = actix::System::new().block_on(self.show(config, rules, bus));
         if let Some(temporary) = temporary {
             temporary.close()?;

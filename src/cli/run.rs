@@ -67,6 +67,8 @@ impl Run {
                     .unwrap_or("named by http.token_env")
             );
         }
+        // Held until the process ends.
+        let _claim = app::claim(&config.log).map_err(Failure::from)?;
         let mut rules_watch = RulesWatch::new(rules_file, &rules);
         let mut tokens_watch = TokensWatch::new(Arc::clone(&tokens));
 

@@ -86,6 +86,13 @@ pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>)
 
 /// Whether the content type is one of CloudEvents', or headers make it one.
 fn check_mode(headers: &HeaderMap) -> Result<(), Problem> {
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(Problem::UnsupportedType(
+            "a compressed body is not taken: send it without Content-Encoding".into(),
+        ));
+    }
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());

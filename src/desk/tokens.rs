@@ -30,12 +30,12 @@ pub struct Tokens {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file is not there or not readable.
-    #[error("http.token_file {}: cannot be read: {source}", path.display())]
+    #[error("http.token_file {}: cannot be read: {why}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. Part of the message, so no source: a chain would say it twice.
+        why: io::Error,
     },
     /// A token is too short.
     #[error("{place} holds a token of {length} bytes, at least {TOKEN_BYTES_MIN} are needed")]
@@ -95,9 +95,9 @@ impl Tokens {
             }
         }
         if let Some(path) = &self.file {
-            let text = fs::read_to_string(path).map_err(|source| TokenError::Unreadable {
+            let text = fs::read_to_string(path).map_err(|why| TokenError::Unreadable {
                 path: path.clone(),
-                source,
+                why,
             })?;
             let lines = text
                 .lines()

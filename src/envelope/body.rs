@@ -173,10 +173,13 @@ fn explain(event_type: EventType, data: &str, error: &serde_json::Error) -> Reje
 }
 
 fn at(path: &serde_path_to_error::Path) -> String {
-    if path.iter().len() == 0 {
-        "data".into()
-    } else {
-        format!("data.{path}")
+    use serde_path_to_error::Segment;
+    // Where the text ends before a name is read, there is a segment without one.
+    match path.iter().next() {
+        None | Some(Segment::Unknown) => "data".into(),
+        Some(Segment::Seq { .. } | Segment::Map { .. } | Segment::Enum { .. }) => {
+            format!("data.{path}")
+        }
     }
 }
 

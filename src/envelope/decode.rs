@@ -34,6 +34,27 @@ pub fn decode(raw: &RawEvent, partition_count: u16) -> Result<Event, Reject> {
     Ok(event)
 }
 
+/// Source and id of a message that was rejected, if both can be read: whoever sent it looks for it by them.
+#[must_use]
+pub fn name(headers: &Headers, payload: &[u8]) -> Option<(String, String)> {
+    #[derive(serde::Deserialize)]
+    struct Name {
+        source: String,
+        id: String,
+    }
+    let Name { source, id } = match mode(headers) {
+        Mode::Structured => serde_json::from_slice(payload).ok()?,
+        Mode::Binary => Name {
+            source: attribute(headers, "ce-source").ok()?.into_owned(),
+            id: attribute(headers, "ce-id").ok()?.into_owned(),
+        },
+        Mode::Batch => return None,
+    };
+    attribute::check_source(&source).ok()?;
+    attribute::check_id(&id).ok()?;
+    Some((source, id))
+}
+
 enum Mode {
     Structured,
     Binary,

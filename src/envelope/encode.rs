@@ -61,7 +61,8 @@ pub fn output_source(partition: PartitionId) -> String {
 }
 
 /// The headers of an output in NATS binary mode, its data being the payload. Values are percent-encoded as the
-/// binding says.
+/// binding says. An attribute that would be empty is left out, as CloudEvents demands: a quarantine entry is no
+/// actor's, and its cause may be unreadable.
 #[must_use]
 pub fn output_attributes(
     event_type: &str,
@@ -69,7 +70,7 @@ pub fn output_attributes(
     origin: &Origin<'_>,
 ) -> Vec<(&'static str, String)> {
     let encoded = |value: &str| attribute::to_header(value).into_owned();
-    vec![
+    let mut attributes = vec![
         ("ce-specversion", SPECVERSION.to_owned()),
         ("ce-id", encoded(id)),
         ("ce-source", output_source(origin.partition)),
@@ -81,7 +82,9 @@ pub fn output_attributes(
         ("ce-partition", origin.partition.to_string()),
         ("ce-commit", origin.commit.to_string()),
         ("content-type", JSON.to_owned()),
-    ]
+    ];
+    attributes.retain(|(_, value)| !value.is_empty());
+    attributes
 }
 
 /// A stored output as one structured CloudEvent, for `tap --json`. Attribute values are strings; data that is not

@@ -1,6 +1,6 @@
 //! Why an event was refused: a stable name for metrics, and a sentence for whoever has to mend it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// What was wrong, as a label in metrics and in quarantine records. Names are never changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +101,7 @@ impl Reject {
 
     /// What serde_json said of the value at `path` (empty: the whole), in our words.
     pub(super) fn from_json(path: &str, error: &serde_json::Error) -> Self {
+        let path = &*shown(path);
         use serde_json::error::Category;
         let text = error.to_string();
         match error.classify() {
@@ -146,6 +147,16 @@ impl Reject {
     }
 }
 
+/// The path, or its start if it is long: what is wrong must still have room behind it.
+fn shown(path: &str) -> Cow<'_, str> {
+    const PATH_BYTES_MAX: usize = 120;
+    if path.len() <= PATH_BYTES_MAX {
+        return Cow::Borrowed(path);
+    }
+    let start = &path[..path.floor_char_boundary(PATH_BYTES_MAX)];
+    Cow::Owned(format!("{start}…"))
+}
+
 fn prefix(path: &str) -> String {
     if path.is_empty() {
         String::new()
@@ -173,7 +184,7 @@ fn found_and_expected(text: &str) -> String {
     let expected = match expected {
         "f64" => "a number",
         "i32" | "i64" => "a whole number",
-        "u32" => "a whole number, 0 or more",
+        "u32" => "a whole number from 0 to 4294967295",
         "a map" => "an object",
         "a sequence" => "an array",
         name if name.starts_with("struct ") => "an object",

@@ -410,7 +410,7 @@ impl Partition {
     }
 
     fn flush_metrics(&mut self) {
-        self.engine.tally.flush(self.engine.partition.side);
+        self.engine.tally.flush(self.engine.partition);
     }
 }
 

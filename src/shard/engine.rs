@@ -285,15 +285,15 @@ impl Engine {
                         actor.apply(key, &context, event, effects);
                     })?;
                     self.perform(index, entry);
+                    if self.is_live(entry.position) {
+                        self.tally.applied += 1;
+                    }
                 }
             }
         }
         self.applied = entry.position;
         self.identity = entry.identity;
         self.pending.events += 1;
-        if self.is_live(entry.position) {
-            self.tally.applied += 1;
-        }
         Ok(())
     }
 
@@ -374,7 +374,7 @@ impl Engine {
     /// Sets aside an event that cannot be processed, in the same commit as everything else.
     fn quarantine(&mut self, entry: &Entry, reject: &Reject) {
         if self.is_live(entry.position) {
-            self.tally.quarantine(reject);
+            self.tally.quarantine(reject, entry.position);
             let output = quarantine::output(entry, reject, self.now, self.rules.version());
             self.push(output);
         }
@@ -498,7 +498,7 @@ pub fn publishable(partition: PartitionId, record: &Record) -> Vec<NewOutput> {
                         partition,
                         subject: &output.subject,
                         time: output.time(),
-                        cause: &envelope::cause(&output.cause_source, &output.cause_id),
+                        cause: &output.cause(),
                         rules_version: &output.rules,
                         commit: record.commit,
                     },

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::log::{Lane, Position, Seq};
+use crate::{
+    envelope,
+    log::{Lane, Position, Seq},
+};
 
 use super::checksum;
 
@@ -75,7 +78,7 @@ pub struct OutputRecord {
     /// CloudEvents type.
     #[prost(string, tag = "3")]
     pub output_type: String,
-    /// CloudEvents subject: the actor's key.
+    /// CloudEvents subject: the actor's key; empty if it is no actor's.
     #[prost(string, tag = "4")]
     pub subject: String,
     /// Log time of the cause, in milliseconds.
@@ -105,6 +108,15 @@ impl OutputRecord {
             None if index == Lane::Dead.index() => Some(Lane::Dead),
             None => None,
         }
+    }
+
+    /// The event that caused it, as the attribute names it; empty if that could not be read.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        if self.cause_id.is_empty() {
+            return String::new();
+        }
+        envelope::cause(&self.cause_source, &self.cause_id)
     }
 
     /// Log time of the cause.

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus::IntGauge;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -102,7 +103,6 @@ pub async fn relay(
     let mut queue = Queue::default();
     queue.read_marks(log, partition).await?;
     loop {
-        backlog.set(i64::try_from(queue.outputs.len()).unwrap_or(i64::MAX));
         if queue.outputs.is_empty() {
             match commits.recv().await {
                 Some(committed) => queue.take(committed),
@@ -117,6 +117,7 @@ pub async fn relay(
         if let Some(relayed) = queue.relayed() {
             progress.set(relayed);
         }
+        show(&backlog, &queue);
         let Some(next) = queue.outputs.front() else {
             continue;
         };
@@ -152,7 +153,13 @@ pub async fn relay(
         if let Some(relayed) = queue.relayed() {
             progress.set(relayed);
         }
+        // Before the wait for the next commit: what is out is no backlog, however long nothing comes.
+        show(&backlog, &queue);
     }
+}
+
+fn show(backlog: &IntGauge, queue: &Queue) {
+    backlog.set(i64::try_from(queue.outputs.len()).unwrap_or(i64::MAX));
 }
 
 #[derive(Debug, Default)]

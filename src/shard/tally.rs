@@ -1,19 +1,31 @@
 //! Counts an engine makes while it applies: added to the metrics once a batch, so that no event touches one.
 
-use aftercall_actors::{effect::Ignored, key::Side};
+use aftercall_actors::effect::Ignored;
 
-use crate::{envelope::Reject, telemetry::metrics};
+use crate::{
+    envelope::{Reason, Reject},
+    log::{PartitionId, Position},
+    telemetry::metrics,
+};
 
 /// What happened since the last hand-over.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Events applied.
+    /// Events that an actor took.
     pub applied: u64,
     /// Words of actors in a replay that must be silent.
     pub divergences: u64,
     ignored: [u64; Ignored::ALL.len()],
-    quarantined: Vec<&'static str>,
+    /// By reason: how many, and where the last one stands.
+    quarantined: [(u64, Position); Reason::ALL.len()],
     failed_rules: Vec<(Box<str>, Box<str>)>,
+}
+
+/// Shows every reason of quarantine as 0: to Prometheus, a series that begins at 1 has not risen.
+pub fn show_reasons() {
+    for reason in Reason::ALL {
+        metrics().quarantined(reason.name());
+    }
 }
 
 impl Tally {
@@ -23,9 +35,10 @@ impl Tally {
     }
 
     /// Counts an event set aside.
-    pub fn quarantine(&mut self, reject: &Reject) {
-        tracing::warn!(reason = reject.reason.name(), "event quarantined");
-        self.quarantined.push(reject.reason.name());
+    pub fn quarantine(&mut self, reject: &Reject, position: Position) {
+        let (count, last) = &mut self.quarantined[reject.reason as usize];
+        *count += 1;
+        *last = position;
     }
 
     /// Counts a condition that could not be evaluated.
@@ -34,11 +47,11 @@ impl Tally {
     }
 
     /// Adds everything to the metrics and starts again from zero.
-    pub fn flush(&mut self, side: Side) {
+    pub fn flush(&mut self, partition: PartitionId) {
         let taken = std::mem::take(self);
         let metrics = metrics();
         if taken.applied > 0 {
-            metrics.applied(side).inc_by(taken.applied);
+            metrics.applied(partition.side).inc_by(taken.applied);
         }
         for reason in Ignored::ALL
             .into_iter()
@@ -48,8 +61,13 @@ impl Tally {
                 .ignored(reason)
                 .inc_by(taken.ignored[reason as usize]);
         }
-        for reason in taken.quarantined {
-            metrics.quarantined(reason).inc();
+        for (reason, (count, position)) in Reason::ALL.into_iter().zip(taken.quarantined) {
+            if count > 0 {
+                // A line a batch, so that a flood of them stays readable. What was wrong stands in the dead letter: it
+                // may quote customers.
+                tracing::warn!(%partition, position, %reason, count, "events quarantined, the last at this position");
+                metrics.quarantined(reason.name()).inc_by(count);
+            }
         }
         for (rule, why) in taken.failed_rules {
             tracing::debug!(

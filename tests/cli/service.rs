@@ -50,6 +50,19 @@ fn surveys_become_alerts(dir: &Path, log: &[&str]) {
         metrics.contains("aftercall_stopped_partitions 0"),
         "{metrics}"
     );
+    assert!(
+        metrics.contains("aftercall_quarantined_total{reason=\"not_json\"} 0"),
+        "{metrics}"
+    );
+    // What is out is no backlog, also when nothing comes after it.
+    wait_for("an empty backlog", || {
+        let metrics = service.get("/metrics");
+        let mut lines = metrics
+            .lines()
+            .filter(|line| line.starts_with("aftercall_relay_backlog_outputs"))
+            .peekable();
+        lines.peek().is_some() && lines.all(|line| line.ends_with(" 0"))
+    });
     service.stop();
 
     let service = Service::start(dir, &run);
@@ -63,6 +76,27 @@ fn surveys_become_alerts(dir: &Path, log: &[&str]) {
     assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
     assert_eq!(alerts(dir, log, 3), ["r1", "r4", "r5"]);
     service.stop();
+}
+
+#[test]
+fn a_second_service_on_one_directory_is_refused_until_the_first_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = ["run", "--listen", "127.0.0.1:0", "--dir", "data"];
+    let service = Service::start(dir.path(), &run);
+    let refused = run_in(dir.path(), &run, "");
+    assert_eq!(refused.status.code(), Some(1));
+    let told = errors(&refused);
+    let owner = format!("another aftercall (process {})", service.process.id());
+    assert!(
+        told.contains(&owner) && told.contains("--dir"),
+        "{told}, {owner}"
+    );
+    wait_for("readiness of the first", || {
+        service.get("/readyz").starts_with("HTTP/1.1 200")
+    });
+    // A crash leaves the file, not the claim.
+    drop(service);
+    Service::start(dir.path(), &run).stop();
 }
 
 #[test]

@@ -157,7 +157,6 @@ impl Reference {
 
     fn set_aside(&mut self, raw: &RawEvent) {
         let id = format!("dead:{}", raw.position);
-        self.said
-            .push((Lane::Dead, id, Key::Nobody.to_string(), Vec::new()));
+        self.said.push((Lane::Dead, id, String::new(), Vec::new()));
     }
 }

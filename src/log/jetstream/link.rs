@@ -255,7 +255,8 @@ fn note(event: &Event, losses: &watch::Sender<u64>) {
             losses.send_modify(|count| *count += 1);
         }
         Event::Closed => {
-            tracing::warn!("connection to nats closed");
+            // Only ever by us: attempts to reconnect are unlimited.
+            tracing::info!("connection to nats closed");
             losses.send_modify(|count| *count += 1);
         }
         Event::LameDuckMode => tracing::info!("nats server is about to stop"),
