@@ -252,7 +252,7 @@ impl Centre {
             engine.apply().expect("states that can be read");
         }
         for (engine, partition) in self.engines.iter_mut().zip(PartitionId::all(PARTITIONS)) {
-            engine.tally.flush(partition.side);
+            engine.tally.flush(partition);
             if !engine.has_outputs() {
                 continue;
             }
