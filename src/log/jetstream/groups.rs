@@ -11,14 +11,21 @@
 
 use std::{
     collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use async_nats::{HeaderMap, Subject, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{atomic, link::Link};
+use super::{
+    atomic,
+    link::{Answer, Link},
+};
 use crate::log::{CommitError, Lane, PartitionId, Seq};
 
 /// Up to so many messages are stored one after the other where predictions do not hold.
@@ -36,11 +43,20 @@ const SLOW_GROUPS: u32 = 3;
 /// From so many messages on, the time of a group tells something.
 const TELLING: usize = 64;
 
+/// Groups whose answers may be on their way at once.
+const GROUPS_MAX: u32 = 4;
+
+/// Where a part's sequences are waited for.
+type Done = oneshot::Sender<Result<Vec<Seq>, CommitError>>;
+
+/// A lane of a partition.
+type Line = (PartitionId, Lane);
+
 /// One message of a group.
 #[derive(Debug)]
 pub struct Message {
     /// The line it belongs to.
-    pub line: (PartitionId, Lane),
+    pub line: Line,
     /// Where it goes.
     pub subject: Subject,
     /// Its headers, without fences.
@@ -56,7 +72,7 @@ pub struct Message {
 struct Part {
     messages: Vec<Message>,
     bytes: usize,
-    done: oneshot::Sender<Result<Vec<Seq>, CommitError>>,
+    done: Done,
 }
 
 /// The way to the one writer of a stream.
@@ -108,7 +124,11 @@ struct Writer {
     /// Until when the server is taken to sync each message.
     slow_until: Option<Instant>,
     /// Slow groups in a row.
-    slow_groups: u32,
+    slow_groups: Arc<AtomicU32>,
+    /// Room for groups whose answers are on their way.
+    in_flight: Arc<Semaphore>,
+    /// What went wrong with one of those.
+    broken: Arc<Mutex<Option<Broken>>>,
     /// So many parts more go alone, since parts that went together were refused.
     alone: usize,
 }
@@ -121,7 +141,9 @@ impl Writer {
             next: None,
             shared_until: None,
             slow_until: None,
-            slow_groups: 0,
+            slow_groups: Arc::default(),
+            in_flight: Arc::new(Semaphore::new(GROUPS_MAX as usize)),
+            broken: Arc::default(),
             alone: 0,
         }
     }
@@ -158,136 +180,226 @@ impl Writer {
         self.waiting.drain(..fitting.max(1)).collect()
     }
 
+    /// Writes one group. While its answers are on their way the next one may follow, unless a wait is needed to
+    /// know where the stream stands.
     async fn write(&mut self, parts: Vec<Part>) {
-        let together = parts.len();
-        let (contents, waiting): (Vec<_>, Vec<_>) = parts
-            .into_iter()
-            .map(|part| (part.messages, part.done))
-            .unzip();
-        let lengths: Vec<usize> = contents.iter().map(Vec::len).collect();
-        let messages: Vec<Message> = contents.into_iter().flatten().collect();
-        match self.send(messages).await {
-            Ok(seqs) => {
-                let mut rest = seqs.as_slice();
-                for (done, len) in waiting.into_iter().zip(lengths) {
-                    let (mine, others) = rest.split_at(len.min(rest.len()));
-                    // If nobody waits any more, that partition has ended.
-                    let _ = done.send(Ok(mine.to_vec()));
-                    rest = others;
-                }
-            }
-            Err(error) => {
-                // Where the stream stands now is anybody's guess.
-                self.next = None;
-                let error = match error {
-                    CommitError::Fenced | CommitError::Refused(_) if together > 1 => {
-                        self.alone = together;
-                        CommitError::Unknown("went together with a part that was refused".into())
-                    }
-                    alone => alone,
-                };
-                for done in waiting {
-                    let _ = done.send(Err(error.clone()));
-                }
-            }
+        let mut messages = Vec::new();
+        let mut waiting = Vec::new();
+        for Part {
+            messages: part,
+            done,
+            ..
+        } in parts
+        {
+            waiting.push((part.len(), done));
+            messages.extend(part);
         }
-    }
-
-    async fn send(&mut self, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
+        if self.is_broken() {
+            self.settle().await;
+        }
         let now = Instant::now();
         let is_shared = self.shared_until.is_some_and(|until| now < until);
         let is_slow = self.slow_until.is_some_and(|until| now < until);
-        let len = messages.len();
-        if (is_shared || is_slow) && len > SINGLES_MAX {
-            self.next = None;
+        if (is_shared || is_slow) && messages.len() > SINGLES_MAX {
+            self.settle().await;
             let outcome = atomic::send(&self.link, messages).await;
-            tracing::trace!(len, took_us = now.elapsed().as_micros(), "atomic batch");
-            return outcome;
-        }
-        if is_shared {
-            self.next = None;
-        }
-        let outcome = self.pipeline(messages, !is_shared).await;
-        tracing::trace!(
-            len,
-            took_us = now.elapsed().as_micros(),
-            ok = outcome.is_ok(),
-            "pipelined group"
-        );
-        if outcome.is_ok() && len >= TELLING {
-            let slow = now.elapsed() > SLOW * u32::try_from(len).unwrap_or(1);
-            self.slow_groups = if slow { self.slow_groups + 1 } else { 0 };
-            if self.slow_groups >= SLOW_GROUPS {
+            answer(waiting, outcome, &self.broken);
+        } else if is_shared || self.next.is_none() {
+            self.settle().await;
+            let outcome = self.one_by_one(messages).await;
+            answer(waiting, outcome, &self.broken);
+        } else {
+            // The semaphore is never closed.
+            let Ok(permit) = Arc::clone(&self.in_flight).acquire_owned().await else {
+                return;
+            };
+            let launched = self.launch(messages).await;
+            let broken = Arc::clone(&self.broken);
+            let slow = Arc::clone(&self.slow_groups);
+            tokio::spawn(async move {
+                let outcome = match launched {
+                    Ok(launched) => landed(launched, now, &slow).await,
+                    Err(error) => Err(error),
+                };
+                answer(waiting, outcome, &broken);
+                drop(permit);
+            });
+            if self.slow_groups.load(Ordering::Relaxed) >= SLOW_GROUPS {
+                self.slow_groups.store(0, Ordering::Relaxed);
                 self.slow_until = Some(Instant::now() + AVOIDED);
             }
         }
-        outcome
     }
 
-    /// Sends the messages one behind the other, and waits only where a sequence cannot be predicted.
-    async fn pipeline(
-        &mut self,
-        messages: Vec<Message>,
-        predict: bool,
-    ) -> Result<Vec<Seq>, CommitError> {
-        // A group has few lines: a list is quicker than a map.
-        let mut lines: Vec<((PartitionId, Lane), Seq)> = Vec::new();
-        let mut seqs = Vec::with_capacity(messages.len());
-        let mut answers = Vec::with_capacity(messages.len());
-        for message in messages {
-            let Message {
-                line,
-                subject,
-                mut headers,
-                payload,
-                fence,
-            } = message;
-            let known = lines.iter_mut().find(|(other, _)| *other == line);
-            let fence = match (&known, fence) {
-                (Some((_, seq)), _) => *seq,
-                (None, Some(fence)) => fence,
-                (None, None) => {
-                    return Err(CommitError::Refused("a lane without a fence".to_owned()));
-                }
-            };
-            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
-            let answer = self.link.send(subject, headers, payload).await?;
-            let seq = match self.next {
-                Some(seq) if predict => {
-                    self.next = Some(seq + 1);
-                    answers.push(answer);
-                    seq
-                }
-                Some(_) | None => {
-                    let seq = answer.wait().await?.sequence;
-                    self.next = Some(seq + 1);
-                    seq
-                }
-            };
-            seqs.push(seq);
-            match known {
-                Some(known) => known.1 = seq,
-                None => lines.push((line, seq)),
+    fn is_broken(&self) -> bool {
+        lock(&self.broken).is_some()
+    }
+
+    /// Waits until nothing is on its way; what was predicted beyond that no longer counts.
+    async fn settle(&mut self) {
+        // The semaphore is never closed.
+        drop(self.in_flight.acquire_many(GROUPS_MAX).await);
+        self.next = None;
+        match lock(&self.broken).take() {
+            Some(Broken {
+                error: CommitError::Fenced,
+                together,
+            }) => {
+                self.shared_until = Some(Instant::now() + AVOIDED);
+                self.alone = if together > 1 { together } else { 0 };
             }
+            Some(Broken {
+                error: CommitError::Refused(_),
+                together,
+            }) => {
+                self.alone = if together > 1 { together } else { 0 };
+            }
+            Some(Broken {
+                error: CommitError::Unknown(_),
+                ..
+            })
+            | None => {}
         }
-        let predicted = seqs.len() - answers.len();
-        for (answer, seq) in answers.into_iter().zip(&seqs[predicted..]) {
-            match answer.wait().await {
-                Ok(ack) if ack.sequence == *seq => {}
-                Ok(_) => {
-                    self.shared_until = Some(Instant::now() + AVOIDED);
-                    return Err(CommitError::Unknown(
-                        "another writer's message came between".into(),
-                    ));
-                }
-                Err(error) => {
-                    if matches!(error, CommitError::Fenced) {
-                        self.shared_until = Some(Instant::now() + AVOIDED);
-                    }
-                    return Err(error);
-                }
-            }
+    }
+
+    /// Waits for each answer before the next message: no prediction is needed.
+    async fn one_by_one(&mut self, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
+        let mut fences = Fences::default();
+        let mut seqs = Vec::with_capacity(messages.len());
+        for message in messages {
+            let (line, sent) = fences.send(&self.link, message).await?;
+            let seq = sent.wait().await?.sequence;
+            fences.note(line, seq);
+            self.next = Some(seq + 1);
+            seqs.push(seq);
         }
         Ok(seqs)
+    }
+
+    /// Sends all messages, each fenced by what its lane's last one is predicted to be.
+    async fn launch(&mut self, messages: Vec<Message>) -> Result<Vec<(Seq, Answer)>, CommitError> {
+        let mut fences = Fences::default();
+        let mut launched = Vec::with_capacity(messages.len());
+        for message in messages {
+            let Some(seq) = self.next else {
+                return Err(CommitError::Unknown(
+                    "where the stream stands is not known".into(),
+                ));
+            };
+            let (line, sent) = match fences.send(&self.link, message).await {
+                Ok(sent) => sent,
+                Err(error) => {
+                    self.next = None;
+                    return Err(error);
+                }
+            };
+            self.next = Some(seq + 1);
+            fences.note(line, seq);
+            launched.push((seq, sent));
+        }
+        Ok(launched)
+    }
+}
+
+/// The answers to a group, which must be as predicted.
+async fn landed(
+    launched: Vec<(Seq, Answer)>,
+    since: Instant,
+    slow_groups: &AtomicU32,
+) -> Result<Vec<Seq>, CommitError> {
+    let len = launched.len();
+    let mut seqs = Vec::with_capacity(len);
+    for (seq, sent) in launched {
+        if sent.wait().await?.sequence != seq {
+            // Another writer's message came between; what follows in this lane was refused.
+            return Err(CommitError::Fenced);
+        }
+        seqs.push(seq);
+    }
+    if len >= TELLING {
+        let slow = since.elapsed() > SLOW * u32::try_from(len).unwrap_or(1);
+        match slow {
+            true => slow_groups.fetch_add(1, Ordering::Relaxed),
+            false => slow_groups.swap(0, Ordering::Relaxed),
+        };
+    }
+    tracing::trace!(len, took_us = since.elapsed().as_micros(), "group");
+    Ok(seqs)
+}
+
+/// Why groups may not simply follow each other any more.
+#[derive(Debug)]
+struct Broken {
+    error: CommitError,
+    /// Parts that went together.
+    together: usize,
+}
+
+/// Tells each part of a group what became of it.
+fn answer(
+    waiting: Vec<(usize, Done)>,
+    outcome: Result<Vec<Seq>, CommitError>,
+    broken: &Mutex<Option<Broken>>,
+) {
+    let together = waiting.len();
+    match outcome {
+        Ok(seqs) => {
+            let mut rest = seqs.as_slice();
+            for (len, done) in waiting {
+                let (mine, others) = rest.split_at(len.min(rest.len()));
+                // If nobody waits any more, that partition has ended.
+                let _ = done.send(Ok(mine.to_vec()));
+                rest = others;
+            }
+        }
+        Err(error) => {
+            let told = if together > 1 {
+                CommitError::Unknown(format!("went together with a part that failed: {error}"))
+            } else {
+                error.clone()
+            };
+            lock(broken).get_or_insert(Broken { error, together });
+            for (_, done) in waiting {
+                let _ = done.send(Err(told.clone()));
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is ever left half done in it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The last sequence of each lane of a group, known or predicted. A group has few: a list is quicker than a map.
+#[derive(Debug, Default)]
+struct Fences(Vec<(Line, Seq)>);
+
+impl Fences {
+    async fn send(&self, link: &Link, message: Message) -> Result<(Line, Answer), CommitError> {
+        let Message {
+            line,
+            subject,
+            mut headers,
+            payload,
+            fence,
+        } = message;
+        let before = self
+            .0
+            .iter()
+            .find(|(other, _)| *other == line)
+            .map(|(_, seq)| *seq);
+        let fence = before
+            .or(fence)
+            .ok_or_else(|| CommitError::Refused("a lane without a fence".to_owned()))?;
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
+        Ok((line, link.send(subject, headers, payload).await?))
+    }
+
+    fn note(&mut self, line: Line, seq: Seq) {
+        match self.0.iter_mut().find(|(other, _)| *other == line) {
+            Some(known) => known.1 = seq,
+            None => self.0.push((line, seq)),
+        }
     }
 }
