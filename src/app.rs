@@ -25,7 +25,7 @@ use crate::{
     log::{
         AppendError, Finding, Level, Log, LogError, Position,
         jetstream::{self, JetStreamLog, Login},
-        sqlite::{SqliteLog, SqliteSettings},
+        sqlite::{self, SqliteLog, SqliteSettings},
     },
     shard::{HostSettings, Hosts, board::Board},
 };
@@ -85,7 +85,19 @@ impl Bus {
     /// # Errors
     /// If it cannot be reached, or its version or settings do not allow the guarantees.
     pub async fn open_log(&self, config: &LogConfig) -> Result<Log, LogError> {
-        let opening = self.handle.spawn(open(config.clone()));
+        self.open(config, true).await
+    }
+
+    /// Opens the log as it stands, and makes nothing.
+    ///
+    /// # Errors
+    /// As [`Bus::open_log`], and if there is no log yet.
+    pub async fn open_existing_log(&self, config: &LogConfig) -> Result<Log, LogError> {
+        self.open(config, false).await
+    }
+
+    async fn open(&self, config: &LogConfig, make: bool) -> Result<Log, LogError> {
+        let opening = self.handle.spawn(open(config.clone(), make));
         opening
             .await
             .unwrap_or_else(|error| Err(LogError::Corrupt(format!("opening broke off: {error}"))))
@@ -101,7 +113,7 @@ impl Drop for Bus {
     }
 }
 
-async fn open(config: LogConfig) -> Result<Log, LogError> {
+async fn open(config: LogConfig, make: bool) -> Result<Log, LogError> {
     match config.place {
         Place::Nats(url) => {
             let login = match (config.credentials_file, url.login().cloned()) {
@@ -120,11 +132,18 @@ async fn open(config: LogConfig) -> Result<Log, LogError> {
                 max_age: config.retention_age.map(Span::duration),
                 max_bytes: config.retention_bytes.map(|size| size.0),
                 monitoring_url: config.monitoring_url,
+                make,
                 ..jetstream::Settings::new(url.to_string())
             };
             Ok(Arc::new(JetStreamLog::connect(settings).await?))
         }
         Place::Embedded(dir) => {
+            if !make && !dir.join(sqlite::FILE).exists() {
+                return Err(LogError::Settings(format!(
+                    "there is no log in {} yet; `aftercall run` makes one",
+                    dir.display()
+                )));
+            }
             let settings = SqliteSettings {
                 partition_count: Some(config.partitions),
             };

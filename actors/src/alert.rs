@@ -10,7 +10,9 @@ use crate::{
     output::{Alert, Recording, RecordingStatus, Severity},
     rules::{Action, Hit, Rule},
     time::{EventTime, LogTime},
+    value::ID_BYTES_MAX,
 };
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Most of a comment that travels in an alert, in characters.
 pub const COMMENT_CHARS_MAX: usize = 4_000;
@@ -54,7 +56,7 @@ pub fn alert(
         }
     }
     Alert {
-        alert_id: format!("{}:{}", rule.name, event.response_id),
+        alert_id: alert_id(&rule.name, &event.response_id),
         rule: rule.name.clone(),
         severity,
         owner: ActorRef::from(key),
@@ -85,5 +87,16 @@ fn cut(comment: &str) -> &str {
     match comment.char_indices().nth(COMMENT_CHARS_MAX) {
         Some((end, _)) => &comment[..end],
         None => comment,
+    }
+}
+
+/// `<rule>:<response id>`, which names the alert wherever it goes. Where that would be longer than an id may be, a
+/// hash stands in for the response id.
+fn alert_id(rule: &str, response_id: &str) -> String {
+    let id = format!("{rule}:{response_id}");
+    if id.len() <= ID_BYTES_MAX {
+        id
+    } else {
+        format!("{rule}:#{:032x}", xxh3_128(response_id.as_bytes()))
     }
 }

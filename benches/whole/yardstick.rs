@@ -127,38 +127,39 @@ pub async fn run(url: &str, from: u64, count: u64, mut seen: impl FnMut(&[String
     let mut maps = Maps::default();
     let began = Instant::now();
     let (mut done, mut head) = (0, 0u64);
+    let mut pending = Vec::with_capacity(COMMIT_EVENTS_MAX);
     let mut in_flight: Option<(tokio::task::JoinHandle<u64>, Vec<String>)> = None;
-    while done < count {
-        let mut ids = Vec::with_capacity(COMMIT_EVENTS_MAX);
-        let first = messages.next().await.expect("more").expect("a message");
-        ids.extend(maps.take(&first.payload));
-        done += 1;
-        while ids.len() < COMMIT_EVENTS_MAX && done < count {
-            let Some(Some(Ok(message))) = messages.next().now_or_never() else {
-                break;
-            };
-            ids.extend(maps.take(&message.payload));
-            done += 1;
+    while done < count || in_flight.is_some() || !pending.is_empty() {
+        tokio::select! {
+            biased;
+            sequence = async { (&mut in_flight.as_mut().expect("guarded").0).await },
+                if in_flight.is_some() =>
+            {
+                head = sequence.expect("a commit");
+                seen(&in_flight.take().expect("guarded").1);
+            }
+            message = messages.next(), if done < count && pending.len() < COMMIT_EVENTS_MAX => {
+                pending.extend(maps.take(&message.expect("more").expect("a message").payload));
+                done += 1;
+                while pending.len() < COMMIT_EVENTS_MAX && done < count {
+                    let Some(Some(Ok(message))) = messages.next().now_or_never() else { break };
+                    pending.extend(maps.take(&message.payload));
+                    done += 1;
+                }
+            }
         }
-        if let Some((commit, ids)) = in_flight.take() {
-            head = commit.await.expect("a commit");
-            seen(&ids);
+        if in_flight.is_none() && !pending.is_empty() {
+            let ids = std::mem::take(&mut pending);
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Expected-Last-Subject-Sequence", head.to_string());
+            let (js, record) = (js.clone(), record.clone());
+            let subject = format!("yardstick.{from}");
+            let commit = tokio::spawn(async move {
+                let ack = js.publish_with_headers(subject, headers, record).await;
+                ack.expect("sent").await.expect("stored").sequence
+            });
+            in_flight = Some((commit, ids));
         }
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Expected-Last-Subject-Sequence", head.to_string());
-        let (js, record, subject) = (js.clone(), record.clone(), format!("yardstick.{from}"));
-        let commit = tokio::spawn(async move {
-            let ack = js
-                .publish_with_headers(subject, headers, record)
-                .await
-                .expect("sent");
-            ack.await.expect("stored").sequence
-        });
-        in_flight = Some((commit, ids));
-    }
-    if let Some((commit, ids)) = in_flight.take() {
-        commit.await.expect("a commit");
-        seen(&ids);
     }
     let took = began.elapsed();
     js.delete_stream(name).await.expect("gone");

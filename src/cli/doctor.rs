@@ -24,7 +24,7 @@ impl Doctor {
     pub(super) fn run(&self, setting: Setting, bus: &Bus) -> Result<(), Failure> {
         let config = setting.with_log(&self.log)?.config;
         let findings = bus.block_on(async {
-            let log = bus.open_log(&config.log).await?;
+            let log = bus.open_existing_log(&config.log).await?;
             log.findings().await
         })?;
         let mut out = Out::new();

@@ -65,6 +65,8 @@ pub struct Settings {
     pub max_age: Option<Duration>,
     /// How many bytes of events are kept; without limit if none.
     pub max_bytes: Option<u64>,
+    /// Whether missing streams are made; if not, a missing one is an error.
+    pub make: bool,
     /// The server's monitoring port, `http://host:8222`: shows how often it writes to the disk for good.
     pub monitoring_url: Option<String>,
 }
@@ -80,6 +82,7 @@ impl Settings {
             replicas: NonZeroUsize::MIN,
             max_age: None,
             max_bytes: None,
+            make: true,
             monitoring_url: None,
         }
     }

@@ -63,7 +63,7 @@ pub async fn ensure(link: &Link, settings: &Settings) -> Result<Streams, LogErro
     let mut partitions = settings.partitions.get();
     let mut differences = Vec::new();
     for wanted in wanted(settings) {
-        let found = find_or_make(link, &wanted).await?.config;
+        let found = find_or_make(link, &wanted, settings.make).await?.config;
         if wanted.name == subjects::EVENTS {
             partitions = partition_count(&found)?;
             if partitions != settings.partitions.get() {
@@ -144,9 +144,15 @@ fn wanted(settings: &Settings) -> Vec<Config> {
     ]
 }
 
-async fn find_or_make(link: &Link, wanted: &Config) -> Result<Info, LogError> {
+async fn find_or_make(link: &Link, wanted: &Config, make: bool) -> Result<Info, LogError> {
     if let Some(info) = find(link, &wanted.name).await? {
         return Ok(info);
+    }
+    if !make {
+        return Err(LogError::Settings(format!(
+            "there is no stream {} on this server yet; `aftercall run` makes what it needs",
+            wanted.name
+        )));
     }
     match link.api.create_stream(wanted).await {
         Ok(stream) => {
