@@ -16,11 +16,12 @@ pub const MESSAGES_MAX: usize = 1_000;
 /// About the most bytes of one atomic batch.
 pub const BYTES_MAX: usize = 4 << 20;
 
-/// Stores all of `messages` or none, and returns their sequences. A fence belongs on each lane's first message only.
+/// Stores all of `messages` or none, and returns the sequence of the first. A fence belongs on each lane's first
+/// message only.
 ///
 /// # Errors
 /// [`CommitError::Fenced`] if a fence is wrong: nothing is stored.
-pub async fn send(link: &Link, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
+pub async fn send(link: &Link, messages: Vec<Message>) -> Result<Seq, CommitError> {
     if !link.is_up() {
         return Err(CommitError::Unknown("not connected".to_owned()));
     }
@@ -45,8 +46,7 @@ pub async fn send(link: &Link, messages: Vec<Message>) -> Result<Vec<Seq>, Commi
         if number == len {
             headers.insert(NATS_BATCH_COMMIT, "1");
             let answer = link.request(watch, subject, headers, payload).await?;
-            let first = first_of_batch(&answer.payload, len)?;
-            return Ok((first..).take(len).collect());
+            return first_of_batch(&answer.payload, len);
         }
         link.client
             .publish_with_headers(subject, headers, payload)
