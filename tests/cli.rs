@@ -133,6 +133,16 @@ fn completions_are_made_for_shells() {
 fn doctor_tells_what_the_embedded_log_survives() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data").display().to_string();
+    let too_early = run(&["doctor", "--dir", &data]);
+    assert_eq!(too_early.status.code(), Some(1));
+    let said = errors(&too_early);
+    assert!(
+        said.contains("there is no log in") && said.contains("`aftercall run` makes one"),
+        "{said}"
+    );
+    assert!(!dir.path().join("data").exists(), "looking makes nothing");
+
+    done(&["publish", "--dir", &data, "-"]);
     let table = text(&done(&["doctor", "--dir", &data]));
     assert!(table.lines().count() > 1, "{table}");
     let findings: Value =

@@ -9,6 +9,7 @@ use std::{fs, path::PathBuf};
 use aftercall::{
     log::Lane,
     shard::{
+        checksum,
         record::{self, OutputRecord, Record, RecordError, StateRecord},
         snapshot::{self, Manifest, PackedActor, Piece},
     },
@@ -47,7 +48,8 @@ fn a_snapshot_of_version_1_reads_as_it_was_written() {
         ("snapshot-chunk-v1.bin", chunk()),
         ("snapshot-manifest-v1.bin", manifest()),
     ] {
-        let golden = golden(name, &piece.encode_to_vec());
+        let golden = golden(name, &checksum::add(piece.encode_to_vec()));
+        assert!(checksum::holds(&golden), "{name}");
         assert_eq!(Piece::decode(golden).expect(name), piece);
     }
 }

@@ -91,7 +91,12 @@ fn said(stored: &StoredOutput) -> Said {
     };
     Said {
         id: attribute("ce-id"),
-        subject: attribute("ce-subject"),
+        // A quarantine entry belongs to no actor.
+        subject: stored
+            .headers
+            .get("ce-subject")
+            .unwrap_or_default()
+            .to_owned(),
         time: attribute("ce-time"),
         commit: attribute("ce-commit").parse().expect("a number"),
         data: String::from_utf8_lossy(&stored.payload).into_owned(),
