@@ -96,10 +96,15 @@ impl Agent {
                 let start = self.expire(now, settings);
                 self.adjust(now, adjusted, settings, start, effects);
             }
+            // The customer side never hears of it, so it is counted here.
+            Body::InteractionCompleted(_) => {
+                if event.body.customer().is_none() {
+                    effects.push(Effect::Ignore(Ignored::NoCustomer));
+                }
+            }
             // Nothing to do yet, and nothing to remember.
             Body::InteractionStarted(_)
             | Body::InteractionWrapup(_)
-            | Body::InteractionCompleted(_)
             | Body::InteractionUpdated(_)
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)

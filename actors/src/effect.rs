@@ -47,11 +47,13 @@ pub enum Ignored {
     NoPart,
     /// The dedupe memory was full and forgot its oldest entry early.
     DedupeOverflow,
+    /// It names no customer, so there is no profile to update (S4.01).
+    NoCustomer,
 }
 
 impl Ignored {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Duplicate,
         Self::Superseded,
         Self::AlreadyAlerted,
@@ -60,6 +62,7 @@ impl Ignored {
         Self::UnknownMetric,
         Self::NoPart,
         Self::DedupeOverflow,
+        Self::NoCustomer,
     ];
 
     /// The label in metrics.
@@ -74,6 +77,7 @@ impl Ignored {
             Self::UnknownMetric => "unknown_metric",
             Self::NoPart => "no_part",
             Self::DedupeOverflow => "dedupe_overflow",
+            Self::NoCustomer => "no_customer",
         }
     }
 }

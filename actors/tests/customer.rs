@@ -72,6 +72,15 @@ fn s4_01_only_listed_queues_or_skills_update_profiles() {
 }
 
 #[test]
+fn s4_01_a_completion_without_a_customer_id_is_counted_by_its_owner() {
+    let mut agent = Stage::agent();
+    let nobody = completed("i1", 0, json!({ "customer": { "phone": "+4930123" } }));
+    assert_eq!(agent.apply(0, nobody), ignored(Ignored::NoCustomer));
+    assert_eq!(agent.apply(0, completed("i2", 0, json!({}))), []);
+    assert_eq!(agent.actor, Stage::agent().actor);
+}
+
+#[test]
 fn s4_01_other_events_leave_no_trace() {
     let mut customer = Stage::customer();
     assert_eq!(customer.apply(0, started("i1")), []);
