@@ -1,26 +1,51 @@
-//! Group commit for outputs: what many partitions have to say at the same time goes out as one atomic batch.
+//! Group commit for outputs: what the partitions of a process have to say goes out together, by one writer.
 //!
-//! A batch costs the server some milliseconds whatever is in it (it stages a folder and syncs it), and batches go one
-//! after the other. So while one is under way the parts of all partitions gather, and the next one takes them
-//! together, up to the server's limit. Each partition's part stays fenced by the first message of each of its lanes.
-//! A batch is all or nothing; if one part's fence is wrong, all are told to look where they stand, and the next ones
-//! go alone, so that a partition that has lost its place holds up nobody else's for long.
+//! A group is a chain, sent without waiting: each message names itself (`Nats-Msg-Id`, never used twice) and is only
+//! stored if the stream's last message is the one before it in the chain. So whatever goes wrong (another writer in
+//! between, a message refused or lost), what stands of a group is a prefix: no hole, no order but ours. The first
+//! message of each lane is fenced by the lane's last sequence as well. No dedupe window is needed for any of this.
+//! (Fences by predicted sequences would do without ids and are wrong: another writer's message can stand just where
+//! ours was predicted.)
 //!
-//! Pipelining single messages with predicted fences would be quicker and is wrong: another writer's message can stand
-//! just where ours was predicted, and what follows ours is then stored behind it.
+//! Where somebody else writes into the stream too, chains keep breaking; and a server that syncs each message makes
+//! them slow. Then few messages go one by one and many as an atomic batch, which costs the server some milliseconds,
+//! staging a folder and syncing it, whatever is in it.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use async_nats::{HeaderMap, Subject};
+use async_nats::{
+    HeaderMap, Subject,
+    header::{NATS_EXPECTED_LAST_MESSAGE_ID, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
+};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{atomic, link::Link};
-use crate::log::{CommitError, Seq};
+use crate::log::{CommitError, Lane, PartitionId, Seq};
+
+/// Up to so many messages go one by one where chains do not work.
+const SINGLES_MAX: usize = 24;
+
+/// How long chains are left alone once one broke or several were slow.
+const AVOIDED: Duration = Duration::from_secs(10);
+
+/// Slower than this for each message, and the server is taken to sync each of them.
+const SLOW: Duration = Duration::from_micros(110);
+
+/// From so many messages on, the time of a group tells something,
+const TELLING: usize = 64;
+
+/// and so many slow groups in a row are no accident.
+const SLOW_GROUPS: u32 = 4;
 
 /// One message of a group.
 #[derive(Debug)]
 pub struct Message {
+    /// Its lane, among all lanes of the process.
+    pub line: (PartitionId, Lane),
     /// Where it goes.
     pub subject: Subject,
     /// Its headers, without fences.
@@ -31,8 +56,8 @@ pub struct Message {
     pub fence: Option<Seq>,
 }
 
-/// Where a part's first sequence is waited for.
-type Done = oneshot::Sender<Result<Seq, CommitError>>;
+/// Where a part's sequences are waited for.
+type Done = oneshot::Sender<Result<Vec<Seq>, CommitError>>;
 
 /// Messages of one partition, in order, and who waits for them.
 #[derive(Debug)]
@@ -53,20 +78,30 @@ impl Groups {
     pub fn new(link: Link) -> Self {
         // Each partition has one part under way at most: the channel is bounded by its users.
         let (parts, arriving) = mpsc::unbounded_channel();
+        let inbox = link.client.new_inbox();
         let writer = Writer {
+            // Unique, whoever else writes.
+            name: inbox.rsplit('.').next().unwrap_or(&inbox).to_owned(),
             link,
+            sent: 0,
             waiting: VecDeque::new(),
             alone: 0,
+            avoided_until: None,
+            slow_groups: 0,
         };
         tokio::spawn(writer.run(arriving));
         Self { parts }
     }
 
-    /// Stores all of `messages` or none, and returns the sequence of the first; the others follow it closely.
+    /// Stores `messages` and returns their sequences.
     ///
     /// # Errors
-    /// [`CommitError::Fenced`] if a fence is wrong; after any error the caller must read where its lanes stand.
-    pub async fn store(&self, messages: Vec<Message>, bytes: usize) -> Result<Seq, CommitError> {
+    /// After any error the caller must read where its lanes stand: a prefix may have been stored.
+    pub async fn store(
+        &self,
+        messages: Vec<Message>,
+        bytes: usize,
+    ) -> Result<Vec<Seq>, CommitError> {
         let (done, answer) = oneshot::channel();
         let gone = || CommitError::Unknown("the connection's runtime has ended".to_owned());
         self.parts
@@ -84,9 +119,16 @@ impl Groups {
 #[derive(Debug)]
 struct Writer {
     link: Link,
+    /// With the number of messages sent, a name for each that nobody else uses.
+    name: String,
+    sent: u64,
     waiting: VecDeque<Part>,
     /// So many parts more go alone, since parts that went together were refused.
     alone: usize,
+    /// Until when chains are left alone.
+    avoided_until: Option<Instant>,
+    /// Slow groups in a row.
+    slow_groups: u32,
 }
 
 impl Writer {
@@ -125,22 +167,24 @@ impl Writer {
     async fn write(&mut self, parts: Vec<Part>) {
         let together = parts.len();
         let mut messages = Vec::new();
-        let mut waiting: Vec<(u64, Done)> = Vec::with_capacity(together);
+        let mut waiting: Vec<(usize, Done)> = Vec::with_capacity(together);
         for Part {
             messages: part,
             done,
             ..
         } in parts
         {
-            waiting.push((part.len() as u64, done));
+            waiting.push((part.len(), done));
             messages.extend(part);
         }
-        match atomic::send(&self.link, messages).await {
-            Ok(mut next) => {
+        match self.send(messages).await {
+            Ok(seqs) => {
+                let mut rest = seqs.as_slice();
                 for (len, done) in waiting {
+                    let (mine, others) = rest.split_at(len.min(rest.len()));
                     // If nobody waits any more, that partition has ended.
-                    let _ = done.send(Ok(next));
-                    next += len;
+                    let _ = done.send(Ok(mine.to_vec()));
+                    rest = others;
                 }
             }
             Err(error) => {
@@ -157,5 +201,89 @@ impl Writer {
                 }
             }
         }
+    }
+
+    async fn send(&mut self, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
+        let (began, len) = (Instant::now(), messages.len());
+        if self.avoided_until.is_some_and(|until| began < until) {
+            return if len > SINGLES_MAX {
+                let first = atomic::send(&self.link, messages).await?;
+                Ok((first..).take(len).collect())
+            } else {
+                self.one_by_one(messages).await
+            };
+        }
+        let outcome = self.chain(messages).await;
+        let slow = len >= TELLING && began.elapsed() > SLOW * u32::try_from(len).unwrap_or(1);
+        self.slow_groups = if slow { self.slow_groups + 1 } else { 0 };
+        let broke = matches!(outcome, Err(CommitError::Unknown(_)));
+        if broke || self.slow_groups >= SLOW_GROUPS {
+            self.avoided_until = Some(Instant::now() + AVOIDED);
+            self.slow_groups = 0;
+        }
+        tracing::trace!(
+            len,
+            took_us = began.elapsed().as_micros(),
+            ok = outcome.is_ok(),
+            "chain"
+        );
+        outcome
+    }
+
+    /// Sends all messages, each only to be stored behind the one before; then waits for the answers.
+    async fn chain(&mut self, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
+        let mut before: Option<String> = None;
+        let mut answers = Vec::with_capacity(messages.len());
+        for Message {
+            subject,
+            mut headers,
+            payload,
+            fence,
+            ..
+        } in messages
+        {
+            self.sent += 1;
+            let id = format!("{}-{}", self.name, self.sent);
+            headers.insert(NATS_MESSAGE_ID, id.as_str());
+            if let Some(before) = before {
+                headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, before);
+            }
+            if let Some(fence) = fence {
+                headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
+            }
+            answers.push(self.link.send(subject, headers, payload).await?);
+            before = Some(id);
+        }
+        let mut seqs = Vec::with_capacity(answers.len());
+        for answer in answers {
+            seqs.push(answer.wait().await?.sequence);
+        }
+        Ok(seqs)
+    }
+
+    /// Waits for each answer before the next message, which it fences.
+    async fn one_by_one(&self, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
+        // A group has few lines: a list is quicker than a map.
+        let mut lines: Vec<((PartitionId, Lane), Seq)> = Vec::new();
+        let mut seqs = Vec::with_capacity(messages.len());
+        for Message {
+            line,
+            subject,
+            mut headers,
+            payload,
+            fence,
+        } in messages
+        {
+            let known = lines.iter().position(|(other, _)| *other == line);
+            let fence = known.map(|place| lines[place].1).or(fence).unwrap_or(0);
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
+            let seq = self.link.publish(subject, headers, payload).await?.sequence;
+            match known {
+                Some(place) => lines[place].1 = seq,
+                None => lines.push((line, seq)),
+            }
+            seqs.push(seq);
+        }
+        Ok(seqs)
     }
 }

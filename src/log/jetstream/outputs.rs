@@ -1,15 +1,11 @@
 //! Outputs: from a committed record into their lanes, each once.
 //!
 //! A lane's last message says how far it got, so every write into a lane is fenced by the sequence of the one
-//! before. Few outputs go one by one; many go as an atomic batch, which partitions share (`groups.rs`).
+//! before; `groups.rs` is the one writer and says how many go out at once all the same.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use async_nats::{
-    HeaderMap, Subject,
-    header::{HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE},
-    jetstream::stream::Stream,
-};
+use async_nats::{HeaderMap, Subject, header::HeaderName, jetstream::stream::Stream};
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::{
@@ -29,9 +25,6 @@ pub const COMMIT_HEADER: &str = "ce-commit";
 /// Header with an output's place among those of its commit.
 pub const ORDINAL_HEADER: &str = "Aftercall-Ordinal";
 
-/// Up to so many outputs are stored one by one: 84 us each, against 2 ms for an atomic batch of any size on an idle
-/// disk and eight times that on a busy one.
-const SINGLES_MAX: usize = 24;
 /// Bytes of header lines besides the attributes, for estimates.
 const HEADER_BYTES: usize = 256;
 /// A tail asks for this much ahead.
@@ -124,9 +117,6 @@ impl Outputs {
             )));
         }
         let outputs = &outputs[..group_len(outputs)];
-        if outputs.len() <= SINGLES_MAX {
-            return self.singles(partition, fences, outputs).await;
-        }
         let groups = match outputs.first().map(|output| output.lane) {
             Some(Lane::Dead) => &self.dead_groups,
             Some(Lane::Out(_)) => &self.out_groups,
@@ -143,33 +133,20 @@ impl Outputs {
                 .get_or_insert_with(|| Subject::from(subjects::lane(output.lane, partition)))
                 .clone();
             messages.push(Message {
+                line: (partition, output.lane),
                 subject,
                 headers: headers(output),
                 payload: output.payload.clone(),
                 fence,
             });
         }
-        let first = groups.store(messages, total).await?;
-        for (seq, output) in (first..).zip(outputs) {
+        for (seq, output) in groups
+            .store(messages, total)
+            .await?
+            .into_iter()
+            .zip(outputs)
+        {
             fences[output.lane.index()] = seq;
-        }
-        Ok(outputs.len())
-    }
-
-    /// Stores outputs one after the other, each fenced by the one before.
-    async fn singles(
-        &self,
-        partition: PartitionId,
-        fences: &mut LaneFences,
-        outputs: &[NewOutput],
-    ) -> Result<usize, CommitError> {
-        for output in outputs {
-            let fence = &mut fences[output.lane.index()];
-            let mut headers = headers(output);
-            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
-            let subject = subjects::lane(output.lane, partition).into();
-            let payload = output.payload.clone();
-            *fence = self.link.publish(subject, headers, payload).await?.sequence;
         }
         Ok(outputs.len())
     }

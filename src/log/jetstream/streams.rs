@@ -19,6 +19,8 @@ use crate::log::LogError;
 
 /// Largest event, headers included, in bytes.
 pub const EVENT_BYTES_MAX: i32 = 256 * 1024;
+/// Ids of outputs are never used again, so the server need not remember them: this is about its least.
+const OUTPUT_ID_WINDOW: Duration = Duration::from_secs(1);
 /// Within this time the server stores one message of two with the same id.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
@@ -134,10 +136,12 @@ fn wanted(settings: &Settings) -> Vec<Config> {
         base(subjects::SNAPSHOT, "cx.snapshot.>"),
         Config {
             allow_atomic_publish: true,
+            duplicate_window: OUTPUT_ID_WINDOW,
             ..base(subjects::OUT, "cx.out.>")
         },
         Config {
             allow_atomic_publish: true,
+            duplicate_window: OUTPUT_ID_WINDOW,
             ..base(subjects::DEAD, "cx.dead.>")
         },
         base(subjects::INBOX, "cx.inbox.>"),
