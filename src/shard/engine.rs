@@ -229,8 +229,9 @@ impl Engine {
                     return Ok(());
                 }
                 let entry = &feed.batch.entries[usize::from(*number)];
-                if entry.position > self.applied {
-                    self.apply_entry(entry)?;
+                if entry.position > self.applied && !self.apply_entry(entry)? {
+                    self.feeds.push_front((feed, next));
+                    return Ok(());
                 }
                 next += 1;
             }
@@ -262,13 +263,17 @@ impl Engine {
         self.pending.events >= COMMIT_EVENTS_MAX || self.pending.bytes >= COMMIT_BYTES_MAX
     }
 
-    fn apply_entry(&mut self, entry: &Entry) -> Result<(), EngineError> {
+    /// Wakes who is due, then applies the event. `false` if a commit's worth was pending before it was all done (after
+    /// a pause thousands can be due at once): the same entry goes on after the commit.
+    fn apply_entry(&mut self, entry: &Entry) -> Result<bool, EngineError> {
         self.now = self.now.max(entry.time);
-        // Before anyone wakes: waking, too, brings an actor to this position.
-        let addressee = self.addressee(entry);
         for index in self.table.due(self.now, entry.position) {
+            if self.is_full() {
+                return Ok(false);
+            }
             self.wake(index, entry)?;
         }
+        let addressee = self.addressee(entry);
         match &entry.event {
             Err(reject) => self.quarantine(entry, reject),
             Ok(event) => {
@@ -294,7 +299,7 @@ impl Engine {
         self.applied = entry.position;
         self.identity = entry.identity;
         self.pending.events += 1;
-        Ok(())
+        Ok(true)
     }
 
     /// The actor an event is for, unless its state already covers the event.
@@ -308,6 +313,7 @@ impl Engine {
         (self.table.as_of(index) < entry.position).then_some((index, key))
     }
 
+    /// Wakes an actor before the event is applied: its state then covers all before the event, and not the event.
     fn wake(&mut self, index: Index, entry: &Entry) -> Result<(), EngineError> {
         let context = Context {
             now: self.now,
@@ -318,7 +324,7 @@ impl Engine {
         let Some(key) = aftercall_actors::value::key_of(&key) else {
             return Ok(());
         };
-        self.table.act(index, entry.position, |actor| {
+        self.table.act(index, entry.position - 1, |actor| {
             actor.wake(key, &context, effects)
         })?;
         self.perform(index, entry);

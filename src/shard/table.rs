@@ -112,7 +112,8 @@ impl Table {
 
     /// The actors due at `now`, earliest first, by key where the moment is the same. One whose state already
     /// covers `position` is left for later.
-    pub fn due(&mut self, now: LogTime, position: Position) -> Vec<Index> {
+    #[must_use]
+    pub fn due(&self, now: LogTime, position: Position) -> Vec<Index> {
         if self.next_deadline().is_none_or(|at| at > now) {
             return Vec::new();
         }
@@ -122,10 +123,6 @@ impl Table {
             .filter(|(_, index)| self.slots[*index].as_of < position)
             .copied()
             .collect();
-        for (at, index) in &due {
-            self.deadlines.remove(&(*at, *index));
-            self.slots[*index].deadline = None;
-        }
         due.sort_by(|(at, index), (other_at, other)| {
             at.cmp(other_at)
                 .then_with(|| self.key_text(*index).cmp(self.key_text(*other)))
