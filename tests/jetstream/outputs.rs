@@ -137,7 +137,7 @@ async fn an_output_that_is_too_large_is_refused_before_anything_is_sent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_over_a_dying_server_stores_each_output_once() {
-    const COMMITS: u64 = 300;
+    const COMMITS: u64 = 3_000;
     let mut server = Nats::start();
     let log = connect(&server).await;
     let mut tail = log.outputs_tail(&[], TailFrom::Now).await.expect("a tail");
