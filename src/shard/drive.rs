@@ -17,7 +17,7 @@ use super::{
     memory::MemoryBound,
     recovery::{RETRY_PAUSE, Recovered, RecoveryError, recover, retry},
     relay::{Committed, Progress, RelayError, relay},
-    snapshot::{Packer, Write, Written},
+    snapshot::{Generation, Packer, Write},
     ticker::Ticker,
 };
 use crate::{
@@ -314,9 +314,7 @@ impl Partition {
         let partition = self.engine.partition;
         match outcome {
             Ok(seq) if is_manifest => {
-                if let Some(Written::Generation { full, trim_before }) =
-                    self.packer.manifest_written(seq)
-                {
+                if let Some(Generation { full, trim_before }) = self.packer.manifest_written(seq) {
                     let kind = if full {
                         SnapshotKind::Full
                     } else {

@@ -103,18 +103,13 @@ pub struct Write {
     pub after: Position,
 }
 
-/// What was achieved by a write.
+/// A generation that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// One more chunk stands.
-    Chunk,
-    /// The generation is whole. A full one makes everything before `trim_before` needless.
-    Generation {
-        /// Whether it is a full one.
-        full: bool,
-        /// First sequence still needed, after a full generation.
-        trim_before: Option<Seq>,
-    },
+pub struct Generation {
+    /// Whether it is a full one.
+    pub full: bool,
+    /// First sequence still needed, after a full generation.
+    pub trim_before: Option<Seq>,
 }
 
 /// Packs generations of one partition, one after the other.
@@ -252,7 +247,7 @@ impl Packer {
     }
 
     /// Notes that the manifest stands at `seq`: the generation is whole.
-    pub fn manifest_written(&mut self, seq: Seq) -> Option<Written> {
+    pub fn manifest_written(&mut self, seq: Seq) -> Option<Generation> {
         let scan = self.scan.take()?;
         self.last = Some(seq);
         if scan.full {
@@ -264,7 +259,7 @@ impl Packer {
         let trim_before = scan
             .full
             .then(|| scan.written.first().copied().unwrap_or(seq));
-        Some(Written::Generation {
+        Some(Generation {
             full: scan.full,
             trim_before,
         })
