@@ -60,7 +60,7 @@ const IMPURE: [&str; 16] = [
 ];
 
 /// Which module may use which others, lowest first: a module stands below whatever uses it.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("telemetry", &[]),
     ("planted", &[]),
     ("log", &[]),
@@ -69,16 +69,26 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("schema", &["envelope"]),
     ("traffic", &["envelope", "log"]),
     ("shard", &["envelope", "log", "planted", "telemetry"]),
-    ("desk", &["config", "envelope", "log", "shard", "telemetry"]),
-    ("app", &["config", "desk", "log", "shard", "telemetry"]),
+    ("deliver", &["config", "envelope", "log", "telemetry"]),
+    ("sandbox", &["telemetry"]),
+    (
+        "desk",
+        &["config", "deliver", "envelope", "log", "shard", "telemetry"],
+    ),
+    (
+        "app",
+        &["config", "deliver", "desk", "log", "shard", "telemetry"],
+    ),
     (
         "cli",
         &[
             "app",
             "config",
+            "deliver",
             "desk",
             "envelope",
             "log",
+            "sandbox",
             "schema",
             "shard",
             "telemetry",

@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod agent;
 pub mod alert;
+pub mod breaker;
 pub mod customer;
 pub mod dedupe;
 pub mod effect;

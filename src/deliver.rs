@@ -1,0 +1,12 @@
+//! Delivery: takes outputs from the log to the world outside, each at least once under an identity, each with exactly
+//! one verdict, and none held up by another's destination.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `parcel` | an output as a destination sees it |
+//! | `answer` | what came back of one attempt, and what that means |
+//! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
+
+pub mod answer;
+pub mod parcel;
+pub mod policy;
