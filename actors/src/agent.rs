@@ -1,4 +1,4 @@
-//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points.
+//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points and rewards.
 //!
 //! Puts the parts together: brings them up to `now`, asks the rules with the figures that result, and hands
 //! each part what it is to apply. Interactions themselves change nothing here yet, and leave no trace.
@@ -8,9 +8,10 @@ use crate::{
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     enps::Enps,
-    event::{Body, Event, PointsAdjusted, WfmMetric},
+    event::{Body, Event, OutcomeKind, PointsAdjusted, WfmMetric},
     key::Key,
     points::{PointsWindow, Replaced, Source, Workday},
+    redemption::{Moment, Rewards},
     rules::{Figures, Hit, Settings},
     state::{self, DecodeError, StoredAgent},
     surveys::{self, Surveys},
@@ -26,6 +27,7 @@ pub struct Agent {
     /// Adjustments seen while their workday can be in the window.
     adjustments: Dedupe<()>,
     points: PointsWindow,
+    rewards: Rewards,
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -39,6 +41,21 @@ const fn adjustment_dedupe_ms(settings: &Settings) -> i64 {
 /// The oldest workday that counts at `now`.
 fn window_start(now: LogTime, settings: &Settings) -> Workday {
     Workday::of(EventTime(now.0), &settings.time_zone).window_start(settings.points_window_days)
+}
+
+/// When and to whom; `None` for a bot, a queue or nobody: they collect points, and get nothing for them.
+fn moment<'a>(key: Key<'a>, now: LogTime, settings: &'a Settings) -> Option<Moment<'a>> {
+    let Key::Agent(agent) = key else {
+        return None;
+    };
+    let today = Workday::of(EventTime(now.0), &settings.time_zone);
+    Some(Moment {
+        agent,
+        now,
+        today,
+        start: today.window_start(settings.points_window_days),
+        settings,
+    })
 }
 
 impl Agent {
@@ -58,6 +75,7 @@ impl Agent {
                     return effects.push(Effect::Ignore(ignored));
                 }
                 let start = self.expire(now, settings);
+                let before = self.points.sum();
                 let hits = self.hits(context, event, effects);
                 self.surveys.apply(
                     key,
@@ -69,9 +87,11 @@ impl Agent {
                     &mut self.points,
                     effects,
                 );
+                self.redeem(key, now, settings, before, effects);
             }
             Body::EnpsResponse(response) => {
                 let start = self.expire(now, settings);
+                let before = self.points.sum();
                 if self.enps.score(now, response, settings, effects) {
                     let hits = self.hits(context, event, effects);
                     self.enps.coach(now, response, &hits, settings, effects);
@@ -82,19 +102,43 @@ impl Agent {
                     } else if given != 0 {
                         effects.push(Effect::Ignore(Ignored::TooOld));
                     }
+                    self.redeem(key, now, settings, before, effects);
                 }
             }
             Body::WfmMetric(metric) => {
                 let start = self.expire(now, settings);
+                let before = self.points.sum();
                 if Workday::from_date(metric.date.0) < start {
                     return effects.push(Effect::Ignore(Ignored::TooOld));
                 }
                 let hits = self.hits(context, event, effects);
-                self.record(metric, &hits, effects);
+                self.record(metric, &hits, settings, effects);
+                self.redeem(key, now, settings, before, effects);
             }
             Body::PointsAdjusted(adjusted) => {
                 let start = self.expire(now, settings);
+                let before = self.points.sum();
                 self.adjust(now, adjusted, settings, start, effects);
+                self.redeem(key, now, settings, before, effects);
+            }
+            Body::Outcome(OutcomeKind::Reward, outcome) => {
+                self.expire(now, settings);
+                match moment(key, now, settings) {
+                    Some(moment) => {
+                        self.rewards
+                            .outcome(moment, outcome, &mut self.points, effects);
+                    }
+                    None => effects.push(Effect::Ignore(Ignored::UnknownReward)),
+                }
+                return;
+            }
+            Body::RewardDecided(decided) => {
+                self.expire(now, settings);
+                if let Some(moment) = moment(key, now, settings) {
+                    self.rewards
+                        .decided(moment, decided, &mut self.points, effects);
+                }
+                return;
             }
             // The customer side never hears of it, so it is counted here.
             Body::InteractionCompleted(_) => {
@@ -107,9 +151,31 @@ impl Agent {
             | Body::InteractionWrapup(_)
             | Body::InteractionUpdated(_)
             | Body::AlertAcknowledged(_)
-            | Body::Outcome(..)
+            | Body::Outcome(
+                OutcomeKind::Identity
+                | OutcomeKind::SurveyToken
+                | OutcomeKind::Alert
+                | OutcomeKind::Enrichment,
+                _,
+            )
             | Body::Tick
             | Body::RulesActivated(_) => {}
+        }
+    }
+
+    /// Claims and takes back what follows from the points, after an event at whose beginning they were `before`.
+    fn redeem(
+        &mut self,
+        key: Key<'_>,
+        now: LogTime,
+        settings: &Settings,
+        before: i64,
+        effects: &mut Effects,
+    ) {
+        let change = self.points.sum().wrapping_sub(before);
+        if let Some(moment) = moment(key, now, settings) {
+            self.rewards
+                .follow(moment, change, &mut self.points, effects);
         }
     }
 
@@ -131,18 +197,36 @@ impl Agent {
                 .adjustments
                 .is_blank(now, adjustment_dedupe_ms(settings))
             && self.points.is_blank(window_start(now, settings))
+            && self.rewards.is_blank()
     }
 
-    /// Points in the rolling window, as of the last event that asked for them.
+    /// The balance, as of the last event that asked for it: points in the rolling window and those that claims hold,
+    /// less the debt.
     #[must_use]
-    pub const fn points(&self) -> i64 {
-        self.points.sum()
+    pub fn points(&self) -> i64 {
+        let held = self.points.sum().saturating_add(self.rewards.held());
+        held.saturating_sub(self.rewards.debt())
+    }
+
+    /// Points by workday that no claim holds, oldest first.
+    #[must_use]
+    pub const fn window(&self) -> &PointsWindow {
+        &self.points
+    }
+
+    /// Claims, issued rewards and debt.
+    #[must_use]
+    pub const fn rewards(&self) -> &Rewards {
+        &self.rewards
     }
 
     /// Brings all that figures rest on up to `now`. Returns the oldest workday that counts.
     fn expire(&mut self, now: LogTime, settings: &Settings) -> Workday {
         let start = window_start(now, settings);
         self.points.expire(start);
+        if self.points.is_empty() {
+            self.rewards.forget_export();
+        }
         self.enps.expire(now, settings);
         start
     }
@@ -155,7 +239,7 @@ impl Agent {
     ) -> Vec<Hit<'a>> {
         let (responses, detractors, detractor_share) = self.enps.figures();
         let figures = Figures::Agent {
-            points: self.points.sum(),
+            points: self.points(),
             responses,
             detractors,
             detractor_share,
@@ -166,13 +250,23 @@ impl Agent {
     }
 
     /// Puts a metric's points in the place of what it gave on that workday before.
-    fn record(&mut self, event: &WfmMetric, hits: &[Hit<'_>], effects: &mut Effects) {
+    fn record(
+        &mut self,
+        event: &WfmMetric,
+        hits: &[Hit<'_>],
+        settings: &Settings,
+        effects: &mut Effects,
+    ) {
         let replaced = self.points.replace(
             Workday::from_date(event.date.0),
             &event.metric,
             surveys::points_of(hits),
             event.recorded_at,
         );
+        if replaced == Replaced::Stored {
+            self.rewards
+                .note_export(event.export_version.as_deref(), settings);
+        }
         effects.extend(match replaced {
             Replaced::Stored => None,
             Replaced::Unchanged => Some(Effect::Ignore(Ignored::Duplicate)),
@@ -219,6 +313,7 @@ impl Agent {
         self.adjustments
             .encode(ADJUSTMENT_KEYS, ADJUSTMENT_AT, into);
         self.points.encode(into);
+        self.rewards.encode(into);
     }
 
     /// Reads the stored form.
@@ -233,6 +328,7 @@ impl Agent {
             enps: Enps::decode(&mut stored).ok_or(DecodeError::Columns("enps"))?,
             adjustments: Dedupe::decode(&stored.adjustment_keys, &stored.adjustment_at)
                 .ok_or(DecodeError::Columns("adjustments"))?,
+            rewards: Rewards::decode(&mut stored).ok_or(DecodeError::Columns("rewards"))?,
             points: PointsWindow::decode(
                 stored.metrics,
                 &stored.point_days,
@@ -240,6 +336,7 @@ impl Agent {
                 &stored.points,
                 &stored.recorded,
             )
+            .and_then(|window| window.with_spent(&stored.spent_days, &stored.spent))
             .ok_or(DecodeError::Columns("points"))?,
         })
     }

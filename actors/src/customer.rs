@@ -72,6 +72,7 @@ impl Customer {
             | Body::EnpsResponse(_)
             | Body::WfmMetric(_)
             | Body::PointsAdjusted(_)
+            | Body::RewardDecided(_)
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
             | Body::Tick

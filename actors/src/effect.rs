@@ -49,11 +49,17 @@ pub enum Ignored {
     DedupeOverflow,
     /// It names no customer, so there is no profile to update (S4.01).
     NoCustomer,
+    /// An outcome or a decision of none of this agent's rewards, or of one long settled.
+    UnknownReward,
+    /// An outcome or a decision that a reward is past, or not come to yet.
+    LateOutcome,
+    /// A decision on a reward whose program's kill switch is off, or that is gone from the rules.
+    ProgramStopped,
 }
 
 impl Ignored {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Duplicate,
         Self::Superseded,
         Self::AlreadyAlerted,
@@ -63,6 +69,9 @@ impl Ignored {
         Self::NoPart,
         Self::DedupeOverflow,
         Self::NoCustomer,
+        Self::UnknownReward,
+        Self::LateOutcome,
+        Self::ProgramStopped,
     ];
 
     /// The label in metrics.
@@ -78,6 +87,9 @@ impl Ignored {
             Self::NoPart => "no_part",
             Self::DedupeOverflow => "dedupe_overflow",
             Self::NoCustomer => "no_customer",
+            Self::UnknownReward => "unknown_reward",
+            Self::LateOutcome => "late_outcome",
+            Self::ProgramStopped => "program_stopped",
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     reader::{DAY_MS, Entry, HOUR_MS, Reader, SECOND_MS, get},
     suggest::nearest,
 };
+use crate::programs::Program;
 
 /// What a rule file sets besides its rules: all that decides outcomes takes effect at a log position with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub struct Settings {
     pub queues: Vec<String>,
     /// Skills whose completions update profiles; empty for all (S4.01).
     pub skills: Vec<String>,
+    /// Reward programs, in file order.
+    pub programs: Vec<Program>,
 }
 
 impl Default for Settings {
@@ -46,6 +49,7 @@ impl Default for Settings {
             profile_merge_ms: 5_000,
             queues: Vec::new(),
             skills: Vec::new(),
+            programs: Vec::new(),
         }
     }
 }
@@ -101,6 +105,7 @@ impl Settings {
             let read = reader.duration(("profile", section), "history", allowed);
             set(&mut settings.history_window_ms, read);
         }
+        settings.programs = reader.programs(file);
         settings
     }
 }
