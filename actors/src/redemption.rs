@@ -358,7 +358,8 @@ impl Rewards {
             given::Step::Reverse => effects.push(speaker.reversal(&given.claim)),
             given::Step::Park => effects.push(speaker.review_reversal(&given.claim)),
             given::Step::Return => {
-                points.give_back(&given.claim.parts, moment.start);
+                let parts = std::mem::take(&mut given.claim.parts);
+                points.give_back(&parts, moment.start);
                 // One reversal may not have been enough.
                 self.balance(moment, false, true, points, effects);
             }

@@ -228,9 +228,15 @@ mod tests {
     /// So what `wire` writes is what these definitions say, with no field they do not know.
     #[test]
     fn the_messages_write_what_the_parts_write() {
-        let agent = golden(include_str!("../tests/golden/agent-1.hex"));
-        let read = StoredAgent::decode(&*agent).unwrap();
-        assert_eq!(read.encode_to_vec(), agent);
+        for agent in [
+            include_str!("../tests/golden/agent-1.hex"),
+            include_str!("../tests/golden/agent-1-rewards.hex"),
+            include_str!("../tests/golden/agent-1-debt.hex"),
+        ] {
+            let agent = golden(agent);
+            let read = StoredAgent::decode(&*agent).unwrap();
+            assert_eq!(read.encode_to_vec(), agent);
+        }
         let customer = golden(include_str!("../tests/golden/customer-1.hex"));
         let read = StoredCustomer::decode(&*customer).unwrap();
         assert_eq!(read.encode_to_vec(), customer);
