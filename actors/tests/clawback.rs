@@ -4,6 +4,7 @@ mod common;
 
 use aftercall_actors::{
     effect::Ignored,
+    event::Body,
     key::Key,
     redemption::{REVERSE, Standing},
 };
@@ -198,7 +199,7 @@ fn issued(count: u32, left: i32) -> Stage {
     agent
 }
 
-fn taken(id: &str, points: i32) -> aftercall_actors::event::Body {
+fn taken(id: &str, points: i32) -> Body {
     adjusted(id, -points, NOW_MS)
 }
 

@@ -4,11 +4,13 @@ mod common;
 
 use aftercall_actors::{
     effect::{Effect, Ignored},
+    event::Body,
     key::Key,
     redemption::{REVERSE, Stage as Tier, reward_id},
+    rules::RuleSet,
 };
 use common::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[test]
 fn s3_04_one_point_short_does_nothing_and_the_threshold_locks_and_requests_at_once() {
@@ -65,7 +67,7 @@ fn s3_04_without_an_enabled_program_points_are_counted_and_nothing_is_requested(
 fn s3_04_the_kill_switch_stops_requests_and_keeps_state_and_outcomes_are_taken() {
     let mut agent = rewarded();
     agent.apply(0, points("a", 1_200));
-    agent.rules = aftercall_actors::rules::RuleSet::default_rules();
+    agent.rules = RuleSet::default_rules();
     assert_eq!(agent.apply(1, outcome(&id(0), "issued")), []);
     assert_eq!(agent.apply(2, points("b", 1)), []);
     assert_eq!((agent.points(), rewards(&agent).held()), (701, 0));
@@ -113,7 +115,7 @@ fn s3_06_the_export_points_came_from_goes_with_the_request() {
         let data = json!({
             "agent_id": "a1", "date": date, "metric": "points", "value": value, "export_version": version,
         });
-        aftercall_actors::event::Body::WfmMetric(serde_json::from_value(data).unwrap())
+        Body::WfmMetric(serde_json::from_value(data).unwrap())
     };
     agent.apply(0, row("2026-11-18", 300.0, "r1"));
     agent.apply(1, row("2026-11-19", 10.0, "r2"));
@@ -122,6 +124,23 @@ fn s3_06_the_export_points_came_from_goes_with_the_request() {
     let effects = agent.apply(3, points("a", 180));
     let metadata = json!({ "source_platform": "aftercall", "wfm_export_version": "r2" });
     assert_eq!(data(&effects)["metadata"], metadata);
+}
+
+#[test]
+fn s3_06_an_export_is_forgotten_with_the_last_of_the_window() {
+    let mut agent = rewarded();
+    let row = json!({
+        "agent_id": "a1", "date": "2026-11-20", "metric": "points", "value": 1, "export_version": "r1",
+    });
+    agent.apply(0, Body::WfmMetric(serde_json::from_value(row).unwrap()));
+    let later = 91 * DAY_MS;
+    assert!(!agent.is_blank(later - 10 * HOUR_MS - 1));
+    assert!(agent.is_blank(later - 10 * HOUR_MS));
+    let effects = agent.apply(later, adjusted("a", 500, NOW_MS + later));
+    assert_eq!(
+        data(&effects)["metadata"],
+        json!({ "source_platform": "aftercall" })
+    );
 }
 
 #[test]
@@ -448,7 +467,7 @@ fn s3_03_conditions_see_the_balance_with_what_is_locked() {
     let rule = "[[rule]]\nname = \"rich\"\non = \"enps.response.submitted\"\nwhen = \"agent.points == 500\"\n\
                 coaching = { reason = \"rich\" }\n";
     let text = enabled().text().to_owned() + rule;
-    let rules = aftercall_actors::rules::RuleSet::parse(&text, "test").unwrap();
+    let rules = RuleSet::parse(&text, "test").unwrap();
     let mut agent = Stage::new(Key::Agent("a1"), rules);
     agent.apply(0, points("a", 500));
     let effects = agent.apply(1, enps("e1", 9, 0));
@@ -463,10 +482,6 @@ fn requests(effects: &[Effect]) -> Vec<String> {
     all
 }
 
-fn points(id: &str, points: i32) -> aftercall_actors::event::Body {
+fn points(id: &str, points: i32) -> Body {
     adjusted(id, points, NOW_MS)
-}
-
-fn data(effects: &[Effect]) -> Value {
-    common::data(effects)
 }

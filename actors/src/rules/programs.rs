@@ -68,8 +68,8 @@ impl Reader<'_> {
             found.map(|(_, approval)| *approval)
         });
         let share = match get(table, "budget") {
-            Some(value) => Some(self.share(value)?),
-            None => None,
+            Some(value) => self.share(value).map(Some),
+            None => Some(None),
         };
         let mut tiers: Vec<Tier> = Vec::new();
         match get(table, "tier") {
@@ -92,7 +92,7 @@ impl Reader<'_> {
             name: name?,
             enabled: enabled?,
             approval: approval?,
-            share,
+            share: share?,
             tiers,
         };
         self.possible(entry, &program);
@@ -132,14 +132,14 @@ impl Reader<'_> {
             }
         };
         let cap = match get(table, "cap") {
-            Some(value) => Some(self.limit(value, "cap", &[])?.0),
-            None => None,
+            Some(value) => self.limit(value, "cap", &[]).map(|(limit, _)| Some(limit)),
+            None => Some(None),
         };
         Some(Tier {
             name: name?,
             threshold: threshold?,
             reward_type: reward_type?,
-            cap,
+            cap: cap?,
         })
     }
 
