@@ -130,7 +130,6 @@ impl Agent {
                     }
                     None => effects.push(Effect::Ignore(Ignored::UnknownReward)),
                 }
-                return;
             }
             Body::RewardDecided(decided) => {
                 self.expire(now, settings);
@@ -138,7 +137,6 @@ impl Agent {
                     self.rewards
                         .decided(moment, decided, &mut self.points, effects);
                 }
-                return;
             }
             // The customer side never hears of it, so it is counted here.
             Body::InteractionCompleted(_) => {

@@ -209,8 +209,8 @@ impl<'a> Life<'a> {
                     _ => None,
                 };
                 let due = self.ledger.rewards.iter().enumerate();
-                let due = due.filter_map(|(place, r)| Some((place, waits(r.entry)?)));
-                if let Some((place, (is_reversal, word))) = due.last() {
+                let mut due = due.filter_map(|(place, r)| Some((place, waits(r.entry)?)));
+                if let Some((place, (is_reversal, word))) = due.next_back() {
                     self.answer(today, place, is_reversal, word);
                 }
             }

@@ -210,7 +210,7 @@ impl Reader<'_> {
                 (tier.cap, "cap"),
                 (program.share, "an agent's part of the budget"),
             ] {
-                if limit.is_some_and(|limit| !limit.admits(cost, std::iter::empty())) {
+                if limit.is_some_and(|limit| !limit.admits(cost, [].into_iter())) {
                     let what = format!(
                         "tier `{}` of program `{}` can never be had: {name} is less than one reward, and `approval = \"none\"`",
                         tier.name, program.name
