@@ -26,11 +26,23 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Under the shipped rules, without requests to others.
     pub fn agent() -> Self {
+        Self::new(Key::Agent("a1"), alone())
+    }
+
+    /// Under the shipped rules, without requests to others.
+    pub fn customer() -> Self {
+        Self::new(Key::Customer("c1"), alone())
+    }
+
+    /// Under the shipped rules as they are.
+    pub fn asking_agent() -> Self {
         Self::new(Key::Agent("a1"), RuleSet::default_rules())
     }
 
-    pub fn customer() -> Self {
+    /// Under the shipped rules as they are.
+    pub fn asking_customer() -> Self {
         Self::new(Key::Customer("c1"), RuleSet::default_rules())
     }
 
@@ -89,17 +101,39 @@ impl Stage {
     }
 }
 
-/// The shipped rules, with `from` replaced by `to`.
+const SHIPPED: &str = include_str!("../../../config/rules.toml");
+
+/// The shipped rules with everything off that asks or tells others: most tests are about one thing.
+pub fn alone() -> RuleSet {
+    RuleSet::parse(&alone_text(), "test").unwrap()
+}
+
+fn alone_text() -> String {
+    let modes = ["send_then_update", "request", "track"].map(|mode| format!("mode = \"{mode}\""));
+    modes.iter().fold(SHIPPED.to_owned(), |text, mode| {
+        assert!(text.contains(mode), "{mode}");
+        text.replace(mode, "mode = \"off\"")
+    })
+}
+
+/// [`alone`], with `from` replaced by `to`.
 pub fn rules_with(from: &str, to: &str) -> RuleSet {
-    let text = include_str!("../../../config/rules.toml");
+    replaced(&alone_text(), from, to)
+}
+
+/// The shipped rules as they are, with `from` replaced by `to`.
+pub fn asking_with(from: &str, to: &str) -> RuleSet {
+    replaced(SHIPPED, from, to)
+}
+
+fn replaced(text: &str, from: &str, to: &str) -> RuleSet {
     assert!(text.contains(from), "{from}");
     RuleSet::parse(&text.replace(from, to), "test").unwrap()
 }
 
-/// The shipped rules and these.
+/// [`alone`] and these.
 pub fn rules_and(more: &str) -> RuleSet {
-    let text = include_str!("../../../config/rules.toml");
-    RuleSet::parse(&format!("{text}\n{more}"), "test").unwrap()
+    RuleSet::parse(&format!("{}\n{more}", alone_text()), "test").unwrap()
 }
 
 pub fn ignored(why: Ignored) -> Vec<Effect> {
