@@ -260,11 +260,21 @@ mod tests {
     /// So what `wire` writes is what these definitions say, with no field they do not know.
     #[test]
     fn the_messages_write_what_the_parts_write() {
-        let agent = golden(include_str!("../tests/golden/agent-1.hex"));
-        let read = StoredAgent::decode(&*agent).unwrap();
-        assert_eq!(read.encode_to_vec(), agent);
-        let customer = golden(include_str!("../tests/golden/customer-1.hex"));
-        let read = StoredCustomer::decode(&*customer).unwrap();
-        assert_eq!(read.encode_to_vec(), customer);
+        for agent in [
+            include_str!("../tests/golden/agent-1.hex"),
+            include_str!("../tests/golden/agent-1-requests.hex"),
+        ] {
+            let agent = golden(agent);
+            let read = StoredAgent::decode(&*agent).unwrap();
+            assert_eq!(read.encode_to_vec(), agent);
+        }
+        for customer in [
+            include_str!("../tests/golden/customer-1.hex"),
+            include_str!("../tests/golden/customer-1-requests.hex"),
+        ] {
+            let customer = golden(customer);
+            let read = StoredCustomer::decode(&*customer).unwrap();
+            assert_eq!(read.encode_to_vec(), customer);
+        }
     }
 }
