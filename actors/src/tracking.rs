@@ -160,7 +160,7 @@ impl Tracking {
                 .into_iter()
                 .find(|channel| channel.name() == stored.channel)?;
             let is_length = |s: f64| s.is_finite() && s >= 0.0;
-            stored.duration_s.is_none_or(is_length).then(|| Waiting {
+            stored.duration_s.is_none_or(is_length).then_some(Waiting {
                 outcome: InteractionOutcome {
                     user_id: stored.user_id,
                     interaction_id: stored.interaction_id,

@@ -112,7 +112,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
     let customer = format!("c{}", draws.below(4));
     let interaction = format!("i{}", draws.below(20));
     let started = at(draws.below(600)).to_string();
-    let (event_type, data) = match draws.below(20) {
+    let (event_type, data) = match draws.below(38) {
         0..=6 => (
             "survey.response.created",
             json!({
@@ -133,7 +133,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
                 "started_at": started, "ended_at": at(0).to_string(),
                 "sentiment": draws.below(20) as f64 / 10.0 - 1.0,
                 "summary": format!("contact {number}"),
-                "disposition": "resolved",
+                "disposition": if draws.one_in(2) { "resolved" } else { "" },
             }),
         ),
         13..=15 => (
@@ -154,9 +154,89 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
             "survey.response.created",
             json!({ "response_id": "broken", "csat": 9 }),
         ),
+        20..=22 => (
+            "interaction.started",
+            json!({
+                "interaction_id": interaction, "channel": "voice", "agent_id": agent,
+                "customer": { "customer_id": customer }, "started_at": started,
+            }),
+        ),
+        23 => (
+            "interaction.wrapup",
+            json!({ "interaction_id": interaction, "agent_id": agent, "status": "ended" }),
+        ),
+        24..=26 => (
+            "interaction.updated",
+            json!({
+                "interaction_id": interaction, "updated_at": at(0).to_string(), "disposition": "sold",
+                "customer": { "customer_id": customer },
+            }),
+        ),
+        27..=36 => outcome(&agent, &customer, &interaction, draws),
+        37 => {
+            let data = json!({
+                "destination": format!("d{}", draws.below(2)), "reason": "timeout", "count": 3,
+                "output_id": "o", "at": at(0).to_string(),
+            });
+            return nobodys_event(number, "delivery.dead_lettered", data);
+        }
         _ => ("interaction.vanished", json!({})),
     };
     actors_event(number, &agent, &customer, event_type, data)
+}
+
+/// What became of something that may have been asked.
+fn outcome(
+    agent: &str,
+    customer: &str,
+    interaction: &str,
+    draws: &mut Draws,
+) -> (&'static str, Value) {
+    let response = json!({
+        "url": "https://r", "summary": "s", "user_id": "u",
+        "confidence_score": 0.85 + draws.below(2) as f64 / 10.0,
+    });
+    let (event_type, subject, output_id) = match draws.below(4) {
+        0 => (
+            "identity.outcome",
+            format!("customer/{customer}"),
+            format!("identity:{interaction}"),
+        ),
+        _ => (
+            "enrichment.outcome",
+            format!("agent/{agent}"),
+            format!(
+                "enrich:low_csat:r{}:{}:{}",
+                draws.below(12),
+                ["recording", "summary"][draws.below(2) as usize],
+                1 + draws.below(2),
+            ),
+        ),
+    };
+    let status = match event_type {
+        "identity.outcome" => ["resolved", "resolved", "failed", "x"],
+        _ => ["available", "pending", "deleted", "unknown"],
+    };
+    let status = status[draws.below(4) as usize];
+    (
+        event_type,
+        json!({
+            "output_id": output_id, "subject": subject, "status": status, "attempts": 1,
+            "response": response,
+        }),
+    )
+}
+
+fn nobodys_event(number: u64, event_type: &str, data: Value) -> NewEvent {
+    let event = actors_event(number, "", "", event_type, data);
+    NewEvent {
+        destination: Destination::Actors {
+            owner: Key::Nobody.token(),
+            customer: "_".to_owned(),
+            event_type: event_type.to_owned(),
+        },
+        ..event
+    }
 }
 
 fn actors_event(
@@ -182,7 +262,7 @@ fn actors_event(
     }
 }
 
-/// The shipped rules without their comments, which only cost time here.
+/// The shipped rules without their comments, which only cost time here, and with waits that end within a run.
 pub fn genesis() -> RuleSet {
     static GENESIS: LazyLock<RuleSet> = LazyLock::new(|| {
         let shipped = RuleSet::default_rules();
@@ -190,7 +270,18 @@ pub fn genesis() -> RuleSet {
             .text()
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty());
-        let text = lines.collect::<Vec<_>>().join("\n");
+        let mut text = lines.collect::<Vec<_>>().join("\n");
+        let shorter = [
+            ("every = \"30s\"", "every = \"2s\""),
+            ("for = \"5m\"", "for = \"9s\""),
+        ];
+        for (from, to) in shorter
+            .into_iter()
+            .chain([("wait = \"15m\"", "wait = \"7s\"")])
+        {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
         RuleSet::parse(&text, "sim").expect("the shipped rules do not live in comments")
     });
     GENESIS.clone()

@@ -272,3 +272,34 @@ pub fn told(effects: &[Effect]) -> Vec<String> {
     };
     effects.iter().map(one).collect()
 }
+
+/// A customer whom the platform knows as `u1`.
+pub fn sure() -> Stage {
+    let mut customer = Stage::asking_customer();
+    customer.apply(0, started("i1"));
+    let response = json!({ "confidence_score": 0.95, "user_id": "u1" });
+    assert_eq!(customer.apply(1, resolved("i1", response)), []);
+    customer
+}
+
+pub fn resolved(interaction_id: &str, response: Value) -> Body {
+    let id = format!("identity:{interaction_id}");
+    outcome(
+        OutcomeKind::Identity,
+        "customer/c1",
+        &id,
+        "resolved",
+        response,
+    )
+}
+
+pub fn failed(interaction_id: &str) -> Body {
+    let id = format!("identity:{interaction_id}");
+    outcome(
+        OutcomeKind::Identity,
+        "customer/c1",
+        &id,
+        "failed",
+        Value::Null,
+    )
+}
