@@ -7,7 +7,7 @@ use aftercall_actors::{
     effect::Ignored,
     event::{Body, OutcomeKind},
     identity::{ATTRIBUTES_BYTES_MAX, Known, Resolution},
-    key::{Key, Side},
+    key::Side,
     value::Id,
 };
 use common::*;
