@@ -129,7 +129,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
             "interaction.completed",
             json!({
                 "interaction_id": interaction, "channel": "chat", "agent_id": agent,
-                "customer": { "customer_id": customer },
+                "customer": { "customer_id": customer, "cdp_user_id": draws.one_in(3).then_some("u") },
                 "started_at": started, "ended_at": at(0).to_string(),
                 "sentiment": draws.below(20) as f64 / 10.0 - 1.0,
                 "summary": format!("contact {number}"),
@@ -157,7 +157,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
         20..=22 => (
             "interaction.started",
             json!({
-                "interaction_id": interaction, "channel": "voice", "agent_id": agent,
+                "interaction_id": format!("i{}", draws.below(4)), "channel": "voice", "agent_id": agent,
                 "customer": { "customer_id": customer }, "started_at": started,
             }),
         ),
@@ -172,7 +172,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
                 "customer": { "customer_id": customer },
             }),
         ),
-        27..=36 => outcome(&agent, &customer, &interaction, draws),
+        27..=36 => outcome(&agent, &customer, draws),
         37 => {
             let data = json!({
                 "destination": format!("d{}", draws.below(2)), "reason": "timeout", "count": 3,
@@ -186,12 +186,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
 }
 
 /// What became of something that may have been asked.
-fn outcome(
-    agent: &str,
-    customer: &str,
-    interaction: &str,
-    draws: &mut Draws,
-) -> (&'static str, Value) {
+fn outcome(agent: &str, customer: &str, draws: &mut Draws) -> (&'static str, Value) {
     let response = json!({
         "url": "https://r", "summary": "s", "user_id": "u",
         "confidence_score": 0.85 + draws.below(2) as f64 / 10.0,
@@ -200,7 +195,7 @@ fn outcome(
         0 => (
             "identity.outcome",
             format!("customer/{customer}"),
-            format!("identity:{interaction}"),
+            format!("identity:i{}", draws.below(4)),
         ),
         _ => (
             "enrichment.outcome",
@@ -273,7 +268,7 @@ pub fn genesis() -> RuleSet {
         let mut text = lines.collect::<Vec<_>>().join("\n");
         let shorter = [
             ("every = \"30s\"", "every = \"2s\""),
-            ("for = \"5m\"", "for = \"9s\""),
+            ("for = \"5m\"", "for = \"20s\""),
         ];
         for (from, to) in shorter
             .into_iter()
