@@ -1,21 +1,24 @@
-//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points and rewards.
+//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points and rewards, and what is asked of others.
 //!
 //! Puts the parts together: brings them up to `now`, asks the rules with the figures that result, and hands
-//! each part what it is to apply. Interactions themselves change nothing here yet, and leave no trace.
+//! each part what it is to apply. Of interactions only their wrap-up leaves a trace.
 
 use crate::{
     actor::Context,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     enps::Enps,
-    event::{Body, Event, OutcomeKind, PointsAdjusted, WfmMetric},
+    enrichment::Enrichment,
+    event::{Body, Event, Outcome, OutcomeKind, PointsAdjusted, WfmMetric},
     key::Key,
     points::{PointsWindow, Replaced, Source, Workday},
     redemption::{Moment, Rewards},
     rules::{Figures, Hit, Settings},
     state::{self, DecodeError, StoredAgent},
+    storms::Storms,
     surveys::{self, Surveys},
     time::{EventTime, LogTime},
+    tokens::Tokens,
     wire,
 };
 
@@ -28,6 +31,9 @@ pub struct Agent {
     adjustments: Dedupe<()>,
     points: PointsWindow,
     rewards: Rewards,
+    enrichment: Enrichment,
+    tokens: Tokens,
+    storms: Storms,
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -85,6 +91,7 @@ impl Agent {
                     settings,
                     start,
                     &mut self.points,
+                    &mut self.enrichment,
                     effects,
                 );
                 self.redeem(key, now, settings, before, effects);
@@ -121,16 +128,6 @@ impl Agent {
                 self.adjust(now, adjusted, settings, start, effects);
                 self.redeem(key, now, settings, before, effects);
             }
-            Body::Outcome(OutcomeKind::Reward, outcome) => {
-                self.expire(now, settings);
-                match moment(key, now, settings) {
-                    Some(moment) => {
-                        self.rewards
-                            .outcome(moment, outcome, &mut self.points, effects);
-                    }
-                    None => effects.push(Effect::Ignore(Ignored::UnknownReward)),
-                }
-            }
             Body::RewardDecided(decided) => {
                 self.expire(now, settings);
                 if let Some(moment) = moment(key, now, settings) {
@@ -144,18 +141,15 @@ impl Agent {
                     effects.push(Effect::Ignore(Ignored::NoCustomer));
                 }
             }
+            Body::InteractionWrapup(wrapup) => self.tokens.request(now, wrapup, settings, effects),
+            Body::Outcome(kind, outcome) => {
+                self.answer(key, *kind, now, outcome, settings, effects);
+            }
+            Body::DeadLettered(told) => self.storms.tell(key, now, event, told, effects),
             // Nothing to do yet, and nothing to remember.
             Body::InteractionStarted(_)
-            | Body::InteractionWrapup(_)
             | Body::InteractionUpdated(_)
             | Body::AlertAcknowledged(_)
-            | Body::Outcome(
-                OutcomeKind::Identity
-                | OutcomeKind::SurveyToken
-                | OutcomeKind::Alert
-                | OutcomeKind::Enrichment,
-                _,
-            )
             | Body::Tick
             | Body::RulesActivated(_) => {}
         }
@@ -177,13 +171,15 @@ impl Agent {
         }
     }
 
-    /// Nothing an agent does falls due yet: windows are brought up to date by the next event.
-    pub fn wake(&mut self, _key: Key<'_>, _context: &Context<'_>, _effects: &mut Effects) {}
+    /// Goes on with lookups; windows are brought up to date by the next event.
+    pub fn wake(&mut self, _key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
+        self.enrichment.wake(context.now, effects);
+    }
 
-    /// Never; see [`Self::wake`].
+    /// When a lookup goes on or ends.
     #[must_use]
-    pub const fn deadline(&self) -> Option<LogTime> {
-        None
+    pub fn deadline(&self) -> Option<LogTime> {
+        self.enrichment.deadline()
     }
 
     /// Whether this agent, at `now`, will act as one who was never seen.
@@ -196,6 +192,9 @@ impl Agent {
                 .is_blank(now, adjustment_dedupe_ms(settings))
             && self.points.is_blank(window_start(now, settings))
             && self.rewards.is_blank()
+            && self.enrichment.is_blank()
+            && self.tokens.is_blank(now, settings)
+            && self.storms.is_blank(now)
     }
 
     /// The balance, as of the last event that asked for it: points in the rolling window and those that claims hold,
@@ -273,6 +272,45 @@ impl Agent {
         });
     }
 
+    /// Takes what became of something this agent asked for or said.
+    fn answer(
+        &mut self,
+        key: Key<'_>,
+        kind: OutcomeKind,
+        now: LogTime,
+        outcome: &Outcome,
+        settings: &Settings,
+        effects: &mut Effects,
+    ) {
+        match kind {
+            OutcomeKind::Enrichment => self.enrichment.answer(now, outcome, settings, effects),
+            OutcomeKind::SurveyToken => self.tokens.answer(now, outcome, settings, effects),
+            OutcomeKind::Alert => {
+                self.surveys.expire(now, settings);
+                let id = &outcome.output_id;
+                let is_known = self.surveys.has_alerted(id)
+                    || self.storms.has_alerted(now, id)
+                    || moment(key, now, settings)
+                        .is_some_and(|moment| self.rewards.has_alerted(moment.agent, id));
+                if !is_known {
+                    effects.push(Effect::Ignore(Ignored::UnknownRequest));
+                }
+            }
+            // Customers ask who they are.
+            OutcomeKind::Identity => effects.push(Effect::Ignore(Ignored::NoPart)),
+            OutcomeKind::Reward => {
+                self.expire(now, settings);
+                match moment(key, now, settings) {
+                    Some(moment) => {
+                        self.rewards
+                            .outcome(moment, outcome, &mut self.points, effects);
+                    }
+                    None => effects.push(Effect::Ignore(Ignored::UnknownRequest)),
+                }
+            }
+        }
+    }
+
     fn adjust(
         &mut self,
         now: LogTime,
@@ -312,6 +350,9 @@ impl Agent {
             .encode(ADJUSTMENT_KEYS, ADJUSTMENT_AT, into);
         self.points.encode(into);
         self.rewards.encode(into);
+        self.enrichment.encode(into);
+        self.tokens.encode(into);
+        self.storms.encode(into);
     }
 
     /// Reads the stored form.
@@ -321,6 +362,8 @@ impl Agent {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut stored: StoredAgent = prost::Message::decode(bytes)?;
         state::check_format(stored.format)?;
+        let tokens = Tokens::decode(&stored).ok_or(DecodeError::Columns("tokens"))?;
+        let storms = Storms::decode(&stored).ok_or(DecodeError::Columns("storms"))?;
         Ok(Self {
             surveys: Surveys::decode(&stored).ok_or(DecodeError::Columns("surveys"))?,
             enps: Enps::decode(&mut stored).ok_or(DecodeError::Columns("enps"))?,
@@ -336,6 +379,10 @@ impl Agent {
             )
             .and_then(|window| window.with_spent(&stored.spent_days, &stored.spent))
             .ok_or(DecodeError::Columns("points"))?,
+            enrichment: Enrichment::decode(&stored.enrichments)
+                .ok_or(DecodeError::Columns("enrichments"))?,
+            tokens,
+            storms,
         })
     }
 }

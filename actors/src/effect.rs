@@ -49,17 +49,25 @@ pub enum Ignored {
     DedupeOverflow,
     /// It names no customer, so there is no profile to update (S4.01).
     NoCustomer,
-    /// An outcome or a decision of none of this agent's rewards, or of one long settled.
-    UnknownReward,
     /// An outcome or a decision that a reward is past, or not come to yet.
     LateOutcome,
     /// A decision on a reward whose program's kill switch is off, or that is gone from the rules.
     ProgramStopped,
+    /// The customer has no resolved user id, so there is nobody to track an outcome for (S5.06).
+    NoUser,
+    /// An outcome, or a decision, of no request that is open here: late, repeated or another's.
+    UnknownRequest,
+    /// A lookup came to nothing; what asked for it goes on without (S1.03, S2.12, S5.03).
+    LookupFailed,
+    /// More waited than is held, and the oldest went out early.
+    WaitOverflow,
+    /// Something that came with it was larger than is kept, and was left out.
+    TooLarge,
 }
 
 impl Ignored {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Duplicate,
         Self::Superseded,
         Self::AlreadyAlerted,
@@ -69,9 +77,13 @@ impl Ignored {
         Self::NoPart,
         Self::DedupeOverflow,
         Self::NoCustomer,
-        Self::UnknownReward,
         Self::LateOutcome,
         Self::ProgramStopped,
+        Self::NoUser,
+        Self::UnknownRequest,
+        Self::LookupFailed,
+        Self::WaitOverflow,
+        Self::TooLarge,
     ];
 
     /// The label in metrics.
@@ -87,9 +99,13 @@ impl Ignored {
             Self::NoPart => "no_part",
             Self::DedupeOverflow => "dedupe_overflow",
             Self::NoCustomer => "no_customer",
-            Self::UnknownReward => "unknown_reward",
             Self::LateOutcome => "late_outcome",
             Self::ProgramStopped => "program_stopped",
+            Self::NoUser => "no_user",
+            Self::UnknownRequest => "unknown_request",
+            Self::LookupFailed => "lookup_failed",
+            Self::WaitOverflow => "wait_overflow",
+            Self::TooLarge => "too_large",
         }
     }
 }

@@ -116,6 +116,21 @@ impl Rewards {
         self.tiers.is_empty() && self.given.is_empty() && self.debt == 0
     }
 
+    /// Whether an alert with this id was about a reward claimed here.
+    #[must_use]
+    pub fn has_alerted(&self, agent: &str, alert_id: &str) -> bool {
+        let Some((rule, id)) = alert_id.split_once(':') else {
+            return false;
+        };
+        let id = id.strip_suffix(REVERSE).unwrap_or(id);
+        let is_one = |tier: &Standings| {
+            // It is only for counting, so the latest are enough.
+            let mut ordinals = (0..tier.claimed).rev().take(GIVEN_MAX);
+            ordinals.any(|n| reward_id(&tier.program, agent, &tier.tier, n) == id)
+        };
+        say::RULES.contains(&rule) && self.tiers.iter().any(is_one)
+    }
+
     /// Notes which export the points of a row came with.
     pub fn note_export(&mut self, version: Option<&str>, settings: &Settings) {
         let wanted = settings.programs.iter().any(|program| program.enabled);
@@ -186,7 +201,7 @@ impl Rewards {
             }
             // A reversal of what was never issued, or a reward of nobody's here.
             (Some(Place::Tier(_)), true) | (None, _) => {
-                effects.push(Effect::Ignore(Ignored::UnknownReward));
+                effects.push(Effect::Ignore(Ignored::UnknownRequest));
             }
         }
     }
@@ -226,7 +241,7 @@ impl Rewards {
                 };
                 self.turn_given(moment, place, input, points, effects);
             }
-            None => effects.push(Effect::Ignore(Ignored::UnknownReward)),
+            None => effects.push(Effect::Ignore(Ignored::UnknownRequest)),
         }
     }
 

@@ -26,7 +26,10 @@ fn s3_12_a_balance_of_zero_keeps_the_reward_and_one_below_reverses_it() {
     assert_eq!(agent.apply(1_001, taken("z", 498)), []);
     assert_eq!(agent.points(), -499);
     // Its points come back.
-    assert_eq!(agent.apply(1_002, outcome(&reverse(0), "reversed")), []);
+    assert_eq!(
+        agent.apply(1_002, reward_outcome(&reverse(0), "reversed")),
+        []
+    );
     assert_eq!(
         (agent.points(), standing(&agent)),
         (1, vec![Standing::Reversed])
@@ -40,8 +43,8 @@ fn s3_12_the_latest_reward_is_reversed_first_and_as_many_as_it_takes() {
     assert_eq!(ids(&effects), [reverse(2)]);
     let effects = agent.apply(11, taken("y", 1));
     assert_eq!(ids(&effects), [reverse(1)]);
-    assert_eq!(agent.apply(12, outcome(&reverse(2), "reversed")), []);
-    assert_eq!(agent.apply(13, outcome(&reverse(1), "reversed")), []);
+    assert_eq!(agent.apply(12, reward_outcome(&reverse(2), "reversed")), []);
+    assert_eq!(agent.apply(13, reward_outcome(&reverse(1), "reversed")), []);
     assert_eq!(agent.points(), 499);
 }
 
@@ -49,10 +52,10 @@ fn s3_12_the_latest_reward_is_reversed_first_and_as_many_as_it_takes() {
 fn s3_12_a_correction_of_a_day_that_was_paid_for_reverses_too() {
     let mut agent = rewarded();
     agent.apply(0, wfm("2026-11-19", "points", 500.0, None));
-    agent.apply(1, outcome(&id(0), "issued"));
+    agent.apply(1, reward_outcome(&id(0), "issued"));
     let effects = agent.apply(2, wfm("2026-11-19", "points", 499.0, None));
     assert_eq!(ids(&effects), [reverse(0)]);
-    assert_eq!(agent.apply(3, outcome(&reverse(0), "reversed")), []);
+    assert_eq!(agent.apply(3, reward_outcome(&reverse(0), "reversed")), []);
     assert_eq!(agent.points(), 499);
     // Put right again, it is another reward with an id of its own.
     assert_eq!(
@@ -67,7 +70,7 @@ fn s3_12_points_taken_while_locked_reverse_the_reward_when_it_is_issued_and_not_
     agent.apply(0, taken("grant", -500));
     assert_eq!(agent.apply(1, taken("x", 1)), []);
     assert_eq!(
-        ids(&agent.apply(2, outcome(&id(0), "issued"))),
+        ids(&agent.apply(2, reward_outcome(&id(0), "issued"))),
         [reverse(0)]
     );
     assert_eq!(agent.points(), -1);
@@ -75,7 +78,7 @@ fn s3_12_points_taken_while_locked_reverse_the_reward_when_it_is_issued_and_not_
     let mut agent = rewarded();
     agent.apply(0, taken("grant", -500));
     agent.apply(1, taken("x", 1));
-    let effects = agent.apply(2, outcome(&id(0), "rejected"));
+    let effects = agent.apply(2, reward_outcome(&id(0), "rejected"));
     assert_eq!(ids(&effects), [format!("reward_rejected:{}", id(0))]);
     assert_eq!(agent.points(), 499);
 }
@@ -84,7 +87,7 @@ fn s3_12_points_taken_while_locked_reverse_the_reward_when_it_is_issued_and_not_
 fn s3_12_a_refused_reversal_is_a_debt_that_later_points_pay_off_first() {
     let mut agent = issued(1, 0);
     agent.apply(10, taken("x", 30));
-    let effects = agent.apply(11, outcome(&reverse(0), "rejected"));
+    let effects = agent.apply(11, reward_outcome(&reverse(0), "rejected"));
     assert_eq!(
         ids(&effects),
         [format!("reward_reversal_refused:{}", id(0))]
@@ -106,7 +109,7 @@ fn s3_12_a_refusal_after_points_have_made_up_for_it_leaves_no_debt() {
     let mut agent = issued(1, 0);
     agent.apply(10, taken("x", 30));
     agent.apply(11, taken("more", -40));
-    agent.apply(12, outcome(&reverse(0), "refused"));
+    agent.apply(12, reward_outcome(&reverse(0), "refused"));
     assert_eq!((agent.points(), rewards(&agent).debt()), (10, 0));
 }
 
@@ -114,10 +117,10 @@ fn s3_12_a_refusal_after_points_have_made_up_for_it_leaves_no_debt() {
 fn s3_12_a_reversal_that_is_refused_and_happens_all_the_same_pays_the_debt() {
     let mut agent = issued(1, 0);
     agent.apply(10, taken("x", 30));
-    agent.apply(11, outcome(&reverse(0), "rejected"));
-    assert_eq!(agent.apply(12, outcome(&reverse(0), "reversed")), []);
+    agent.apply(11, reward_outcome(&reverse(0), "rejected"));
+    assert_eq!(agent.apply(12, reward_outcome(&reverse(0), "reversed")), []);
     assert_eq!((agent.points(), rewards(&agent).debt()), (470, 0));
-    let again = agent.apply(13, outcome(&reverse(0), "reversed"));
+    let again = agent.apply(13, reward_outcome(&reverse(0), "reversed"));
     assert_eq!(again, ignored(Ignored::LateOutcome));
     assert_eq!(agent.points(), 470);
 }
@@ -127,12 +130,12 @@ fn s3_12_a_reversal_nobody_knows_of_is_parked_and_a_person_decides() {
     for (decision, points, debt) in [("approve", 470, 0), ("reject", -30, 30)] {
         let mut agent = issued(1, 0);
         agent.apply(10, taken("x", 30));
-        let effects = agent.apply(11, outcome(&reverse(0), "needs_review"));
+        let effects = agent.apply(11, reward_outcome(&reverse(0), "needs_review"));
         assert_eq!(
             ids(&effects),
             [format!("reward_needs_review:{}", reverse(0))]
         );
-        let again = agent.apply(12, outcome(&reverse(0), "needs_review"));
+        let again = agent.apply(12, reward_outcome(&reverse(0), "needs_review"));
         assert_eq!(again, ignored(Ignored::LateOutcome));
         agent.apply(13, decided(&id(0), decision));
         assert_eq!((agent.points(), rewards(&agent).debt()), (points, debt));
@@ -155,7 +158,7 @@ fn s3_12_a_reward_is_taken_back_within_the_points_window_and_not_after() {
 fn s3_13_points_that_leave_with_their_workday_take_nothing_back() {
     let mut agent = rewarded();
     agent.apply(0, taken("grant", -500));
-    agent.apply(1, outcome(&id(0), "issued"));
+    agent.apply(1, reward_outcome(&id(0), "issued"));
     // Fifty of an old workday, and a loss that they cover.
     agent.apply(2, wfm("2026-08-22", "points", 50.0, None));
     agent.apply(3, taken("x", 40));
@@ -170,7 +173,7 @@ fn s3_13_points_that_come_back_to_a_workday_that_left_stay_until_the_next_midnig
     let mut agent = rewarded();
     agent.apply(0, wfm("2026-08-22", "points", 500.0, None));
     let midnight = 14 * HOUR_MS;
-    let effects = agent.apply(midnight, outcome(&id(0), "rejected"));
+    let effects = agent.apply(midnight, reward_outcome(&id(0), "rejected"));
     assert_eq!(ids(&effects).len(), 1);
     assert_eq!(agent.points(), 500);
     agent.apply(midnight + DAY_MS - 1, adjusted("x", 0, NOW_MS));
@@ -193,7 +196,7 @@ fn issued(count: u32, left: i32) -> Stage {
     let grant = i32::try_from(count).unwrap() * 500 + left;
     agent.apply(0, taken("grant", -grant));
     for ordinal in 0..count {
-        agent.apply(1, outcome(&id(ordinal), "issued"));
+        agent.apply(1, reward_outcome(&id(ordinal), "issued"));
     }
     assert_eq!(agent.points(), i64::from(left));
     agent

@@ -4,13 +4,13 @@ mod common;
 
 use aftercall_actors::{
     effect::{Effect, Ignored},
-    event::Body,
+    event::{Body, OutcomeKind},
     key::Key,
     redemption::{REVERSE, Stage as Tier, reward_id},
     rules::RuleSet,
 };
 use common::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn s3_04_one_point_short_does_nothing_and_the_threshold_locks_and_requests_at_once() {
@@ -39,15 +39,15 @@ fn s3_04_points_that_arrive_while_locked_count_at_unlock_and_rewards_follow_one_
     assert_eq!(agent.points(), 1_999);
     // One unlock, one claim: the tier is locked again in the same effects.
     assert_eq!(
-        requests(&agent.apply(2, outcome(&id(0), "issued"))),
+        requests(&agent.apply(2, reward_outcome(&id(0), "issued"))),
         [id(1)]
     );
     assert_eq!(agent.points(), 1_499);
     assert_eq!(
-        requests(&agent.apply(3, outcome(&id(1), "issued"))),
+        requests(&agent.apply(3, reward_outcome(&id(1), "issued"))),
         [id(2)]
     );
-    assert_eq!(agent.apply(4, outcome(&id(2), "issued")), []);
+    assert_eq!(agent.apply(4, reward_outcome(&id(2), "issued")), []);
     assert_eq!((agent.points(), rewards(&agent).held()), (499, 0));
     assert_eq!(requests(&agent.apply(5, points("c", 1))), [id(3)]);
 }
@@ -68,13 +68,16 @@ fn s3_04_the_kill_switch_stops_requests_and_keeps_state_and_outcomes_are_taken()
     let mut agent = rewarded();
     agent.apply(0, points("a", 1_200));
     agent.rules = RuleSet::default_rules();
-    assert_eq!(agent.apply(1, outcome(&id(0), "issued")), []);
+    assert_eq!(agent.apply(1, reward_outcome(&id(0), "issued")), []);
     assert_eq!(agent.apply(2, points("b", 1)), []);
     assert_eq!((agent.points(), rewards(&agent).held()), (701, 0));
     // What is out is still taken back.
     let effects = agent.apply(3, points("c", -702));
     assert_eq!(ids(&effects), [format!("{}{REVERSE}", id(0))]);
-    agent.apply(4, outcome(&format!("{}{REVERSE}", id(0)), "reversed"));
+    agent.apply(
+        4,
+        reward_outcome(&format!("{}{REVERSE}", id(0)), "reversed"),
+    );
     agent.rules = enabled();
     assert_eq!(requests(&agent.apply(5, points("d", 1))), [id(1)]);
 }
@@ -84,8 +87,8 @@ fn s3_04_bots_and_queues_collect_points_and_get_nothing_for_them() {
     for key in [Key::Bot("a1"), Key::Queue("a1"), Key::Nobody] {
         let mut owner = Stage::new(key, enabled());
         assert_eq!(owner.apply(0, points("a", 5_000)), []);
-        let answer = owner.apply(1, outcome(&id(0), "issued"));
-        assert_eq!(answer, ignored(Ignored::UnknownReward));
+        let answer = owner.apply(1, reward_outcome(&id(0), "issued"));
+        assert_eq!(answer, ignored(Ignored::UnknownRequest));
     }
 }
 
@@ -99,7 +102,10 @@ fn s3_04_of_several_tiers_reached_the_highest_is_claimed_and_each_locks_for_itse
     // 499 are free; a thousand more are silver's, and 499 stay.
     assert_eq!(requests(&agent.apply(1, points("b", 1_000))), [silver(0)]);
     assert_eq!((agent.points(), rewards(&agent).held()), (1_999, 1_500));
-    assert_eq!(requests(&agent.apply(2, outcome(&id(0), "issued"))), NONE);
+    assert_eq!(
+        requests(&agent.apply(2, reward_outcome(&id(0), "issued"))),
+        NONE
+    );
     let one_more = agent.apply(3, points("c", 1));
     assert_eq!(
         requests(&one_more),
@@ -147,7 +153,7 @@ fn s3_06_an_export_is_forgotten_with_the_last_of_the_window() {
 fn s3_07_a_rejection_frees_the_points_alerts_and_is_not_asked_again_at_once() {
     let mut agent = rewarded();
     agent.apply(0, points("a", 500));
-    let effects = agent.apply(1_000, outcome(&id(0), "rejected"));
+    let effects = agent.apply(1_000, reward_outcome(&id(0), "rejected"));
     let alert_id = format!("reward_rejected:{}", id(0));
     assert_eq!(ids(&effects), [alert_id.clone()]);
     let summary = format!(
@@ -174,10 +180,39 @@ fn s3_07_a_rejection_frees_the_points_alerts_and_is_not_asked_again_at_once() {
 }
 
 #[test]
+fn s3_07_what_became_of_an_alert_about_a_reward_is_taken_for_what_it_is() {
+    let mut agent = rewarded();
+    agent.apply(0, points("a", 500));
+    agent.apply(1, reward_outcome(&id(0), "rejected"));
+    let alert = |alert_id: &str| {
+        outcome(
+            OutcomeKind::Alert,
+            "agent/a1",
+            alert_id,
+            "delivered",
+            Value::Null,
+        )
+    };
+    assert_eq!(
+        agent.apply(2, alert(&format!("reward_rejected:{}", id(0)))),
+        []
+    );
+    for unknown in [
+        format!("reward_rejected:{}", id(1)),
+        format!("low_csat:{}", id(0)),
+    ] {
+        assert_eq!(
+            agent.apply(3, alert(&unknown)),
+            ignored(Ignored::UnknownRequest)
+        );
+    }
+}
+
+#[test]
 fn s3_07_a_person_opens_a_rejected_tier_at_once() {
     let mut agent = rewarded();
     agent.apply(0, points("a", 500));
-    agent.apply(1, outcome(&id(0), "rejected"));
+    agent.apply(1, reward_outcome(&id(0), "rejected"));
     assert_eq!(
         requests(&agent.apply(2, decided(&id(0), "approve"))),
         [id(1)]
@@ -185,7 +220,7 @@ fn s3_07_a_person_opens_a_rejected_tier_at_once() {
     // Told again, it is about a reward of the past.
     assert_eq!(
         agent.apply(3, decided(&id(0), "approve")),
-        ignored(Ignored::UnknownReward)
+        ignored(Ignored::UnknownRequest)
     );
 }
 
@@ -194,13 +229,13 @@ fn s3_08_needs_review_parks_alerts_once_and_a_later_outcome_resolves_it() {
     for (word, balance) in [("issued", 0), ("rejected", 500)] {
         let mut agent = rewarded();
         agent.apply(0, points("a", 500));
-        let effects = agent.apply(1, outcome(&id(0), "needs_review"));
+        let effects = agent.apply(1, reward_outcome(&id(0), "needs_review"));
         assert_eq!(ids(&effects), [format!("reward_needs_review:{}", id(0))]);
         assert_eq!(data(&effects)["severity"], "critical");
-        let again = agent.apply(2, outcome(&id(0), "needs_review"));
+        let again = agent.apply(2, reward_outcome(&id(0), "needs_review"));
         assert_eq!(again, ignored(Ignored::LateOutcome));
         assert_eq!((agent.points(), rewards(&agent).held()), (500, 500));
-        let effects = agent.apply(3, outcome(&id(0), word));
+        let effects = agent.apply(3, reward_outcome(&id(0), word));
         assert_eq!(ids(&effects).len(), usize::from(word == "rejected"));
         assert_eq!((agent.points(), rewards(&agent).held()), (balance, 0));
     }
@@ -217,7 +252,7 @@ fn s3_08_a_person_resolves_what_needs_review() {
             ignored(Ignored::LateOutcome),
             "while it is being asked for"
         );
-        agent.apply(2, outcome(&id(0), "needs_review"));
+        agent.apply(2, reward_outcome(&id(0), "needs_review"));
         assert_eq!(agent.apply(3, decided(&id(0), decision)), []);
         assert_eq!((agent.points(), rewards(&agent).held()), (balance, 0));
     }
@@ -227,7 +262,7 @@ fn s3_08_a_person_resolves_what_needs_review() {
 fn s3_08_a_word_nobody_knows_is_for_a_person_to_read() {
     let mut agent = rewarded();
     agent.apply(0, points("a", 500));
-    let effects = agent.apply(1, outcome(&id(0), "PENDING"));
+    let effects = agent.apply(1, reward_outcome(&id(0), "PENDING"));
     assert_eq!(ids(&effects), [format!("reward_needs_review:{}", id(0))]);
 }
 
@@ -235,10 +270,10 @@ fn s3_08_a_word_nobody_knows_is_for_a_person_to_read() {
 fn s3_08_a_reward_issued_after_a_person_declined_it_is_paid_for() {
     let mut agent = rewarded();
     agent.apply(0, points("a", 700));
-    agent.apply(1, outcome(&id(0), "needs_review"));
+    agent.apply(1, reward_outcome(&id(0), "needs_review"));
     agent.apply(2, decided(&id(0), "reject"));
     assert_eq!(agent.points(), 700);
-    assert_eq!(agent.apply(3, outcome(&id(0), "issued")), []);
+    assert_eq!(agent.apply(3, reward_outcome(&id(0), "issued")), []);
     assert_eq!(agent.points(), 200);
 }
 
@@ -257,7 +292,10 @@ fn s3_09_an_unknown_outcome_keeps_the_tier_locked_however_long_it_takes() {
         );
         assert_eq!((agent.points(), rewards(&agent).held()), (500, 500));
     }
-    assert_eq!(agent.apply(401 * DAY_MS, outcome(&id(0), "issued")), []);
+    assert_eq!(
+        agent.apply(401 * DAY_MS, reward_outcome(&id(0), "issued")),
+        []
+    );
     assert_eq!(agent.points(), 0);
 }
 
@@ -266,19 +304,19 @@ fn s3_05_repeated_late_and_unknown_outcomes_change_nothing_and_are_counted() {
     let mut agent = rewarded();
     agent.apply(0, points("a", 500));
     assert_eq!(
-        agent.apply(1, outcome("else", "issued")),
-        ignored(Ignored::UnknownReward)
+        agent.apply(1, reward_outcome("else", "issued")),
+        ignored(Ignored::UnknownRequest)
     );
     assert_eq!(
-        agent.apply(1, outcome(&id(1), "issued")),
-        ignored(Ignored::UnknownReward)
+        agent.apply(1, reward_outcome(&id(1), "issued")),
+        ignored(Ignored::UnknownRequest)
     );
     let reversal = format!("{}{REVERSE}", id(0));
     assert_eq!(
-        agent.apply(1, outcome(&reversal, "reversed")),
-        ignored(Ignored::UnknownReward)
+        agent.apply(1, reward_outcome(&reversal, "reversed")),
+        ignored(Ignored::UnknownRequest)
     );
-    agent.apply(2, outcome(&id(0), "issued"));
+    agent.apply(2, reward_outcome(&id(0), "issued"));
     let after = agent.encoded();
     for (output, status) in [
         (&id(0), "issued"),
@@ -286,7 +324,7 @@ fn s3_05_repeated_late_and_unknown_outcomes_change_nothing_and_are_counted() {
         (&reversal, "reversed"),
     ] {
         assert_eq!(
-            agent.apply(3, outcome(output, status)),
+            agent.apply(3, reward_outcome(output, status)),
             ignored(Ignored::LateOutcome)
         );
         assert_eq!(agent.encoded(), after);
@@ -306,7 +344,7 @@ fn s3_13_points_of_a_reward_leave_the_window_oldest_first_and_expiry_never_takes
     };
     agent.apply(0, day(90, 300.0));
     agent.apply(0, day(89, 300.0));
-    agent.apply(0, outcome(&id(0), "issued"));
+    agent.apply(0, reward_outcome(&id(0), "issued"));
     assert_eq!(agent.points(), 100);
     // The first of the two days leaves with nothing, the second with the 100 that are left of it.
     let tick = |n: i64| points(&format!("tick{n}"), 0);
@@ -322,7 +360,7 @@ fn s3_13_points_of_a_reward_leave_the_window_oldest_first_and_expiry_never_takes
 fn s3_13_a_row_sent_again_and_another_queue_reset_nothing() {
     let mut agent = rewarded();
     agent.apply(0, wfm("2026-11-19", "points", 600.0, None));
-    agent.apply(1, outcome(&id(0), "issued"));
+    agent.apply(1, reward_outcome(&id(0), "issued"));
     let before = agent.encoded();
     let again = agent.apply(2, wfm("2026-11-19", "points", 600.0, None));
     assert_eq!(again, ignored(Ignored::Duplicate));
@@ -337,7 +375,7 @@ fn s3_13_a_row_sent_again_and_another_queue_reset_nothing() {
 fn s3_05_an_agent_who_ever_claimed_is_never_blank_and_its_ordinals_go_on() {
     let mut agent = rewarded();
     agent.apply(0, points("a", 500));
-    agent.apply(1, outcome(&id(0), "issued"));
+    agent.apply(1, reward_outcome(&id(0), "issued"));
     assert!(!agent.is_blank(10_000 * DAY_MS));
     let later = 1_000 * DAY_MS;
     let grant = adjusted("later", 500, NOW_MS + later);
@@ -354,7 +392,7 @@ fn s3_04_approval_holds_the_points_and_a_person_lets_the_request_go() {
     );
     assert_eq!(agent.apply(1, points("b", 600)), []);
     assert_eq!(
-        agent.apply(2, outcome(&id(0), "issued")),
+        agent.apply(2, reward_outcome(&id(0), "issued")),
         ignored(Ignored::LateOutcome)
     );
     // Not while the program is stopped.
@@ -371,7 +409,7 @@ fn s3_04_approval_holds_the_points_and_a_person_lets_the_request_go() {
         data(&effects)["transaction_timestamp"],
         "2026-11-20T10:00:04.000Z"
     );
-    let effects = agent.apply(5_000, outcome(&id(0), "issued"));
+    let effects = agent.apply(5_000, reward_outcome(&id(0), "issued"));
     assert_eq!(
         ids(&effects),
         [format!("reward_awaiting_approval:{}", id(1))]
@@ -395,7 +433,7 @@ fn s3_12_a_claim_that_waits_for_approval_and_is_not_earned_any_more_is_withdrawn
     assert_eq!((agent.points(), rewards(&agent).held()), (499, 0));
     assert_eq!(
         agent.apply(3, decided(&id(0), "approve")),
-        ignored(Ignored::UnknownReward)
+        ignored(Ignored::UnknownRequest)
     );
     let again = agent.apply(4, points("d", 1));
     assert_eq!(ids(&again), [format!("reward_awaiting_approval:{}", id(1))]);
@@ -408,7 +446,7 @@ fn s3_04_a_cap_counts_what_was_requested_within_its_period_and_waits_or_asks_abo
         let approval = format!("approval = \"{approval}\"\n");
         let mut agent = Stage::new(Key::Agent("a1"), program(&approval, cap));
         agent.apply(0, points("a", 1_000));
-        let over = agent.apply(1, outcome(&id(0), "issued"));
+        let over = agent.apply(1, reward_outcome(&id(0), "issued"));
         if asks {
             assert_eq!(ids(&over), [format!("reward_awaiting_approval:{}", id(1))]);
             assert_eq!(
@@ -428,15 +466,18 @@ fn s3_04_a_cap_counts_no_reward_that_was_rejected_or_taken_back() {
     let cap = "cap = { points = 999, per = \"30d\" }\n";
     let mut agent = Stage::new(Key::Agent("a1"), program("approval = \"none\"\n", cap));
     agent.apply(0, points("a", 500));
-    agent.apply(1, outcome(&id(0), "rejected"));
+    agent.apply(1, reward_outcome(&id(0), "rejected"));
     assert_eq!(
         requests(&agent.apply(2, decided(&id(0), "approve"))),
         [id(1)]
     );
-    agent.apply(3, outcome(&id(1), "issued"));
+    agent.apply(3, reward_outcome(&id(1), "issued"));
     agent.apply(4, points("b", -1));
     assert_eq!(
-        agent.apply(5, outcome(&format!("{}{REVERSE}", id(1)), "reversed")),
+        agent.apply(
+            5,
+            reward_outcome(&format!("{}{REVERSE}", id(1)), "reversed")
+        ),
         []
     );
     assert_eq!(agent.points(), 499);
@@ -456,8 +497,8 @@ fn s3_04_an_agent_is_held_to_its_part_of_the_budget_over_all_tiers() {
         requests(&agent.apply(0, points("a", 1_500))),
         [silver.clone(), id(0)]
     );
-    agent.apply(1, outcome(&silver, "issued"));
-    agent.apply(2, outcome(&id(0), "issued"));
+    agent.apply(1, reward_outcome(&silver, "issued"));
+    agent.apply(2, reward_outcome(&id(0), "issued"));
     let over = agent.apply(3, points("b", 500));
     assert_eq!(ids(&over), [format!("reward_awaiting_approval:{}", id(1))]);
 }

@@ -253,8 +253,8 @@ impl<'a> Life<'a> {
         let is_decision = matches!(word, "approve" | "reject");
         let body = match is_decision {
             true => decided(&id, word),
-            false if is_reversal => outcome(&format!("{id}{REVERSE}"), word),
-            false => outcome(&id, word),
+            false if is_reversal => reward_outcome(&format!("{id}{REVERSE}"), word),
+            false => reward_outcome(&id, word),
         };
         let effects = self.apply(body);
         self.ledger.pass_time(today, WINDOW);

@@ -38,6 +38,8 @@ pub enum EventType {
     AlertAcknowledged,
     /// `reward.outcome` and its siblings
     Outcome(OutcomeKind),
+    /// `delivery.dead_lettered`
+    DeadLettered,
     /// `tick`
     Tick,
     /// `rules.activated`
@@ -66,6 +68,7 @@ impl EventType {
             "survey_token.outcome" => Self::Outcome(OutcomeKind::SurveyToken),
             "alert.outcome" => Self::Outcome(OutcomeKind::Alert),
             "enrichment.outcome" => Self::Outcome(OutcomeKind::Enrichment),
+            "delivery.dead_lettered" => Self::DeadLettered,
             "tick" => Self::Tick,
             "rules.activated" => Self::RulesActivated,
             other => return Err(unknown(other)),
@@ -100,6 +103,7 @@ impl<'de> DeserializeSeed<'de> for EventType {
             Self::RewardDecided => Body::RewardDecided(object(data)?),
             Self::AlertAcknowledged => Body::AlertAcknowledged(object(data)?),
             Self::Outcome(kind) => Body::Outcome(kind, object(data)?),
+            Self::DeadLettered => Body::DeadLettered(object(data)?),
             Self::Tick => {
                 IgnoredAny::deserialize(data)?;
                 Body::Tick
@@ -135,6 +139,7 @@ pub fn check(body: &Body) -> Result<(), Reject> {
         | Body::RewardDecided(_)
         | Body::AlertAcknowledged(_)
         | Body::Outcome(..)
+        | Body::DeadLettered(_)
         | Body::Tick
         | Body::RulesActivated(_) => Ok(()),
     }

@@ -88,6 +88,7 @@ fn original(entry: &Entry) -> Value {
             | Body::RewardDecided(_)
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
+            | Body::DeadLettered(_)
             | Body::Tick => Value::Null,
         },
         (None, Err(_)) => Value::Null,

@@ -14,6 +14,14 @@ use crate::{
     time::EventTime,
 };
 
+const AWAITING: &str = "reward_awaiting_approval";
+const REJECTED: &str = "reward_rejected";
+const REVIEW: &str = "reward_needs_review";
+const REFUSED: &str = "reward_reversal_refused";
+
+/// What alerts about rewards are raised under.
+pub const RULES: [&str; 4] = [AWAITING, REJECTED, REVIEW, REFUSED];
+
 /// Who speaks of which tier, and when.
 pub struct Speaker<'a> {
     pub moment: Moment<'a>,
@@ -43,33 +51,31 @@ impl Speaker<'_> {
     /// A person is to agree.
     pub fn awaiting(&self, claim: &Claim) -> Effect {
         let what = "waits for approval";
-        self.alert("reward_awaiting_approval", Severity::Info, "", claim, what)
+        self.alert(AWAITING, Severity::Info, "", claim, what)
     }
 
     /// The provider refused.
     pub fn rejected(&self, claim: &Claim) -> Effect {
         let what = "was rejected by its provider; its points are free again";
-        self.alert("reward_rejected", Severity::Warning, "", claim, what)
+        self.alert(REJECTED, Severity::Warning, "", claim, what)
     }
 
     /// Nobody knows whether it was given.
     pub fn review(&self, claim: &Claim) -> Effect {
         let what = "may or may not have been issued; its points stay locked until that is decided";
-        self.alert("reward_needs_review", Severity::Critical, "", claim, what)
+        self.alert(REVIEW, Severity::Critical, "", claim, what)
     }
 
     /// Nobody knows whether it was taken back.
     pub fn review_reversal(&self, claim: &Claim) -> Effect {
         let what = "may or may not have been taken back; that has to be decided";
-        let rule = "reward_needs_review";
-        self.alert(rule, Severity::Critical, REVERSE, claim, what)
+        self.alert(REVIEW, Severity::Critical, REVERSE, claim, what)
     }
 
     /// The provider would not take it back.
     pub fn reversal_refused(&self, claim: &Claim) -> Effect {
         let what = "was not taken back by its provider; what is lacking is a debt now";
-        let rule = "reward_reversal_refused";
-        self.alert(rule, Severity::Warning, "", claim, what)
+        self.alert(REFUSED, Severity::Warning, "", claim, what)
     }
 
     fn id(&self, claim: &Claim) -> String {

@@ -54,6 +54,7 @@ impl Topic {
             | Body::RewardDecided(_)
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
+            | Body::DeadLettered(_)
             | Body::Tick
             | Body::RulesActivated(_) => None,
         }
@@ -183,6 +184,9 @@ const SURVEY: &[Field] = &[
     }),
     field("interaction_id", Kind::Text, |s| {
         id(&survey(s)?.interaction_id)
+    }),
+    field("channel", Kind::Text, |s| {
+        Some(Value::Text(survey(s)?.channel?.name()))
     }),
     field("submitted_at", Kind::Int, |s| time(survey(s)?.submitted_at)),
     field("csat", Kind::Int, |s| int(survey(s)?.csat?.0)),

@@ -19,7 +19,7 @@ pub const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Most rules in a file.
 pub const RULES_MAX: usize = 200;
 
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 13] = [
     "version",
     "business_unit",
     "points",
@@ -28,6 +28,10 @@ const SECTIONS: [&str; 9] = [
     "completion",
     "profile",
     "program",
+    "enrichment",
+    "survey_token",
+    "identity",
+    "outcome",
     "rule",
 ];
 const RULE_KEYS: [&str; 7] = [

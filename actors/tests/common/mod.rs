@@ -27,11 +27,23 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Under the shipped rules, without requests to others.
     pub fn agent() -> Self {
+        Self::new(Key::Agent("a1"), alone())
+    }
+
+    /// Under the shipped rules, without requests to others.
+    pub fn customer() -> Self {
+        Self::new(Key::Customer("c1"), alone())
+    }
+
+    /// Under the shipped rules as they are.
+    pub fn asking_agent() -> Self {
         Self::new(Key::Agent("a1"), RuleSet::default_rules())
     }
 
-    pub fn customer() -> Self {
+    /// Under the shipped rules as they are.
+    pub fn asking_customer() -> Self {
         Self::new(Key::Customer("c1"), RuleSet::default_rules())
     }
 
@@ -42,9 +54,14 @@ impl Stage {
 
     /// Applies one event, `after_ms` after [`NOW_MS`].
     pub fn apply(&mut self, after_ms: i64, body: Body) -> Effects {
+        self.apply_as("1", after_ms, body)
+    }
+
+    /// Applies one event of this id.
+    pub fn apply_as(&mut self, id: &str, after_ms: i64, body: Body) -> Effects {
         let event = Event {
             source: "/test".into(),
-            id: "1".into(),
+            id: id.into(),
             body,
         };
         let context = Context {
@@ -90,17 +107,39 @@ impl Stage {
     }
 }
 
-/// The shipped rules, with `from` replaced by `to`.
+const SHIPPED: &str = include_str!("../../../config/rules.toml");
+
+/// The shipped rules with everything off that asks or tells others: most tests are about one thing.
+pub fn alone() -> RuleSet {
+    RuleSet::parse(&alone_text(), "test").unwrap()
+}
+
+fn alone_text() -> String {
+    let modes = ["send_then_update", "request", "track"].map(|mode| format!("mode = \"{mode}\""));
+    modes.iter().fold(SHIPPED.to_owned(), |text, mode| {
+        assert!(text.contains(mode), "{mode}");
+        text.replace(mode, "mode = \"off\"")
+    })
+}
+
+/// [`alone`], with `from` replaced by `to`.
 pub fn rules_with(from: &str, to: &str) -> RuleSet {
-    let text = include_str!("../../../config/rules.toml");
+    replaced(&alone_text(), from, to)
+}
+
+/// The shipped rules as they are, with `from` replaced by `to`.
+pub fn asking_with(from: &str, to: &str) -> RuleSet {
+    replaced(SHIPPED, from, to)
+}
+
+fn replaced(text: &str, from: &str, to: &str) -> RuleSet {
     assert!(text.contains(from), "{from}");
     RuleSet::parse(&text.replace(from, to), "test").unwrap()
 }
 
-/// The shipped rules and these.
+/// [`alone`] and these.
 pub fn rules_and(more: &str) -> RuleSet {
-    let text = include_str!("../../../config/rules.toml");
-    RuleSet::parse(&format!("{text}\n{more}"), "test").unwrap()
+    RuleSet::parse(&format!("{}\n{more}", alone_text()), "test").unwrap()
 }
 
 pub fn ignored(why: Ignored) -> Vec<Effect> {
@@ -196,7 +235,7 @@ pub fn started(interaction_id: &str) -> Body {
     Body::InteractionStarted(serde_json::from_value(data).unwrap())
 }
 
-pub fn outcome(output_id: &str, status: &str) -> Body {
+pub fn reward_outcome(output_id: &str, status: &str) -> Body {
     let data =
         json!({ "output_id": output_id, "subject": "agent/a1", "status": status, "attempts": 1 });
     Body::Outcome(OutcomeKind::Reward, serde_json::from_value(data).unwrap())
@@ -246,4 +285,74 @@ pub fn rewards(stage: &Stage) -> &Rewards {
         Actor::Agent(agent) => agent.rewards(),
         Actor::Customer(_) => panic!("a customer has no rewards"),
     }
+}
+
+pub fn wrapup(interaction_id: &str, status: &str) -> Body {
+    let data = json!({
+        "interaction_id": interaction_id, "session_id": "d1", "agent_id": "a1", "status": status,
+    });
+    Body::InteractionWrapup(serde_json::from_value(data).unwrap())
+}
+
+/// What became of an output of the actor `subject`.
+pub fn outcome(
+    kind: OutcomeKind,
+    subject: &str,
+    output_id: &str,
+    status: &str,
+    response: Value,
+) -> Body {
+    let data = json!({
+        "output_id": output_id, "subject": subject, "status": status, "attempts": 1,
+        "response": response,
+    });
+    Body::Outcome(kind, serde_json::from_value(data).unwrap())
+}
+
+pub fn dead_lettered(destination: &str, count: u32, reason: &str) -> Body {
+    let data = json!({
+        "destination": destination, "reason": reason, "count": count, "output_id": "o1", "at": NOW_MS,
+    });
+    Body::DeadLettered(serde_json::from_value(data).unwrap())
+}
+
+/// Type and id of each output, `ignored <reason>` for the rest: all effects, to be compared at a glance.
+pub fn told(effects: &[Effect]) -> Vec<String> {
+    let one = |effect: &Effect| match effect {
+        Effect::Emit { id, output } => format!("{} {id}", output.type_name()),
+        Effect::Ignore(why) => format!("ignored {}", why.name()),
+        Effect::RuleFailed { rule, why } => format!("failed {rule} {why}"),
+    };
+    effects.iter().map(one).collect()
+}
+
+/// A customer whom the platform knows as `u1`.
+pub fn sure() -> Stage {
+    let mut customer = Stage::asking_customer();
+    customer.apply(0, started("i1"));
+    let response = json!({ "confidence_score": 0.95, "user_id": "u1" });
+    assert_eq!(customer.apply(1, resolved("i1", response)), []);
+    customer
+}
+
+pub fn resolved(interaction_id: &str, response: Value) -> Body {
+    let id = format!("identity:{interaction_id}");
+    outcome(
+        OutcomeKind::Identity,
+        "customer/c1",
+        &id,
+        "resolved",
+        response,
+    )
+}
+
+pub fn failed(interaction_id: &str) -> Body {
+    let id = format!("identity:{interaction_id}");
+    outcome(
+        OutcomeKind::Identity,
+        "customer/c1",
+        &id,
+        "failed",
+        Value::Null,
+    )
 }
