@@ -18,11 +18,12 @@ mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "run",
     "demo",
     "publish",
     "tap",
+    "dead",
     "check",
     "doctor",
     "load",
