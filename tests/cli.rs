@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "cli/dead.rs"]
+mod dead;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "cli/program.rs"]

@@ -57,7 +57,6 @@ enum Told {
 
 impl Decide {
     pub(super) fn run(self, choice: Choice, setting: Setting, bus: &Bus) -> Result<(), Failure> {
-        let by = self.operator()?;
         if self.ids.is_empty() && !self.all && self.filter.is_empty() {
             return Err(usage(format!(
                 "which letters? Name them by id, or say --all; `aftercall dead ls` lists them, \
@@ -70,6 +69,7 @@ impl Decide {
             let log = bus.open_existing_log(&config.log).await?;
             let book = Book::read(&log, self.filter.line()).await?;
             let (chosen, refused) = self.choose(choice, &book)?;
+            let by = self.operator()?;
             self.carry_out(choice, &log, &by, chosen, &refused).await?;
             ls::left_out(&book)
         })
