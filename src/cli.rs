@@ -20,6 +20,7 @@ use crate::{
 
 mod check;
 mod completions;
+mod dead;
 mod demo;
 mod doctor;
 mod latency;
@@ -89,6 +90,7 @@ enum Command {
     Demo(demo::Demo),
     Publish(publish::Publish),
     Tap(tap::Tap),
+    Dead(dead::Dead),
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
@@ -215,6 +217,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Publish(_)
         | Command::Tap(_)
+        | Command::Dead(_)
         | Command::Doctor(_)
         | Command::Load(_) => {}
     }
@@ -224,7 +227,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let filter = match &cli.command {
         // What the user of a command looks at is what it prints; a filter that was set on purpose still counts.
         Command::Demo(_) if is_default => "error",
-        Command::Publish(_) | Command::Tap(_) | Command::Doctor(_) | Command::Load(_)
+        Command::Publish(_)
+        | Command::Tap(_)
+        | Command::Dead(_)
+        | Command::Doctor(_)
+        | Command::Load(_)
             if is_default =>
         {
             "warn"
@@ -233,6 +240,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Publish(_)
         | Command::Tap(_)
+        | Command::Dead(_)
         | Command::Check(_)
         | Command::Doctor(_)
         | Command::Load(_)
@@ -250,6 +258,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(command) => command.run(setting, &bus),
         Command::Publish(command) => command.run(setting, &bus),
         Command::Tap(command) => command.run(setting, &bus),
+        Command::Dead(command) => command.run(setting, &bus),
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
         // Done above.

@@ -5,8 +5,10 @@
 //! |---|---|
 //! | `parcel` | an output as a destination sees it |
 //! | `answer` | what came back of one attempt, and what that means |
+//! | `letter` | outputs given up, and what operators decide about them |
 //! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
 
 pub mod answer;
+pub mod letter;
 pub mod parcel;
 pub mod policy;

@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "cli/dead.rs"]
+mod dead;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "cli/program.rs"]
@@ -18,11 +20,12 @@ mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "run",
     "demo",
     "publish",
     "tap",
+    "dead",
     "check",
     "doctor",
     "load",
