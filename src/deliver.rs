@@ -5,8 +5,12 @@
 //! |---|---|
 //! | `parcel` | an output as a destination sees it |
 //! | `answer` | what came back of one attempt, and what that means |
+//! | `channel` | HTTP, SMTP, and the manners of Slack and Teams |
+//! | `message` | what people are told of an output, and how each channel writes it |
 //! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
 
 pub mod answer;
+pub mod channel;
+pub mod message;
 pub mod parcel;
 pub mod policy;
