@@ -6,7 +6,17 @@
 //! | `parcel` | an output as a destination sees it |
 //! | `answer` | what came back of one attempt, and what that means |
 //! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
+//! | `destination` | what the configuration says of a destination, checked |
+//! | `selector` | which outputs it takes |
+//! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
+//! | `secret_ref` | where a secret is kept |
 
 pub mod answer;
+pub mod destination;
+pub mod expression;
 pub mod parcel;
 pub mod policy;
+pub mod scope;
+pub mod secret_ref;
+pub mod selector;
+pub mod template;
