@@ -10,10 +10,12 @@
 //! | `selector` | which outputs it takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
 //! | `secret_ref` | where a secret is kept |
+//! | `judge` | what an answer means |
 
 pub mod answer;
 pub mod destination;
 pub mod expression;
+pub mod judge;
 pub mod parcel;
 pub mod policy;
 pub mod scope;
