@@ -8,9 +8,21 @@
 //! | `channel` | HTTP, SMTP, and the manners of Slack and Teams |
 //! | `message` | what people are told of an output, and how each channel writes it |
 //! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
+//! | `destination` | what the configuration says of a destination, checked |
+//! | `selector` | which outputs it takes |
+//! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
+//! | `secret_ref` | where a secret is kept |
+//! | `judge` | what an answer means |
 
 pub mod answer;
 pub mod channel;
+pub mod destination;
+pub mod expression;
+pub mod judge;
 pub mod message;
 pub mod parcel;
 pub mod policy;
+pub mod scope;
+pub mod secret_ref;
+pub mod selector;
+pub mod template;
