@@ -6,3 +6,6 @@
 
 pub mod email;
 pub mod http;
+pub mod slack;
+pub mod teams;
+pub mod tls;

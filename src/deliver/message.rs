@@ -117,6 +117,50 @@ impl Message {
         }
     }
 
+    /// What `write` makes of it, shortened until that takes at most `bytes_max` by the size `write` tells with it: the
+    /// longest texts first, then the last facts. What cannot be shortened further is returned as it is.
+    pub fn fitted<T>(&self, bytes_max: usize, write: impl Fn(&Self) -> (T, usize)) -> T {
+        let (mut written, mut bytes) = write(self);
+        let mut message = self.clone();
+        while bytes > bytes_max && message.shorten(bytes - bytes_max) {
+            (written, bytes) = write(&message);
+        }
+        written
+    }
+
+    /// Takes about `excess` bytes away from the longest text, or as many as it can spare; `false` once nothing is left
+    /// to take.
+    fn shorten(&mut self, excess: usize) -> bool {
+        /// What is shorter stays as it is. Unit: bytes as written in JSON.
+        const TEXT_BYTES_MIN: usize = 100;
+        /// About what a fact takes whose text is that short.
+        const FACT_BYTES: usize = 300;
+        let texts = self
+            .passages
+            .iter_mut()
+            .chain(&mut self.facts)
+            .map(|fact| &mut fact.text)
+            .chain(&mut self.notes)
+            .chain([&mut self.reference, &mut self.headline]);
+        let longest = texts
+            .map(|text| (text.chars().map(bytes_in_json).sum::<usize>(), text))
+            .max_by_key(|(bytes, _)| *bytes);
+        if let Some((bytes, text)) = longest
+            && bytes > TEXT_BYTES_MIN
+        {
+            // An escape may take more than it does in JSON, so not all at once: half goes in a step at most.
+            let budget = bytes.saturating_sub(excess).max(bytes / 2);
+            let budget = budget.max(TEXT_BYTES_MIN);
+            *text = shortened(text, budget, bytes_in_json);
+            return true;
+        }
+        // Many short things: the last of them go.
+        let facts = self.facts.len();
+        self.facts
+            .truncate(facts.saturating_sub(excess / FACT_BYTES + 1));
+        facts > 0 || self.links.pop().is_some()
+    }
+
     /// The headline as it reads where an earlier message stays in sight.
     #[must_use]
     pub fn announcement(&self) -> String {
@@ -159,6 +203,15 @@ fn web_address(text: &str) -> Option<String> {
         c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '\'' | '|' | '`')
     });
     (is_web && is_plain).then_some(text)
+}
+
+/// Bytes that a character takes in a JSON string.
+const fn bytes_in_json(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => c.len_utf8(),
+    }
 }
 
 /// The first characters of `text` that `budget` of bytes allows, each costing what `cost` says, with an ellipsis (in

@@ -33,7 +33,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::deliver::{
-    answer::{Answer, Fault},
+    answer::{Answer, Fault, Verdict},
     message::email::{Email, subject},
 };
 
@@ -60,6 +60,8 @@ pub struct Server {
 /// How a connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
+    /// TLS from the first byte.
+    Tls,
     /// By the STARTTLS command, without which nothing is sent.
     StartTls,
     /// Not at all: a server on this machine.
@@ -252,19 +254,23 @@ impl Server {
             .map_err(|error| Fault::Connect(format!("{}: {error}", self.host)))?
             .collect();
         addresses.dedup();
-        let connected =
-            AsyncSmtpConnection::connect_tokio1(&*addresses, None, &hello, None, None).await;
-        let mut connection = connected.map_err(|error| unconnected(&error))?;
+        let implicit = match self.encryption {
+            Encryption::Tls => Some(self.tls()?),
+            Encryption::StartTls | Encryption::Off => None,
+        };
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(&*addresses, None, &hello, implicit, None)
+                .await
+                .map_err(|error| unconnected(&error))?;
         match self.encryption {
-            Encryption::Off => {}
+            Encryption::Tls | Encryption::Off => {}
             Encryption::StartTls => {
                 if !connection.can_starttls() {
                     return Err(Fault::Connect(
                         "the server offers no STARTTLS, and nothing is sent without".to_owned(),
                     ));
                 }
-                let parameters = self.tls()?;
-                let secured = connection.starttls(parameters, &hello).await;
+                let secured = connection.starttls(self.tls()?, &hello).await;
                 secured.map_err(|error| unconnected(&error))?;
             }
         }
@@ -376,6 +382,21 @@ fn reply_of(result: Result<Response, SmtpError>) -> Result<Reply, SmtpError> {
         code: code.to_string().parse().unwrap_or(500),
         text,
     })
+}
+
+/// What a reply means: its code says it by RFC 5321, whatever the destination's own tests make of HTTP's.
+#[must_use]
+pub fn verdict(answer: &Answer) -> Verdict {
+    let why = format!("the mail server answered {}", answer.status);
+    match answer.status {
+        200..=299 => Verdict::Delivered,
+        400..=499 => Verdict::Again {
+            why,
+            after: None,
+            unknown: false,
+        },
+        _ => Verdict::Rejected { why },
+    }
 }
 
 /// The reply to a command before the message: whatever breaks here, nothing was sent.

@@ -5,62 +5,20 @@
 
 use serde_json::{Value, json};
 
-use super::{Fact, Message, Tone, shortened};
+use super::{Fact, Message, Tone};
 
 /// Most bytes of the whole request body. Teams says 28 KB and not which; so the smaller.
 pub const BYTES_MAX: usize = 28_000;
 
-/// The request body: envelope, attachment, card; at most [`BYTES_MAX`] when written as JSON.
+/// The request body: envelope, attachment, card; at most `bytes_max` and [`BYTES_MAX`] when written as JSON, unless the
+/// form alone is longer.
 #[must_use]
-pub fn write(message: &Message, headline: &str) -> Value {
-    let mut message = message.clone();
-    let mut headline = headline.to_owned();
-    loop {
-        let card = envelope(&message, &headline);
-        let excess = card.to_string().len().saturating_sub(BYTES_MAX);
-        if excess == 0 || !shorten(&mut message, &mut headline, excess) {
-            return card;
-        }
-    }
-}
-
-/// Takes `excess` bytes away from the longest text, or as many as it can spare; `false` once nothing is left to take.
-fn shorten(message: &mut Message, headline: &mut String, excess: usize) -> bool {
-    /// What is shorter stays as it is. Unit: bytes as written in JSON.
-    const TEXT_BYTES_MIN: usize = 100;
-    /// About what a fact takes whose text is that short.
-    const FACT_BYTES: usize = 300;
-    let texts = message
-        .passages
-        .iter_mut()
-        .chain(&mut message.facts)
-        .map(|fact| &mut fact.text)
-        .chain(&mut message.notes)
-        .chain([&mut message.reference, headline]);
-    let longest = texts
-        .map(|text| (text.chars().map(bytes_in_json).sum::<usize>(), text))
-        .max_by_key(|(bytes, _)| *bytes);
-    if let Some((bytes, text)) = longest
-        && bytes > TEXT_BYTES_MIN
-    {
-        let budget = bytes.saturating_sub(excess).max(TEXT_BYTES_MIN);
-        *text = shortened(text, budget, bytes_in_json);
-        return true;
-    }
-    // Many short things: the last of them go.
-    let facts = message.facts.len();
-    let fewer = facts.saturating_sub(excess / FACT_BYTES + 1);
-    message.facts.truncate(fewer);
-    facts > 0 || message.links.pop().is_some()
-}
-
-/// Bytes that a character takes in a JSON string.
-const fn bytes_in_json(c: char) -> usize {
-    match c {
-        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
-        '\0'..='\u{1f}' => 6,
-        _ => c.len_utf8(),
-    }
+pub fn write(message: &Message, bytes_max: usize) -> Value {
+    message.fitted(bytes_max.min(BYTES_MAX), |message| {
+        let card = envelope(message, &message.announcement());
+        let bytes = card.to_string().len();
+        (card, bytes)
+    })
 }
 
 fn envelope(message: &Message, headline: &str) -> Value {

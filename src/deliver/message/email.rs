@@ -18,14 +18,19 @@ pub struct Email {
     pub text: String,
 }
 
-/// Writes a message.
+/// Writes a message; all parts together take at most `bytes_max`, unless the form alone is longer.
 #[must_use]
-pub fn write(message: &Message, headline: &str) -> Email {
-    Email {
-        subject: subject(headline),
-        html: html(message, headline),
-        text: text(message, headline),
-    }
+pub fn write(message: &Message, bytes_max: usize) -> Email {
+    message.fitted(bytes_max, |message| {
+        let headline = message.announcement();
+        let email = Email {
+            subject: subject(&headline),
+            html: html(message, &headline),
+            text: text(message, &headline),
+        };
+        let bytes = email.subject.len() + email.html.len() + email.text.len();
+        (email, bytes)
+    })
 }
 
 /// A subject line of any text: what could begin another header becomes a space, and a long one is cut.

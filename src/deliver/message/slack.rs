@@ -23,10 +23,24 @@ const FACT_BLOCKS_MAX: usize = 10;
 /// Blocks kept for what follows the passages: links, notes, reference.
 const BLOCKS_AFTER: usize = 3;
 
-/// The fields `text` (for notifications) and `blocks` of a message. `headline` is the message's, or its announcement
-/// where an earlier message stays in sight.
+/// The fields `text` (for notifications) and `blocks` of a message; at most `bytes_max` when written as JSON, unless the
+/// form alone is longer.
 #[must_use]
-pub fn write(message: &Message, headline: &str) -> Value {
+pub fn write(message: &Message, bytes_max: usize) -> Value {
+    message.fitted(bytes_max, |message| {
+        let fields = fields(message, &message.announcement());
+        let bytes = fields.to_string().len();
+        (fields, bytes)
+    })
+}
+
+/// The notification alone.
+#[must_use]
+pub fn text(message: &Message) -> String {
+    notification(message, &message.announcement())
+}
+
+fn fields(message: &Message, headline: &str) -> Value {
     let mut blocks = vec![json!({
         "type": "header",
         "text": {
@@ -75,13 +89,18 @@ pub fn write(message: &Message, headline: &str) -> Value {
         "type": "context",
         "elements": [{ "type": "mrkdwn", "text": escaped(&reference), "verbatim": true }],
     }));
+    json!({ "text": notification(message, headline), "blocks": blocks })
+}
+
+fn notification(message: &Message, headline: &str) -> String {
     let mark = match message.tone {
         Tone::Critical => "🔴 ",
         Tone::Warning => "🟠 ",
         Tone::Calm => "",
     };
-    let notification = shortened(&one_line(headline), TEXT_CHARS_MAX, cost);
-    json!({ "text": format!("{mark}{}", escaped(&notification)), "blocks": blocks })
+    // The mark takes two characters.
+    let line = shortened(&one_line(headline), TEXT_CHARS_MAX - 2, cost);
+    format!("{mark}{}", escaped(&line))
 }
 
 /// `&`, `<` and `>` as Slack wants them; nothing else has a meaning that reaches beyond the message.

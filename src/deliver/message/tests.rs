@@ -174,7 +174,7 @@ fn s2_11_slack_text_cannot_mention_or_forge() {
     let mut data = full();
     data["comment"] = json!("<!channel> & <https://evil.example|your bank>\nsecond line");
     let message = Message::compose(&alert("alert.raised", data), &vars(), &[]);
-    let written = slack::write(&message, &message.announcement());
+    let written = slack::write(&message, usize::MAX);
     let comment = &written["blocks"][2]["text"];
     assert_eq!(
         comment["text"],
@@ -206,7 +206,7 @@ fn s2_11_slack_blocks_stay_within_their_limits_and_lose_no_comment() {
     data["comment"] = json!("<".repeat(200_000));
     data["agent_name"] = json!("n".repeat(5_000));
     let message = Message::compose(&alert("alert.raised", data), &vars(), &[]);
-    let written = slack::write(&message, &message.announcement());
+    let written = slack::write(&message, usize::MAX);
     let blocks = written["blocks"].as_array().expect("blocks");
     assert!(blocks.len() <= slack::BLOCKS_MAX, "{}", blocks.len());
     assert!(blocks.iter().any(|block| {
@@ -227,7 +227,7 @@ fn s2_11_a_card_is_shortened_to_28_kilobytes_and_never_refused() {
         let mut data = full();
         data["comment"] = json!(comment);
         let message = Message::compose(&alert("alert.raised", data), &vars(), &[]);
-        let card = card::write(&message, &message.announcement());
+        let card = card::write(&message, usize::MAX);
         let shown = texts_of(&card)
             .iter()
             .map(|text| text.matches('x').count())
@@ -249,7 +249,23 @@ fn s2_11_a_card_is_shortened_to_28_kilobytes_and_never_refused() {
         .collect();
     let parcel = alert("enps.scored", Value::Object(fields));
     let message = Message::compose(&parcel, &vars(), &[]);
-    assert!(card::write(&message, &message.headline).to_string().len() <= card::BYTES_MAX);
+    assert!(card::write(&message, usize::MAX).to_string().len() <= card::BYTES_MAX);
+}
+
+#[test]
+fn s2_12_what_a_destination_allows_shortens_a_message_and_never_refuses_it() {
+    let mut data = full();
+    data["comment"] = json!("&".repeat(4_000));
+    let message = Message::compose(&alert("alert.raised", data), &vars(), &[]);
+    for most in [10 * 1024, 6 * 1024] {
+        let blocks = slack::write(&message, most).to_string();
+        assert!(blocks.len() <= most && blocks.contains("billing-emea"));
+        let card = card::write(&message, most).to_string();
+        assert!(card.len() <= most && card.contains("billing-emea"));
+        let email = email::write(&message, most);
+        assert!(email.html.len() + email.text.len() <= most);
+        assert!(email.html.contains("billing-emea"));
+    }
 }
 
 #[test]
@@ -258,7 +274,7 @@ fn s2_11_an_email_escapes_text_and_its_subject_is_one_line() {
     data["agent_name"] = json!("Bo\r\nBcc: all@example.com");
     data["comment"] = json!("<script>alert('x')</script> & more");
     let message = Message::compose(&alert("alert.raised", data), &vars(), &[]);
-    let email = email::write(&message, &message.announcement());
+    let email = email::write(&message, usize::MAX);
     assert_eq!(
         email.subject,
         "Critical alert: 1/5 for Bo Bcc: all@example.com (agent-0417)"
@@ -288,7 +304,7 @@ fn slack_comment(comment: &str) -> Vec<String> {
     data["comment"] = json!(comment);
     data["summary"] = Value::Null;
     let message = Message::compose(&alert("alert.raised", data), &BTreeMap::new(), &[]);
-    let written = slack::write(&message, &message.announcement());
+    let written = slack::write(&message, usize::MAX);
     let texts: Vec<String> = written["blocks"]
         .as_array()
         .expect("blocks")
