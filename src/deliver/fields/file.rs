@@ -169,7 +169,7 @@ impl<'t> Reader<'t> {
     /// A reference. What was found instead may be the key itself, so it is not shown.
     fn secret(&mut self, found: Found<'_, 't>, key: &str) -> Option<Secret> {
         let text = found.get_ref().as_str().unwrap_or_default();
-        match SecretRef::parse(text) {
+        match text.parse::<SecretRef>() {
             Ok(reference) => Some(Secret::new(reference)),
             Err(allowed) => {
                 let text = format!(
