@@ -19,8 +19,9 @@ use super::{
     answer::{Answer, Attempt, Fault, Verdict},
     channel::{
         email::Server,
-        exchange::{Exchange, ExchangeError},
+        exchange::Exchange,
         http, slack, teams,
+        tls::TlsError,
     },
     destination::{Channel, Destination, Destinations},
     fields::FieldPolicy,
@@ -46,7 +47,7 @@ pub struct Courier {
 /// How a destination is reached.
 enum Way {
     Web(Exchange),
-    Mail(Box<draft::Mailer>),
+    Mail(draft::Mailer),
 }
 
 /// Why there is no courier for a destination.
@@ -56,7 +57,7 @@ pub struct CourierError {
     /// Its name, or `recipients`.
     pub destination: String,
     /// Why.
-    pub source: ExchangeError,
+    pub source: TlsError,
 }
 
 /// A courier for each destination, in their order.
@@ -105,8 +106,7 @@ impl Courier {
                     connect_timeout: destination.timeouts.connect,
                     total_timeout: destination.timeouts.total,
                 };
-                let mailer = draft::Mailer::new(server, &destination).map_err(failed)?;
-                Way::Mail(Box::new(mailer))
+                Way::Mail(draft::Mailer::new(server, &destination))
             }
             Channel::Http(_)
             | Channel::Slack { .. }
@@ -120,7 +120,7 @@ impl Courier {
                     identity_pem: None,
                 };
                 let exchange =
-                    Exchange::new(settings, destination.tls.clone(), &destination.auth, vars);
+                    Exchange::new(settings, destination.tls.clone(), &destination.auth);
                 Way::Web(exchange.map_err(failed)?)
             }
         };
@@ -250,8 +250,8 @@ impl Courier {
         match (draft.await?, &self.way) {
             (Draft::Web(request), Way::Web(exchange)) => {
                 self.sendable(&request)?;
-                let answer = exchange.send(request).await?;
-                let answer = self.fall_back(scope, exchange, answer).await?;
+                let answer = exchange.send(request, &view.id).await?;
+                let answer = self.fall_back((view, scope), exchange, answer).await?;
                 Ok(Delivery {
                     answer,
                     handle: None,
@@ -268,7 +268,9 @@ impl Courier {
             }
             // Both come of the same channel.
             (Draft::Web(_) | Draft::Slack(_), Way::Mail(_)) | (Draft::Mail { .. }, Way::Web(_)) => {
-                Err(Fault::Unsendable("it has no way to this channel".to_owned()))
+                Err(Fault::Unsendable(
+                    "it has no way to this channel".to_owned(),
+                ))
             }
         }
     }
@@ -276,7 +278,7 @@ impl Courier {
     /// S4.06: what the destination wants tried instead, after certain answers.
     async fn fall_back(
         &self,
-        scope: &Scope,
+        (view, scope): (&Parcel, &Scope),
         exchange: &Exchange,
         mut answer: Answer,
     ) -> Result<Answer, Fault> {
@@ -292,7 +294,7 @@ impl Courier {
             );
             let request = self.drafter.request(&fallback.request, &scope)?;
             self.sendable(&request)?;
-            answer = exchange.send(request).await?;
+            answer = exchange.send(request, &view.id).await?;
         }
         Ok(answer)
     }
@@ -326,7 +328,7 @@ impl Courier {
     ) -> Result<Answer, Fault> {
         let request = draft.request(call)?;
         self.sendable(&request)?;
-        exchange.send(request).await
+        exchange.send(request, &draft.content.output_id).await
     }
 
     /// S4.07: refused before anything of it has left.

@@ -15,7 +15,7 @@ use crate::deliver::{
     answer::{Answer, Fault},
     channel::{
         email::{Letter, Sealed, Server, mailbox},
-        exchange::{ExchangeError, Login},
+        exchange::Login,
         http,
         slack::{Call, Content, Place},
         tls,
@@ -158,7 +158,12 @@ impl Drafter {
                     channel: channel.clone(),
                     ts: "0000000000.000000".to_owned(),
                 };
-                let around = content(Map::new()).follow_up(&around).body.to_string().len() + 64;
+                let around = content(Map::new())
+                    .follow_up(&around)
+                    .body
+                    .to_string()
+                    .len()
+                    + 64;
                 let fields = slack_fields(
                     (text.as_ref(), blocks.as_ref()),
                     scope,
@@ -264,9 +269,8 @@ impl Drafter {
             } => {
                 let body = render(template, scope)?;
                 // Nobody is to find out at the vendor's that a quote was not escaped.
-                serde_json::from_str::<serde::de::IgnoredAny>(&body).map_err(|error| {
-                    Fault::Unsendable(format!("its body is not JSON: {error}"))
-                })?;
+                serde_json::from_str::<serde::de::IgnoredAny>(&body)
+                    .map_err(|error| Fault::Unsendable(format!("its body is not JSON: {error}")))?;
                 (body, Some("application/json"))
             }
             Body::Template {
@@ -331,12 +335,12 @@ pub(super) struct Mailer {
 }
 
 impl Mailer {
-    pub(super) fn new(server: Server, destination: &Destination) -> Result<Self, ExchangeError> {
-        Ok(Self {
+    pub(super) fn new(server: Server, destination: &Destination) -> Self {
+        Self {
             server,
             tls: destination.tls.clone(),
-            login: Login::of(&destination.auth)?,
-        })
+            login: Login::of(&destination.auth),
+        }
     }
 
     pub(super) async fn send(&self, letter: &Sealed) -> Result<Answer, Fault> {
@@ -462,7 +466,9 @@ fn mentions(people: &[Person]) -> String {
     /// Most people named.
     const MOST: usize = 10;
     let is_user = |id: &&str| {
-        id.starts_with(['U', 'W']) && id.len() <= 20 && id.bytes().all(|b| b.is_ascii_alphanumeric())
+        id.starts_with(['U', 'W'])
+            && id.len() <= 20
+            && id.bytes().all(|b| b.is_ascii_alphanumeric())
     };
     let ids = people.iter().filter_map(|person| person.slack.as_deref());
     let named: Vec<String> = ids
