@@ -373,8 +373,8 @@ mod tests {
     fn the_explained_file_holds_every_key_and_equals_the_defaults() {
         let mut document = Document::parse(EXPLAINED);
         let config = Config::read(&mut document);
-        let absent = document.finish("config/default.toml").unwrap();
-        assert_eq!(absent, Vec::<String>::new());
+        let finished = document.finish("config/default.toml").unwrap();
+        assert_eq!(finished.absent, Vec::<String>::new());
         assert_eq!(config, Config::default());
         assert_eq!(Config::parse("", "empty").unwrap(), Config::default());
         assert_eq!(EVENT_MAX.as_usize(), crate::envelope::EVENT_BYTES_MAX);

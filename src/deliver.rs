@@ -15,7 +15,9 @@
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
 //! | `fields` | what of an output may leave, and in what form; what is struck from answers and logs |
 //! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
+//! | `credentials` | how a request shows who sends it |
 //! | `mac` | signatures and keyed hashes |
+//! | `file` | reads `destinations.toml`; `rehearsal` tries it on `examples` |
 //! | `judge` | what an answer means |
 
 pub mod answer;
@@ -23,14 +25,17 @@ pub mod channel;
 pub mod courier;
 pub mod credentials;
 pub mod destination;
+pub mod examples;
 pub mod expression;
 pub mod fields;
+pub mod file;
 pub mod judge;
 pub mod mac;
 pub mod message;
 pub mod parcel;
 pub mod policy;
 pub mod recipients;
+pub mod rehearsal;
 pub mod scope;
 pub mod secret;
 pub mod secret_ref;

@@ -9,6 +9,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `draft` | what would leave, for each channel |
+//! | `slack`, `mailer` | what Slack and email need besides |
 //! | `show` | the same for people, without credentials |
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
@@ -20,7 +21,9 @@ use super::{
     channel::{
         email::Server,
         exchange::Exchange,
-        http, slack, teams,
+        http,
+        slack::{Call, Place, error, is_uneditable},
+        teams,
         tls::TlsError,
     },
     destination::{Channel, Destination, Destinations},
@@ -32,9 +35,12 @@ use super::{
 };
 
 mod draft;
+mod mailer;
 pub mod show;
+mod slack;
 
 use draft::{Draft, Drafter};
+use mailer::Mailer;
 
 /// Takes outputs to one destination.
 pub struct Courier {
@@ -47,7 +53,7 @@ pub struct Courier {
 /// How a destination is reached.
 enum Way {
     Web(Exchange),
-    Mail(draft::Mailer),
+    Mail(Mailer),
 }
 
 /// Why there is no courier for a destination.
@@ -106,7 +112,7 @@ impl Courier {
                     connect_timeout: destination.timeouts.connect,
                     total_timeout: destination.timeouts.total,
                 };
-                Way::Mail(draft::Mailer::new(server, &destination))
+                Way::Mail(Mailer::new(server, &destination))
             }
             Channel::Http(_)
             | Channel::Slack { .. }
@@ -119,8 +125,7 @@ impl Courier {
                     roots_pem: None,
                     identity_pem: None,
                 };
-                let exchange =
-                    Exchange::new(settings, destination.tls.clone(), &destination.auth);
+                let exchange = Exchange::new(settings, destination.tls.clone(), &destination.auth);
                 Way::Web(exchange.map_err(failed)?)
             }
         };
@@ -300,13 +305,13 @@ impl Courier {
     }
 
     /// Edits the first message of the thread, or says it anew where there is none or it cannot be edited.
-    async fn post(&self, draft: &draft::Slack, exchange: &Exchange) -> Result<Delivery, Fault> {
+    async fn post(&self, draft: &slack::Slack, exchange: &Exchange) -> Result<Delivery, Fault> {
         let answer = self.call(draft, &draft.first(), exchange).await?;
         let Some(place) = &draft.place else {
-            let handle = slack::Place::of_answer(&answer).map(|place| place.handle());
+            let handle = Place::of_answer(&answer).map(|place| place.handle());
             return Ok(Delivery { answer, handle });
         };
-        let refused = slack::error(&answer).is_some_and(slack::is_uneditable);
+        let refused = error(&answer).is_some_and(is_uneditable);
         let answer = if draft.edits() && refused {
             let call = draft.content.follow_up(place);
             self.call(draft, &call, exchange).await?
@@ -322,8 +327,8 @@ impl Courier {
 
     async fn call(
         &self,
-        draft: &draft::Slack,
-        call: &slack::Call,
+        draft: &slack::Slack,
+        call: &Call,
         exchange: &Exchange,
     ) -> Result<Answer, Fault> {
         let request = draft.request(call)?;

@@ -16,12 +16,7 @@ use serde_json::Value;
 
 use super::{
     answer::{Answer, Fault},
-    channel::{
-        email::mailbox,
-        exchange::Exchange,
-        http,
-        tls::TlsError,
-    },
+    channel::{email::mailbox, exchange::Exchange, http, tls::TlsError},
     destination::{Destinations, Lookup, RecipientStep},
     expression::{Condition, Expression},
     scope::Scope,
@@ -145,9 +140,7 @@ impl Step {
         let lookup = step.lookup.as_ref();
         Ok(Self {
             when: step.when.clone(),
-            lookup: lookup
-                .map(|lookup| Directory::new(lookup))
-                .transpose()?,
+            lookup: lookup.map(Directory::new).transpose()?,
             people: step.people.clone(),
         })
     }

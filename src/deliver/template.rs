@@ -148,6 +148,12 @@ impl Template {
         &self.key
     }
 
+    /// Whether it prints any variable.
+    #[must_use]
+    pub const fn has_variables(&self) -> bool {
+        !self.variables.is_empty()
+    }
+
     /// Whether it prints this variable.
     #[must_use]
     pub fn uses(&self, variable: &str) -> bool {

@@ -11,17 +11,19 @@ use reqwest::{
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
+use super::{
+    mailer::{addresses, sender},
+    slack::{Slack, fields, mentions},
+};
 use crate::deliver::{
-    answer::{Answer, Fault},
+    answer::Fault,
     channel::{
-        email::{Letter, Sealed, Server, mailbox},
-        exchange::Login,
+        email::{Letter, Sealed},
         http,
-        slack::{Call, Content, Place},
-        tls,
+        slack::{Content, Place},
     },
-    destination::{self, Body, Channel, Destination, Text, TlsSpec},
-    message::{Message, Occasion, card, email, slack},
+    destination::{self, Body, Channel, Destination, Text},
+    message::{Message, Occasion, card, email},
     parcel::Parcel,
     recipients::{Found, Person, Recipients},
     scope::Scope,
@@ -39,36 +41,6 @@ pub(super) enum Draft {
         /// `Message-ID` of the thread's first letter, if this is not it.
         thread: Option<String>,
     },
-}
-
-/// A message for Slack's Web API.
-pub(super) struct Slack {
-    api: String,
-    pub(super) content: Content,
-    channel: String,
-    /// The thread's first message, if there is one.
-    pub(super) place: Option<Place>,
-}
-
-impl Slack {
-    /// Whether the first call edits: an escalation has to be noticed, so it never does.
-    pub(super) fn edits(&self) -> bool {
-        self.place.is_some() && self.content.occasion != Occasion::Escalation
-    }
-
-    /// The call to begin with.
-    pub(super) fn first(&self) -> Call {
-        match &self.place {
-            Some(place) if self.edits() => self.content.update(place),
-            Some(place) => self.content.follow_up(place),
-            None => self.content.post(&self.channel),
-        }
-    }
-
-    pub(super) fn request(&self, call: &Call) -> Result<http::Request, Fault> {
-        let url = format!("{}/{}", self.api.trim_end_matches('/'), call.method);
-        json_request(address(&url)?, call.body.to_string(), false)
-    }
 }
 
 /// Renders what is to leave for one destination.
@@ -131,17 +103,27 @@ impl Drafter {
                 blocks,
             } => {
                 let place = handle.and_then(Place::of_handle);
-                // An earlier message says where: its readers may have changed shifts, the message has not moved.
-                let (channel, people, missing) = match (&place, to) {
-                    (Some(place), _) => (place.channel.clone(), Vec::new(), Vec::new()),
-                    (None, Some(to)) => (render(to, scope)?, Vec::new(), Vec::new()),
+                let templates = [to.as_ref(), text.as_ref(), blocks.as_ref()];
+                let asked = to.is_none() && place.is_none();
+                let has_id = |person: &Person| person.slack.is_some();
+                let (scope, Found { people, missing }) =
+                    self.people(scope, asked, &templates, has_id).await;
+                let channel = match (&place, to) {
+                    // Its readers may have changed shifts; the message has not moved.
+                    (Some(place), _) => place.channel.clone(),
+                    (None, Some(to)) => render(to, &scope)?.trim().to_owned(),
                     (None, None) => {
-                        let Found { people, missing } =
-                            self.recipients.find(scope, |p| p.slack.is_some()).await;
-                        let mut ids = people.iter().filter_map(|person| person.slack.clone());
-                        let channel = ids.next().ok_or_else(|| nobody("a Slack id", &missing))?;
-                        (channel, people, missing)
+                        let first = people.first().and_then(|person| person.slack.clone());
+                        first.unwrap_or_default()
                     }
+                };
+                if channel.is_empty() {
+                    return Err(nobody("a Slack id", &missing));
+                }
+                let named = if asked {
+                    mentions(&people)
+                } else {
+                    String::new()
                 };
                 let mut message = Message::compose(view, &self.vars, &missing);
                 if place.is_some() && message.occasion == Occasion::Update {
@@ -164,39 +146,46 @@ impl Drafter {
                     .to_string()
                     .len()
                     + 64;
-                let fields = slack_fields(
+                let fields = fields(
                     (text.as_ref(), blocks.as_ref()),
-                    scope,
+                    &scope,
                     &message,
                     bytes_max.saturating_sub(around),
-                    &mentions(&people),
+                    &named,
                 )?;
                 Ok(Draft::Slack(Slack {
-                    api: self.text(api, scope)?,
+                    api: self.text(api, &scope)?,
                     content: content(fields),
-                    channel: channel.trim().to_owned(),
+                    channel,
                     place,
                 }))
             }
             Channel::SlackWebhook { url, text, blocks } => {
-                let message = Message::compose(view, &self.vars, &[]);
                 let texts = (text.as_ref(), blocks.as_ref());
+                let templates = [text.as_ref(), blocks.as_ref()];
+                let (scope, Found { missing, .. }) =
+                    self.people(scope, false, &templates, |_| true).await;
+                let message = Message::compose(view, &self.vars, &missing);
+                let room = bytes_max.saturating_sub(64);
                 let content = Content {
-                    fields: slack_fields(texts, scope, &message, bytes_max.saturating_sub(64), "")?,
+                    fields: fields(texts, &scope, &message, room, "")?,
                     output_id: view.id.clone(),
                     occasion: message.occasion,
                 };
-                self.hook(url, scope, content.hook().to_string())
+                self.hook(url, &scope, content.hook().to_string())
             }
             Channel::Teams { url, card } => {
+                let templates = [card.as_ref()];
+                let (scope, Found { missing, .. }) =
+                    self.people(scope, false, &templates, |_| true).await;
                 let body = match card {
-                    Some(template) => card::envelope(rendered_json(template, scope)?),
+                    Some(template) => card::envelope(rendered_json(template, &scope)?),
                     None => {
-                        let message = Message::compose(view, &self.vars, &[]);
+                        let message = Message::compose(view, &self.vars, &missing);
                         card::write(&message, bytes_max)
                     }
                 };
-                self.hook(url, scope, body.to_string())
+                self.hook(url, &scope, body.to_string())
             }
             Channel::Email {
                 from,
@@ -206,14 +195,14 @@ impl Drafter {
                 text,
                 ..
             } => {
-                let (to, missing) = match to {
-                    Some(to) => (addresses(&render(to, scope)?)?, Vec::new()),
-                    None => {
-                        let has_address = |person: &Person| person.mailbox().is_some();
-                        let Found { people, missing } =
-                            self.recipients.find(scope, has_address).await;
-                        (people.iter().filter_map(Person::mailbox).collect(), missing)
-                    }
+                let templates = [to, subject, html, text].map(Option::as_ref);
+                let has_address = |person: &Person| person.mailbox().is_some();
+                let (scope, Found { people, missing }) = self
+                    .people(scope, to.is_none(), &templates, has_address)
+                    .await;
+                let to: Vec<Mailbox> = match to {
+                    Some(to) => addresses(&render(to, &scope)?)?,
+                    None => people.iter().filter_map(Person::mailbox).collect(),
                 };
                 if to.is_empty() {
                     return Err(nobody("an email address", &missing));
@@ -226,7 +215,7 @@ impl Drafter {
                     (text, &mut email.text),
                 ] {
                     if let Some(template) = template {
-                        *part = render(template, scope)?;
+                        *part = render(template, &scope)?;
                     }
                 }
                 let bytes = email.subject.len() + email.html.len() + email.text.len();
@@ -237,7 +226,7 @@ impl Drafter {
                 }
                 let thread = handle.and_then(|handle| handle.get("message_id")?.as_str());
                 let letter = Letter {
-                    from: sender(&render(from, scope)?)?,
+                    from: sender(&render(from, &scope)?)?,
                     to,
                     output_id: view.id.clone(),
                     thread: thread.map(str::to_owned),
@@ -249,6 +238,32 @@ impl Drafter {
                 })
             }
         }
+    }
+
+    /// The people that a message is for, if it is they who say where it goes (`asked`) or one of its templates names
+    /// them: also as the variable `recipients`, whose fields are empty where nothing is known.
+    async fn people(
+        &self,
+        scope: &Scope,
+        asked: bool,
+        templates: &[Option<&Template>],
+        usable: impl Fn(&Person) -> bool,
+    ) -> (Scope, Found) {
+        let mut named = templates.iter().flatten();
+        if !asked && !named.any(|template| template.uses("recipients")) {
+            return (scope.clone(), Found::default());
+        }
+        let found = self.recipients.find(scope, usable).await;
+        let people = found.people.iter().map(|person| {
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            serde_json::json!({
+                "name": text(&person.name),
+                "email": text(&person.email),
+                "slack": text(&person.slack),
+            })
+        });
+        let scope = scope.clone().with("recipients", people.collect());
+        (scope, found)
     }
 
     /// A configured request, rendered.
@@ -327,34 +342,6 @@ impl Drafter {
     }
 }
 
-/// Sends letters of one destination.
-pub(super) struct Mailer {
-    server: Server,
-    tls: TlsSpec,
-    login: Option<Login>,
-}
-
-impl Mailer {
-    pub(super) fn new(server: Server, destination: &Destination) -> Self {
-        Self {
-            server,
-            tls: destination.tls.clone(),
-            login: Login::of(&destination.auth),
-        }
-    }
-
-    pub(super) async fn send(&self, letter: &Sealed) -> Result<Answer, Fault> {
-        let mut server = self.server.clone();
-        server.roots_pem =
-            tls::roots(&self.tls).map_err(|error| Fault::NotReady(error.to_string()))?;
-        let login = match &self.login {
-            Some(login) => Some(login.credentials()?),
-            None => None,
-        };
-        server.send(letter, login).await
-    }
-}
-
 fn texts_of(request: &destination::Request) -> impl Iterator<Item = &Text> {
     request
         .headers
@@ -363,19 +350,19 @@ fn texts_of(request: &destination::Request) -> impl Iterator<Item = &Text> {
         .chain([&request.url])
 }
 
-fn render(template: &Template, scope: &Scope) -> Result<String, Fault> {
+pub(super) fn render(template: &Template, scope: &Scope) -> Result<String, Fault> {
     template
         .render(scope)
         .map_err(|error| Fault::Unsendable(error.to_string()))
 }
 
-fn rendered_json(template: &Template, scope: &Scope) -> Result<Value, Fault> {
+pub(super) fn rendered_json(template: &Template, scope: &Scope) -> Result<Value, Fault> {
     serde_json::from_str(&render(template, scope)?)
         .map_err(|error| Fault::Unsendable(format!("{} is not JSON: {error}", template.key())))
 }
 
 /// An address to send to. Not repeated in the error: it may be a secret.
-fn address(text: &str) -> Result<Url, Fault> {
+pub(super) fn address(text: &str) -> Result<Url, Fault> {
     let url = Url::parse(text.trim())
         .map_err(|error| Fault::Unsendable(format!("its address is none: {error}")))?;
     if matches!(url.scheme(), "http" | "https") && url.has_host() {
@@ -387,7 +374,11 @@ fn address(text: &str) -> Result<Url, Fault> {
     }
 }
 
-fn json_request(url: Url, body: String, is_url_secret: bool) -> Result<http::Request, Fault> {
+pub(super) fn json_request(
+    url: Url,
+    body: String,
+    is_url_secret: bool,
+) -> Result<http::Request, Fault> {
     let mut headers = HeaderMap::new();
     headers.insert(
         CONTENT_TYPE,
@@ -410,93 +401,6 @@ const fn method(method: destination::Method) -> Method {
         destination::Method::Patch => Method::PATCH,
         destination::Method::Delete => Method::DELETE,
     }
-}
-
-/// `text` and `blocks`: the built-in ones, or those of the templates, into which data comes escaped for Slack.
-fn slack_fields(
-    (text, blocks): (Option<&Template>, Option<&Template>),
-    scope: &Scope,
-    message: &Message,
-    bytes_max: usize,
-    mentions: &str,
-) -> Result<Map<String, Value>, Fault> {
-    let mut fields = Map::new();
-    if text.is_none() && blocks.is_none() {
-        let room = bytes_max.saturating_sub(mentions.len() * 2);
-        if let Value::Object(built) = slack::write(message, room) {
-            fields = built;
-        }
-        if !mentions.is_empty()
-            && let Some(Value::Array(blocks)) = fields.get_mut("blocks")
-        {
-            blocks.push(serde_json::json!({
-                "type": "context",
-                "elements": [{ "type": "mrkdwn", "text": mentions }],
-            }));
-        }
-        return Ok(fields);
-    }
-    let data = scope.get("data").cloned().unwrap_or_default();
-    let scope = scope.clone().with("data", slack_escaped(data));
-    let words = match text {
-        Some(text) => render(text, &scope)?,
-        None => slack::text(message),
-    };
-    fields.insert("text".to_owned(), words.into());
-    if let Some(blocks) = blocks {
-        fields.insert("blocks".to_owned(), rendered_json(blocks, &scope)?);
-    }
-    Ok(fields)
-}
-
-fn slack_escaped(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(slack::escaped(&text)),
-        Value::Array(items) => items.into_iter().map(slack_escaped).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| (name, slack_escaped(value)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value,
-    }
-}
-
-/// The people beyond the first, who reads it where it is posted: named, so that Slack tells them.
-fn mentions(people: &[Person]) -> String {
-    /// Most people named.
-    const MOST: usize = 10;
-    let is_user = |id: &&str| {
-        id.starts_with(['U', 'W'])
-            && id.len() <= 20
-            && id.bytes().all(|b| b.is_ascii_alphanumeric())
-    };
-    let ids = people.iter().filter_map(|person| person.slack.as_deref());
-    let named: Vec<String> = ids
-        .skip(1)
-        .filter(is_user)
-        .take(MOST)
-        .map(|id| format!("<@{id}>"))
-        .collect();
-    named.join(" ")
-}
-
-fn addresses(text: &str) -> Result<Vec<Mailbox>, Fault> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|address| !address.is_empty())
-        .map(|address| mailbox(None, address).map_err(Fault::Unsendable))
-        .collect()
-}
-
-/// `a@b.example` or `Name <a@b.example>`.
-fn sender(text: &str) -> Result<Mailbox, Fault> {
-    let text = text.trim();
-    let parts = text.strip_suffix('>').and_then(|t| t.rsplit_once('<'));
-    match parts {
-        Some((name, address)) => mailbox(Some(name), address),
-        None => mailbox(None, text),
-    }
-    .map_err(|error| Fault::Unsendable(format!("its sender is {error}")))
 }
 
 fn nobody(what: &str, missing: &[String]) -> Fault {
