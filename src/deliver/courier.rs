@@ -39,7 +39,7 @@ mod mailer;
 pub mod show;
 mod slack;
 
-use draft::{Draft, Drafter};
+use draft::{Draft, Drafter, View};
 use mailer::Mailer;
 
 /// Takes outputs to one destination.
@@ -164,9 +164,9 @@ impl Courier {
     /// outcome is then unknown.
     pub async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, attempt: u32) -> Attempt {
         let (scope, outcome) = match self.view(parcel) {
-            Ok((view, scope)) => {
-                let outcome = self.deliver(&view, &scope, handle).await;
-                (scope, outcome)
+            Ok(view) => {
+                let outcome = self.deliver(&view, handle).await;
+                (view.scope, outcome)
             }
             Err(fault) => (Scope::default(), Err(fault)),
         };
@@ -215,13 +215,13 @@ impl Courier {
         parcel: &Parcel,
         handle: Option<&Value>,
     ) -> Result<show::Shown, Fault> {
-        let (view, scope) = self.view(parcel)?;
-        let draft = self.drafter.draft(&self.destination, &view, &scope, handle);
+        let view = self.view(parcel)?;
+        let draft = self.drafter.draft(&self.destination, &view, handle);
         show::shown(&self.destination, draft.await?)
     }
 
-    /// The output as the destination may see it, and the variables of its templates.
-    fn view(&self, parcel: &Parcel) -> Result<(Parcel, Scope), Fault> {
+    /// The output as the destination may see it.
+    fn view(&self, parcel: &Parcel) -> Result<View, Fault> {
         let allowed = self
             .fields
             .allow(&self.destination.name, parcel)
@@ -231,7 +231,8 @@ impl Courier {
             .as_ref()
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let view = Parcel {
+        let inside = self.drafter.vars().with_output(parcel, parcel.data.clone());
+        let parcel = Parcel {
             seq: parcel.seq,
             id: parcel.id.clone(),
             kind: parcel.kind,
@@ -241,22 +242,24 @@ impl Courier {
             attributes: parcel.attributes.clone(),
             data: allowed.data,
         };
-        let scope = self.drafter.vars().with_output(&view, view.data.clone());
-        Ok((view, scope))
+        let scope = self
+            .drafter
+            .vars()
+            .with_output(&parcel, parcel.data.clone());
+        Ok(View {
+            parcel,
+            scope,
+            inside,
+        })
     }
 
-    async fn deliver(
-        &self,
-        view: &Parcel,
-        scope: &Scope,
-        handle: Option<&Value>,
-    ) -> Result<Delivery, Fault> {
-        let draft = self.drafter.draft(&self.destination, view, scope, handle);
+    async fn deliver(&self, view: &View, handle: Option<&Value>) -> Result<Delivery, Fault> {
+        let draft = self.drafter.draft(&self.destination, view, handle);
         match (draft.await?, &self.way) {
             (Draft::Web(request), Way::Web(exchange)) => {
                 self.sendable(&request)?;
-                let answer = exchange.send(request, &view.id).await?;
-                let answer = self.fall_back((view, scope), exchange, answer).await?;
+                let answer = exchange.send(request, &view.parcel.id).await?;
+                let answer = self.fall_back(view, exchange, answer).await?;
                 Ok(Delivery {
                     answer,
                     handle: None,
@@ -283,12 +286,12 @@ impl Courier {
     /// S4.06: what the destination wants tried instead, after certain answers.
     async fn fall_back(
         &self,
-        (view, scope): (&Parcel, &Scope),
+        view: &View,
         exchange: &Exchange,
         mut answer: Answer,
     ) -> Result<Answer, Fault> {
         for fallback in &self.destination.fallbacks {
-            let scope = scope.clone().with_answer(&answer);
+            let scope = view.scope.clone().with_answer(&answer);
             if fallback.when.holds(&scope) != Ok(true) {
                 continue;
             }
@@ -299,7 +302,7 @@ impl Courier {
             );
             let request = self.drafter.request(&fallback.request, &scope)?;
             self.sendable(&request)?;
-            answer = exchange.send(request, &view.id).await?;
+            answer = exchange.send(request, &view.parcel.id).await?;
         }
         Ok(answer)
     }

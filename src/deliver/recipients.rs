@@ -103,12 +103,18 @@ impl Recipients {
         })
     }
 
-    /// The people of the first step that yields anybody `usable`, and what failed before. `scope` holds
-    /// `vars` and the output's variables.
-    pub async fn find(&self, scope: &Scope, usable: impl Fn(&Person) -> bool) -> Found {
+    /// The people of the first step that yields anybody `usable`, and what failed before. Both scopes hold `vars` and
+    /// the output's variables: `inside` all of its data, by which a step is chosen here; `scope` what may leave of it,
+    /// with which others are asked.
+    pub async fn find(
+        &self,
+        inside: &Scope,
+        scope: &Scope,
+        usable: impl Fn(&Person) -> bool,
+    ) -> Found {
         let mut found = Found::default();
         for step in &self.steps {
-            if !step.applies(scope) {
+            if !step.applies(inside) {
                 continue;
             }
             match step.people(scope).await {
@@ -146,9 +152,9 @@ impl Step {
     }
 
     /// A condition without a value, as of an absent field, does not hold: another step is for such outputs.
-    fn applies(&self, scope: &Scope) -> bool {
+    fn applies(&self, inside: &Scope) -> bool {
         let when = self.when.as_ref();
-        when.is_none_or(|when| when.holds(scope) == Ok(true))
+        when.is_none_or(|when| when.holds(inside) == Ok(true))
     }
 
     async fn people(&self, scope: &Scope) -> Result<Vec<Person>, Fault> {

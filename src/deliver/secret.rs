@@ -76,6 +76,8 @@ pub enum SecretError {
 /// One secret: where it is kept, and the value last read.
 pub struct Secret {
     reference: SecretRef,
+    /// Where systemd keeps this process' credentials.
+    directory: Option<PathBuf>,
     seen: Mutex<Option<Seen>>,
 }
 
@@ -101,9 +103,17 @@ struct Stamp {
 impl Secret {
     /// A secret that is read when it is first needed.
     #[must_use]
-    pub const fn new(reference: SecretRef) -> Self {
+    pub fn new(reference: SecretRef) -> Self {
+        Self::with_directory(
+            reference,
+            env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from),
+        )
+    }
+
+    const fn with_directory(reference: SecretRef, directory: Option<PathBuf>) -> Self {
         Self {
             reference,
+            directory,
             seen: Mutex::new(None),
         }
     }
@@ -164,8 +174,8 @@ impl Secret {
         match &self.reference {
             SecretRef::Env(_) => Ok(None),
             SecretRef::File(path) => Ok(Some(path.clone())),
-            SecretRef::Credential(name) => match env::var_os(CREDENTIALS_DIRECTORY) {
-                Some(directory) => Ok(Some(Path::new(&directory).join(name))),
+            SecretRef::Credential(name) => match &self.directory {
+                Some(directory) => Ok(Some(directory.join(name))),
                 None => Err(SecretError::NoCredentials {
                     reference: self.reference.clone(),
                 }),
@@ -365,10 +375,17 @@ mod tests {
         // Set for every test by cargo itself.
         let set = Secret::new(SecretRef::Env("CARGO_MANIFEST_DIR".to_owned()));
         assert_eq!(value(&set), env!("CARGO_MANIFEST_DIR"));
-        let credential = Secret::new(SecretRef::Credential("oauth".to_owned()));
+        let reference = SecretRef::Credential("oauth".to_owned());
+        let credential = Secret::with_directory(reference.clone(), None);
         assert_eq!(
             credential.read().unwrap_err().to_string(),
             "secret credential:oauth: $CREDENTIALS_DIRECTORY is not set, so systemd gave this process no credentials"
+        );
+        let directory = path.parent().unwrap().to_owned();
+        fs::write(directory.join("oauth"), "given\n").unwrap();
+        assert_eq!(
+            value(&Secret::with_directory(reference, Some(directory))),
+            "given"
         );
     }
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::{
     mailer::{addresses, sender},
-    slack::{Slack, fields, mentions},
+    slack::{Slack, fields, ids, mentions},
 };
 use crate::deliver::{
     answer::Fault,
@@ -41,6 +41,16 @@ pub(super) enum Draft {
         /// `Message-ID` of the thread's first letter, if this is not it.
         thread: Option<String>,
     },
+}
+
+/// An output as a destination may see it.
+pub(super) struct View {
+    /// Its data and subject are what may leave.
+    pub(super) parcel: Parcel,
+    /// The variables of templates: what may leave.
+    pub(super) scope: Scope,
+    /// All of it, for decisions that stay here.
+    pub(super) inside: Scope,
 }
 
 /// Renders what is to leave for one destination.
@@ -85,14 +95,14 @@ impl Drafter {
         self.scope.clone()
     }
 
-    /// What would leave of `view` for `destination`.
+    /// What would leave of an output for `destination`.
     pub(super) async fn draft(
         &self,
         destination: &Destination,
-        view: &Parcel,
-        scope: &Scope,
+        view: &View,
         handle: Option<&Value>,
     ) -> Result<Draft, Fault> {
+        let (parcel, scope) = (&view.parcel, &view.scope);
         let bytes_max = destination.body_bytes_max;
         match &destination.channel {
             Channel::Http(request) => Ok(Draft::Web(self.request(request, scope)?)),
@@ -107,32 +117,25 @@ impl Drafter {
                 let asked = to.is_none() && place.is_none();
                 let has_id = |person: &Person| person.slack.is_some();
                 let (scope, Found { people, missing }) =
-                    self.people(scope, asked, &templates, has_id).await;
-                let channel = match (&place, to) {
+                    self.people(view, asked, &templates, has_id).await;
+                let ids: Vec<String> = match (&place, to) {
                     // Its readers may have changed shifts; the message has not moved.
-                    (Some(place), _) => place.channel.clone(),
-                    (None, Some(to)) => render(to, &scope)?.trim().to_owned(),
-                    (None, None) => {
-                        let first = people.first().and_then(|person| person.slack.clone());
-                        first.unwrap_or_default()
-                    }
+                    (Some(place), _) => vec![place.channel.clone()],
+                    (None, Some(to)) => ids(&render(to, &scope)?),
+                    (None, None) => people.into_iter().filter_map(|p| p.slack).collect(),
                 };
-                if channel.is_empty() {
+                let Some((channel, others)) = ids.split_first() else {
                     return Err(nobody("a Slack id", &missing));
-                }
-                let named = if asked {
-                    mentions(&people)
-                } else {
-                    String::new()
                 };
-                let mut message = Message::compose(view, &self.vars, &missing);
+                let named = mentions(others);
+                let mut message = Message::compose(parcel, &self.vars, &missing);
                 if place.is_some() && message.occasion == Occasion::Update {
                     // In place of the first message there is nothing to be the update of.
                     message.occasion = Occasion::First;
                 }
                 let content = |fields| Content {
                     fields,
-                    output_id: view.id.clone(),
+                    output_id: parcel.id.clone(),
                     occasion: message.occasion,
                 };
                 // What stands around the message counts too.
@@ -156,7 +159,7 @@ impl Drafter {
                 Ok(Draft::Slack(Slack {
                     api: self.text(api, &scope)?,
                     content: content(fields),
-                    channel,
+                    channel: channel.clone(),
                     place,
                 }))
             }
@@ -164,12 +167,12 @@ impl Drafter {
                 let texts = (text.as_ref(), blocks.as_ref());
                 let templates = [text.as_ref(), blocks.as_ref()];
                 let (scope, Found { missing, .. }) =
-                    self.people(scope, false, &templates, |_| true).await;
-                let message = Message::compose(view, &self.vars, &missing);
+                    self.people(view, false, &templates, |_| true).await;
+                let message = Message::compose(parcel, &self.vars, &missing);
                 let room = bytes_max.saturating_sub(64);
                 let content = Content {
                     fields: fields(texts, &scope, &message, room, "")?,
-                    output_id: view.id.clone(),
+                    output_id: parcel.id.clone(),
                     occasion: message.occasion,
                 };
                 self.hook(url, &scope, content.hook().to_string())
@@ -177,11 +180,11 @@ impl Drafter {
             Channel::Teams { url, card } => {
                 let templates = [card.as_ref()];
                 let (scope, Found { missing, .. }) =
-                    self.people(scope, false, &templates, |_| true).await;
+                    self.people(view, false, &templates, |_| true).await;
                 let body = match card {
                     Some(template) => card::envelope(rendered_json(template, &scope)?),
                     None => {
-                        let message = Message::compose(view, &self.vars, &missing);
+                        let message = Message::compose(parcel, &self.vars, &missing);
                         card::write(&message, bytes_max)
                     }
                 };
@@ -198,7 +201,7 @@ impl Drafter {
                 let templates = [to, subject, html, text].map(Option::as_ref);
                 let has_address = |person: &Person| person.mailbox().is_some();
                 let (scope, Found { people, missing }) = self
-                    .people(scope, to.is_none(), &templates, has_address)
+                    .people(view, to.is_none(), &templates, has_address)
                     .await;
                 let to: Vec<Mailbox> = match to {
                     Some(to) => addresses(&render(to, &scope)?)?,
@@ -207,7 +210,7 @@ impl Drafter {
                 if to.is_empty() {
                     return Err(nobody("an email address", &missing));
                 }
-                let message = Message::compose(view, &self.vars, &missing);
+                let message = Message::compose(parcel, &self.vars, &missing);
                 let mut email = email::write(&message, bytes_max);
                 for (template, part) in [
                     (subject, &mut email.subject),
@@ -228,7 +231,7 @@ impl Drafter {
                 let letter = Letter {
                     from: sender(&render(from, &scope)?)?,
                     to,
-                    output_id: view.id.clone(),
+                    output_id: parcel.id.clone(),
                     thread: thread.map(str::to_owned),
                     email,
                 };
@@ -244,16 +247,19 @@ impl Drafter {
     /// them: also as the variable `recipients`, whose fields are empty where nothing is known.
     async fn people(
         &self,
-        scope: &Scope,
+        view: &View,
         asked: bool,
         templates: &[Option<&Template>],
         usable: impl Fn(&Person) -> bool,
     ) -> (Scope, Found) {
         let mut named = templates.iter().flatten();
         if !asked && !named.any(|template| template.uses("recipients")) {
-            return (scope.clone(), Found::default());
+            return (view.scope.clone(), Found::default());
         }
-        let found = self.recipients.find(scope, usable).await;
+        let found = self
+            .recipients
+            .find(&view.inside, &view.scope, usable)
+            .await;
         let people = found.people.iter().map(|person| {
             let text = |text: &Option<String>| text.clone().unwrap_or_default();
             serde_json::json!({
@@ -262,7 +268,7 @@ impl Drafter {
                 "slack": text(&person.slack),
             })
         });
-        let scope = scope.clone().with("recipients", people.collect());
+        let scope = view.scope.clone().with("recipients", people.collect());
         (scope, found)
     }
 

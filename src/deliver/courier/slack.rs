@@ -10,7 +10,6 @@ use crate::deliver::{
         slack::{Call, Content, Place},
     },
     message::{Message, Occasion, slack},
-    recipients::Person,
     scope::Scope,
     template::Template,
 };
@@ -94,18 +93,23 @@ fn escaped(value: Value) -> Value {
     }
 }
 
-/// The people beyond the first, who reads it where it is posted: named, so that Slack tells them.
-pub(super) fn mentions(people: &[Person]) -> String {
+/// Ids separated by commas.
+pub(super) fn ids(text: &str) -> Vec<String> {
+    let ids = text.split(',').map(str::trim);
+    ids.filter(|id| !id.is_empty()).map(str::to_owned).collect()
+}
+
+/// Users besides the one or the channel it is posted to: named, so that Slack tells them.
+pub(super) fn mentions(others: &[String]) -> String {
     /// Most people named.
     const MOST: usize = 10;
-    let is_user = |id: &&str| {
+    let is_user = |id: &&String| {
         id.starts_with(['U', 'W'])
             && id.len() <= 20
             && id.bytes().all(|b| b.is_ascii_alphanumeric())
     };
-    let ids = people.iter().filter_map(|person| person.slack.as_deref());
-    let named: Vec<String> = ids
-        .skip(1)
+    let named: Vec<String> = others
+        .iter()
         .filter(is_user)
         .take(MOST)
         .map(|id| format!("<@{id}>"))

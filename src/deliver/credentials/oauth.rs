@@ -234,7 +234,8 @@ impl Source {
             .map_err(|fault| format!("the token endpoint: {fault}"))?;
         let token = answer.body.get("access_token").and_then(Value::as_str);
         let Some(token) = token.filter(|token| !token.is_empty() && answer.status == 200) else {
-            return Err(refusal(&answer));
+            let secret = self.endpoint.client_secret.read().unwrap_or_default();
+            return Err(refusal(&answer, secret.expose_secret()));
         };
         let kind = answer.body.get("token_type").and_then(Value::as_str);
         if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
@@ -318,13 +319,19 @@ fn lifetime(found: Option<&Value>) -> Duration {
     }
 }
 
-/// What the endpoint says instead of giving a token: its `error` and `error_description` (RFC 6749, 5.2), no more of it.
-fn refusal(answer: &Answer) -> String {
-    let said = ["error", "error_description"]
+/// What the endpoint says instead of giving a token: its `error` and `error_description` (RFC 6749, 5.2), no more of it,
+/// and not the secret if it should repeat it.
+fn refusal(answer: &Answer, secret: &str) -> String {
+    let mut said = ["error", "error_description"]
         .into_iter()
         .filter_map(|name| answer.body.get(name)?.as_str())
         .collect::<Vec<_>>()
         .join(": ");
+    for form in [secret, encoded(secret).as_str()] {
+        if !form.is_empty() {
+            said = said.replace(form, "***");
+        }
+    }
     let said: String = FieldPolicy::default()
         .scrub_text(&said)
         .chars()
@@ -380,17 +387,22 @@ mod tests {
     #[test]
     fn s1_10_a_refusal_says_the_endpoints_words_and_nothing_secret() {
         let refused = |body: Value| {
-            refusal(&Answer {
+            let answer = Answer {
                 status: 401,
                 headers: std::collections::BTreeMap::new(),
                 body,
-            })
+            };
+            refusal(&answer, "of&ours")
         };
         assert_eq!(
             refused(
                 json!({"error": "invalid_client", "error_description": "unknown client_secret=planted", "x": "planted"})
             ),
             "the token endpoint gives none, status 401: invalid_client: unknown client_secret=***"
+        );
+        assert_eq!(
+            refused(json!({"error": "neither of&ours nor of%26ours"})),
+            "the token endpoint gives none, status 401: neither *** nor ***"
         );
         assert_eq!(
             refused(json!("planted")),

@@ -394,7 +394,7 @@ fn s3_11_all_mistakes_are_reported_at_once_with_line_key_finding_and_what_is_all
     let actions = "plain, hash, encrypt, mask, omit";
     let types = aftercall_actors::output::Output::TYPES.join(", ");
     let secret = "found something else (not shown, it may be secret), allowed: a reference to a secret: \"env:NAME\", \
-                  \"file:/path\" or \"credential:NAME\"";
+                  \"file:/path\" or \"credential:NAME\", never the secret itself";
     let path =
         "not a path, allowed: at most 16 names with dots between, `*` alone for every key or item";
     assert_eq!(
