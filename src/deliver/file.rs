@@ -5,7 +5,7 @@
 //! the optional fields. The reference of all keys is `config/destinations.toml`; a test holds it to what is read here.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -37,7 +37,7 @@ pub struct Checked {
     /// What is allowed and still unwise, in words, with the line; by line.
     pub warnings: Vec<String>,
     /// Every key that could have been set: `destination.retry.first`.
-    pub known: std::collections::BTreeSet<String>,
+    pub known: BTreeSet<String>,
 }
 
 /// A file that cannot be used.

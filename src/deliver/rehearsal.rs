@@ -14,6 +14,7 @@ use super::{
     scope::Scope,
     template::{Template, TemplateError},
 };
+use crate::config::units::ByteSize;
 
 /// What to say of one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,19 +78,37 @@ impl Stage<'_> {
             );
             for (parcel, name) in [full, bare] {
                 if let Some(parcel) = parcel {
-                    tried |= self.on(&parcel, &name);
+                    tried |= self.on(&parcel, &name, true);
                 }
             }
         }
         if !tried {
-            let text = "holds for no example, so the templates could not be tried";
-            self.warn("when", text.to_owned());
+            self.rehearse_unselected();
         }
     }
 
+    /// No example is of the sort that the destination takes, so what fails on them may well work on those it takes.
+    fn rehearse_unselected(&mut self) {
+        let mistakes = self.found.mistakes.len();
+        let mut parcels = self.destination.selector.types().filter_map(examples::of);
+        if let Some(parcel) = parcels.next() {
+            let name = format!("the example of {}", parcel.event_type);
+            self.on(&parcel, &name, false);
+        }
+        let doubtful = self.found.mistakes.split_off(mistakes);
+        self.found
+            .warnings
+            .extend(doubtful.into_iter().map(|Note { key, text }| Note {
+                key,
+                text: format!("`when` holds for no example, so this may be right: {text}"),
+            }));
+    }
+
     /// Tries one output; false if the destination does not take it.
-    fn on(&mut self, parcel: &Parcel, name: &str) -> bool {
-        if let Some(when) = self.destination.selector.when() {
+    fn on(&mut self, parcel: &Parcel, name: &str, only_selected: bool) -> bool {
+        if let Some(when) = self.destination.selector.when()
+            && only_selected
+        {
             let scope = Scope::default().with_output(parcel, parcel.data.clone());
             match when.holds(&scope) {
                 Ok(true) => {}
@@ -286,6 +305,7 @@ impl Stage<'_> {
             ),
             Ok(value) if !is_right(&value) => format!("does not render to {form}"),
             Ok(_) if text.len() > most => {
+                let most = ByteSize(most as u64);
                 format!("renders to {} bytes, body_max is {most}", text.len())
             }
             Ok(_) => return,
@@ -317,13 +337,6 @@ impl Stage<'_> {
             format!("destination {:?}.{key}", self.destination.name),
             text,
         );
-    }
-
-    fn warn(&mut self, key: &str, text: String) {
-        self.found.warnings.push(Note {
-            key: format!("destination {:?}.{key}", self.destination.name),
-            text,
-        });
     }
 
     fn note(&mut self, key: String, text: String) {
