@@ -22,6 +22,7 @@ mod check;
 mod completions;
 mod demo;
 mod doctor;
+mod fields;
 mod latency;
 mod load;
 mod probe;
@@ -92,6 +93,7 @@ enum Command {
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
+    Fields(fields::Fields),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -211,6 +213,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Schema(command) => return command.run(),
         Command::Completions(command) => return command.run(&mut Cli::command()),
         Command::Check(command) => return command.run(cli.global.config.as_deref()),
+        Command::Fields(command) => return command.run(),
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
@@ -236,6 +239,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Check(_)
         | Command::Doctor(_)
         | Command::Load(_)
+        | Command::Fields(_)
         | Command::Schema(_)
         | Command::Completions(_) => telemetry.log_filter.as_str(),
     };
@@ -253,7 +257,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
         // Done above.
-        Command::Schema(_) | Command::Completions(_) | Command::Check(_) => Ok(()),
+        Command::Schema(_) | Command::Completions(_) | Command::Check(_) | Command::Fields(_) => {
+            Ok(())
+        }
     }
 }
 

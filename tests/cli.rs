@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "cli/fields.rs"]
+mod fields;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "cli/program.rs"]
@@ -18,7 +20,7 @@ mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "run",
     "demo",
     "publish",
@@ -26,6 +28,7 @@ const COMMANDS: [&str; 9] = [
     "check",
     "doctor",
     "load",
+    "fields",
     "schema",
     "completions",
 ];

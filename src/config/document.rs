@@ -311,7 +311,8 @@ fn as_text<T>(
 }
 
 /// What to say of `name` if it is not among `known`: the nearest one, or all.
-fn unknown(name: &str, known: &[&'static str]) -> Option<String> {
+#[must_use]
+pub fn unknown(name: &str, known: &[&str]) -> Option<String> {
     if known.contains(&name) {
         return None;
     }
@@ -327,13 +328,16 @@ fn unknown(name: &str, known: &[&'static str]) -> Option<String> {
     })
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line, from 1, that the byte at `offset` stands on.
+#[must_use]
+pub fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// A value as the message shows it: short, and never a table's content.
-fn shown(value: &Spanned<DeValue<'_>>) -> String {
+#[must_use]
+pub fn shown(value: &Spanned<DeValue<'_>>) -> String {
     match value.get_ref() {
         DeValue::String(text) => {
             let short: String = text.chars().take(60).collect();

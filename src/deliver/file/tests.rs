@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::deliver::destination::{Body, Method, SmtpSecurity, Start};
+use crate::deliver::fields::{FieldPolicy, SHIPPED};
 
 const REFERENCE: &str = include_str!("../../../config/destinations.toml");
 
 #[test]
 fn the_reference_is_right_and_nothing_in_it_is_unwise() {
     let checked = parse(REFERENCE, "config/destinations.toml").unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(checked.warnings, Vec::<String>::new());
+    assert_eq!(checked.warnings().collect::<Vec<_>>(), Vec::<String>::new());
     assert_eq!(checked.destinations.recipients.len(), 4);
 }
 
@@ -48,9 +49,8 @@ fn mistakes(text: &str) -> Vec<String> {
 }
 
 fn warnings(text: &str) -> Vec<String> {
-    parse(text, "d.toml")
-        .unwrap_or_else(|e| panic!("{e}"))
-        .warnings
+    let checked = parse(text, "d.toml").unwrap_or_else(|e| panic!("{e}"));
+    checked.warnings().collect()
 }
 
 fn one(text: &str) -> Destination {
@@ -470,5 +470,53 @@ fn what_is_allowed_and_unwise_is_a_warning() {
             "d.toml:12: destination \"y\".outcome: \"x\" reports the outcome of the same outputs, so their actor hears of \
           each twice"
         ]
+    );
+}
+
+#[test]
+fn s3_11_the_reference_works_with_what_the_shipped_policy_leaves() {
+    use std::io::Write;
+    let mut key = tempfile::NamedTempFile::new().unwrap();
+    key.write_all(b"a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")
+        .unwrap();
+    let key = format!("file:{}", key.path().display());
+    let policy = SHIPPED
+        .replace("env:AFTERCALL_HASH_KEY", &key)
+        .replace("env:AFTERCALL_FIELD_KEY", &key);
+    let policy = FieldPolicy::parse(&policy, "fields.toml").unwrap();
+    let mut checked = parse(REFERENCE, "config/destinations.toml").unwrap();
+    checked
+        .rehearse(&rehearsal::by_policy(&policy))
+        .unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(checked.warnings().collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn s3_11_a_template_that_needs_what_may_not_leave_is_found_before_it_runs() {
+    let on_file = |body: &str| {
+        entry(
+            "enps",
+            &format!("channel = \"http\"\nurl = \"https://a.example/\"\nbody = '{body}'"),
+        )
+    };
+    let policy = |text: &str| FieldPolicy::parse(text, "f.toml").unwrap();
+    let tried = |body: &str, fields: &str| {
+        let mut checked = parse(&on_file(body), "d.toml").unwrap();
+        checked
+            .rehearse(&rehearsal::by_policy(&policy(fields)))
+            .map_err(|e| e.to_string())
+    };
+    let plain = "[destination.x]\nagent_id = \"plain\"\n";
+    assert_eq!(tried("{\"a\": {{ data.agent_id }}}", plain), Ok(()));
+    let error = tried("{\"a\": {{ data.raw_score }}}", plain).unwrap_err();
+    assert!(
+        error.starts_with("d.toml:6: destination \"x\".body: over the example of enps.scored")
+            && error.contains("`data.raw_score` is absent"),
+        "{error}"
+    );
+    let error = tried("{}", "[destination.y]\nagent_id = \"plain\"\n").unwrap_err();
+    assert!(
+        error.contains("destination \"x\".on") && error.contains("no section"),
+        "{error}"
     );
 }
