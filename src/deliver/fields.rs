@@ -39,6 +39,9 @@ use scrub::Scrub;
 use tree::Tree;
 use walk::Walk;
 
+/// The policy that ships with the program: for the destinations of `config/destinations.toml`.
+pub const SHIPPED: &str = include_str!("../../config/fields.toml");
+
 /// The name under which a policy declares the CloudEvents `subject`, which is no part of the data.
 const SUBJECT: &str = "subject";
 
@@ -197,14 +200,35 @@ impl FieldPolicy {
     /// # Errors
     /// If the destination or the output's type is not declared, or a key that is needed cannot be had.
     pub fn allow(&self, destination: &str, parcel: &Parcel) -> Result<Allowed, FieldError> {
-        let tree = self.tree(destination, &parcel.event_type)?;
-        let mut walk = Walk::new(Sealer::new(&self.keys, destination, &parcel.id));
+        self.allow_data(
+            destination,
+            &parcel.event_type,
+            &parcel.id,
+            &parcel.subject,
+            &parcel.data,
+        )
+    }
+
+    /// The same for an output that is not in the log.
+    ///
+    /// # Errors
+    /// As [`FieldPolicy::allow`].
+    pub fn allow_data(
+        &self,
+        destination: &str,
+        event_type: &str,
+        id: &str,
+        subject: &str,
+        data: &Value,
+    ) -> Result<Allowed, FieldError> {
+        let tree = self.tree(destination, event_type)?;
+        let mut walk = Walk::new(Sealer::new(&self.keys, destination, id));
         let subject = match tree.action_of(SUBJECT) {
-            Some(action) => walk.subject(action, &parcel.subject)?,
+            Some(action) => walk.subject(action, subject)?,
             None => None,
         };
         let data = walk
-            .data(tree, &parcel.data)?
+            .data(tree, data)?
             .unwrap_or_else(|| Value::Object(Map::new()));
         Ok(Allowed {
             subject,

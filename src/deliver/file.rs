@@ -5,7 +5,7 @@
 //! the optional fields. The reference of all keys is `config/destinations.toml`; a test holds it to what is read here.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -34,10 +34,12 @@ pub(super) use auth::{address as is_address, is_exposed};
 pub struct Checked {
     /// What it says.
     pub destinations: Destinations,
-    /// What is allowed and still unwise, in words, with the line; by line.
-    pub warnings: Vec<String>,
+    warnings: Vec<Problem>,
+    origin: String,
+    /// Line of each template and expression, by its key.
+    lines: BTreeMap<String, usize>,
     /// Every key that could have been set: `destination.retry.first`.
-    pub known: std::collections::BTreeSet<String>,
+    pub known: BTreeSet<String>,
 }
 
 /// A file that cannot be used.
@@ -105,34 +107,54 @@ pub fn parse(text: &str, origin: &str) -> Result<Checked, ConfigErrors> {
         recipients: recipients.into_iter().flatten().collect(),
         destinations: destinations.into_iter().flatten().collect(),
     };
-    let rehearsed = rehearsal::rehearse(&destinations, &|_, parcel| Ok(parcel.data.clone()));
-    let place = |note: rehearsal::Note| Problem {
-        line: reader.lines.get(&note.key).copied().unwrap_or(1),
-        key: note.key,
-        text: note.text,
-    };
-    let mut problems: Vec<Problem> = rehearsed.mistakes.into_iter().map(place).collect();
-    if !problems.is_empty() {
-        problems.sort_by(|a, b| (a.line, &a.key).cmp(&(b.line, &b.key)));
-        problems.dedup();
-        return Err(ConfigErrors {
-            origin: origin.to_owned(),
-            problems,
-        });
-    }
-    let mut warnings = finished.warnings;
-    warnings.extend(rehearsed.warnings.into_iter().map(place));
-    warnings.extend(told_twice(&destinations.destinations, &reader.lines));
-    warnings.sort_by(|a, b| (a.line, &a.key).cmp(&(b.line, &b.key)));
-    warnings.dedup();
-    Ok(Checked {
-        destinations,
-        warnings: warnings
-            .into_iter()
-            .map(|Problem { line, key, text }| format!("{origin}:{line}: {key}: {text}"))
-            .collect(),
+    let told_twice = told_twice(&destinations.destinations, &reader.lines);
+    let mut checked = Checked {
+        warnings: finished.warnings,
         known: finished.known,
-    })
+        origin: origin.to_owned(),
+        lines: reader.lines,
+        destinations,
+    };
+    checked.warnings.extend(told_twice);
+    checked.rehearse(&rehearsal::everything)?;
+    Ok(checked)
+}
+
+impl Checked {
+    /// Tries every template on the examples again, over what `leaves` lets through of them. Adds to the warnings.
+    ///
+    /// # Errors
+    /// Everything that would fail.
+    pub fn rehearse(&mut self, leaves: &rehearsal::Leaves<'_>) -> Result<(), ConfigErrors> {
+        let found = rehearsal::rehearse(&self.destinations, leaves);
+        let place = |note: rehearsal::Note| Problem {
+            line: self.lines.get(&note.key).copied().unwrap_or(1),
+            key: note.key,
+            text: note.text,
+        };
+        let mut problems: Vec<Problem> = found.mistakes.into_iter().map(place).collect();
+        self.warnings.extend(found.warnings.into_iter().map(place));
+        let by_line = |a: &Problem, b: &Problem| (a.line, &a.key).cmp(&(b.line, &b.key));
+        self.warnings.sort_by(by_line);
+        self.warnings.dedup();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        problems.sort_by(by_line);
+        problems.dedup();
+        Err(ConfigErrors {
+            origin: self.origin.clone(),
+            problems,
+        })
+    }
+
+    /// What is allowed and still unwise, in words, by line.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        let origin = &self.origin;
+        self.warnings
+            .iter()
+            .map(move |Problem { line, key, text }| format!("{origin}:{line}: {key}: {text}"))
+    }
 }
 
 /// What all parts of the file are read with.
@@ -234,14 +256,16 @@ const fn needs_recipients(channel: &Channel) -> bool {
 }
 
 /// Types of which two destinations report the outcome: the actor would hear of one output twice.
-fn told_twice<'a>(
-    destinations: &'a [Destination],
-    lines: &'a BTreeMap<String, usize>,
-) -> impl Iterator<Item = Problem> + 'a {
+fn told_twice(destinations: &[Destination], lines: &BTreeMap<String, usize>) -> Vec<Problem> {
     let tells = |d: &Destination| d.policy.outcome.is_some() && d.selector.when().is_none();
-    destinations.iter().enumerate().filter_map(move |(i, later)| {
+    let problem = |(i, later): (usize, &Destination)| {
         let earlier = destinations.iter().take(i).find(|earlier| {
-            tells(earlier) && tells(later) && later.selector.types().any(|t| earlier.selector.types().any(|e| e == t))
+            tells(earlier)
+                && tells(later)
+                && later
+                    .selector
+                    .types()
+                    .any(|t| earlier.selector.types().any(|e| e == t))
         })?;
         let key = format!("destination {:?}.outcome", later.name);
         Some(Problem {
@@ -252,7 +276,12 @@ fn told_twice<'a>(
                 earlier.name
             ),
         })
-    })
+    };
+    destinations
+        .iter()
+        .enumerate()
+        .filter_map(problem)
+        .collect()
 }
 
 #[cfg(test)]

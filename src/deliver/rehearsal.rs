@@ -7,13 +7,16 @@
 use serde_json::{Value, json};
 
 use super::{
+    answer::Fault,
     destination::{AuthSpec, Body, Channel, Destination, Destinations, Request, Text},
     examples,
+    fields::{Allowed, FieldPolicy},
     file::{is_address, is_exposed},
     parcel::Parcel,
     scope::Scope,
     template::{Template, TemplateError},
 };
+use crate::config::units::ByteSize;
 
 /// What to say of one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,8 +36,55 @@ pub struct Rehearsed {
     pub warnings: Vec<Note>,
 }
 
-/// What may leave for a destination; the field policy, or all of the data.
-pub type Leaves<'a> = dyn Fn(&str, &Parcel) -> Result<Value, String> + 'a;
+/// What may leave of an output.
+pub struct Leaving {
+    /// Its subject; empty if that may not leave.
+    pub subject: String,
+    /// Its data.
+    pub data: Value,
+}
+
+/// Why it is not known what may leave.
+pub enum Withheld {
+    /// Nothing may, so no attempt would ever be sent.
+    ForGood(String),
+    /// It takes a key that is not here. It may well be where the program runs.
+    ForNow(String),
+}
+
+/// What may leave for a destination: the field policy's answer, or everything.
+pub type Leaves<'a> = dyn Fn(&str, &Parcel) -> Result<Leaving, Withheld> + 'a;
+
+/// Everything leaves: what templates and conditions can see at most.
+///
+/// # Errors
+/// None.
+pub fn everything(_: &str, parcel: &Parcel) -> Result<Leaving, Withheld> {
+    Ok(Leaving {
+        subject: parcel.subject.clone(),
+        data: parcel.data.clone(),
+    })
+}
+
+/// What a field policy lets leave.
+pub fn by_policy(policy: &FieldPolicy) -> impl Fn(&str, &Parcel) -> Result<Leaving, Withheld> + '_ {
+    |destination, parcel| match policy.allow(destination, parcel) {
+        Ok(Allowed { subject, data, .. }) => Ok(Leaving {
+            subject: subject
+                .as_ref()
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            data,
+        }),
+        Err(error) => Err(match error.fault() {
+            Fault::NotReady(_) => Withheld::ForNow(error.to_string()),
+            Fault::Unsendable(_) | Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => {
+                Withheld::ForGood(error.to_string())
+            }
+        }),
+    }
+}
 
 /// Rehearses all destinations and the recipients they need.
 #[must_use]
@@ -77,19 +127,37 @@ impl Stage<'_> {
             );
             for (parcel, name) in [full, bare] {
                 if let Some(parcel) = parcel {
-                    tried |= self.on(&parcel, &name);
+                    tried |= self.on(&parcel, &name, true);
                 }
             }
         }
         if !tried {
-            let text = "holds for no example, so the templates could not be tried";
-            self.warn("when", text.to_owned());
+            self.rehearse_unselected();
         }
     }
 
+    /// No example is of the sort that the destination takes, so what fails on them may well work on those it takes.
+    fn rehearse_unselected(&mut self) {
+        let mistakes = self.found.mistakes.len();
+        let mut parcels = self.destination.selector.types().filter_map(examples::of);
+        if let Some(parcel) = parcels.next() {
+            let name = format!("the example of {}", parcel.event_type);
+            self.on(&parcel, &name, false);
+        }
+        let doubtful = self.found.mistakes.split_off(mistakes);
+        self.found
+            .warnings
+            .extend(doubtful.into_iter().map(|Note { key, text }| Note {
+                key,
+                text: format!("`when` holds for no example, so this may be right: {text}"),
+            }));
+    }
+
     /// Tries one output; false if the destination does not take it.
-    fn on(&mut self, parcel: &Parcel, name: &str) -> bool {
-        if let Some(when) = self.destination.selector.when() {
+    fn on(&mut self, parcel: &Parcel, name: &str, only_selected: bool) -> bool {
+        if let Some(when) = self.destination.selector.when()
+            && only_selected
+        {
             let scope = Scope::default().with_output(parcel, parcel.data.clone());
             match when.holds(&scope) {
                 Ok(true) => {}
@@ -100,17 +168,29 @@ impl Stage<'_> {
                 }
             }
         }
-        let data = match (self.leaves)(&self.destination.name, parcel) {
-            Ok(data) => data,
-            Err(why) => {
+        // Whatever stays inside sees everything: threads, and who a message is for.
+        let inside =
+            Scope::of_vars(&self.destinations.vars).with_output(parcel, parcel.data.clone());
+        if let Some(thread) = &self.destination.thread {
+            self.render(thread, &inside, name);
+        }
+        let scope = match (self.leaves)(&self.destination.name, parcel) {
+            Ok(Leaving { subject, data }) => {
+                let subject = Value::String(subject);
+                inside.clone().with("subject", subject).with("data", data)
+            }
+            Err(Withheld::ForGood(why)) => {
                 self.mistake("on", format!("over {name}: {why}"));
                 return true;
             }
+            Err(Withheld::ForNow(why)) => {
+                self.found.warnings.push(Note {
+                    key: format!("destination {:?}.on", self.destination.name),
+                    text: format!("not tried: {why}"),
+                });
+                return true;
+            }
         };
-        let scope = Scope::of_vars(&self.destinations.vars).with_output(parcel, data.clone());
-        if let Some(thread) = &self.destination.thread {
-            self.render(thread, &scope, name);
-        }
         match &self.destination.channel {
             Channel::Http(request) => {
                 self.request(request, &scope, name);
@@ -124,7 +204,7 @@ impl Stage<'_> {
                 text,
                 blocks,
             } => {
-                let scope = self.with_people(&scope, name);
+                let scope = self.with_people(&inside, &scope, name);
                 self.address(api, &scope, name);
                 self.all([to, text], &scope, name);
                 self.json(
@@ -136,7 +216,7 @@ impl Stage<'_> {
                 );
             }
             Channel::SlackWebhook { url, text, blocks } => {
-                let scope = self.with_people(&scope, name);
+                let scope = self.with_people(&inside, &scope, name);
                 self.webhook(url, &scope, name);
                 self.all([text], &scope, name);
                 self.json(
@@ -148,7 +228,7 @@ impl Stage<'_> {
                 );
             }
             Channel::Teams { url, card } => {
-                let scope = self.with_people(&scope, name);
+                let scope = self.with_people(&inside, &scope, name);
                 self.webhook(url, &scope, name);
                 self.json(
                     card.as_ref(),
@@ -166,7 +246,7 @@ impl Stage<'_> {
                 text,
                 ..
             } => {
-                let scope = self.with_people(&scope, name);
+                let scope = self.with_people(&inside, &scope, name);
                 self.render(from, &scope, name);
                 self.all([to, subject, html, text], &scope, name);
             }
@@ -175,14 +255,14 @@ impl Stage<'_> {
     }
 
     /// The people that a message template may name. Steps that need no answer are tried; others cannot be.
-    fn with_people(&mut self, scope: &Scope, name: &str) -> Scope {
+    fn with_people(&mut self, inside: &Scope, scope: &Scope, name: &str) -> Scope {
         let sample = json!([{"name": "A. Supervisor", "email": "supervisor@example.com", "slack": "C0SAMPLE"}]);
         for (i, step) in self.destinations.recipients.iter().enumerate() {
             let key = |field: &str| format!("recipient {}.{field}", i + 1);
             let holds = step
                 .when
                 .as_ref()
-                .map_or(Ok(true), |when| when.holds(scope));
+                .map_or(Ok(true), |when| when.holds(inside));
             match (holds, &step.lookup) {
                 (Err(error), _) => self.note(key("when"), format!("over {name}: {error}")),
                 (Ok(false), _) => {}
@@ -286,6 +366,7 @@ impl Stage<'_> {
             ),
             Ok(value) if !is_right(&value) => format!("does not render to {form}"),
             Ok(_) if text.len() > most => {
+                let most = ByteSize(most as u64);
                 format!("renders to {} bytes, body_max is {most}", text.len())
             }
             Ok(_) => return,
@@ -317,13 +398,6 @@ impl Stage<'_> {
             format!("destination {:?}.{key}", self.destination.name),
             text,
         );
-    }
-
-    fn warn(&mut self, key: &str, text: String) {
-        self.found.warnings.push(Note {
-            key: format!("destination {:?}.{key}", self.destination.name),
-            text,
-        });
     }
 
     fn note(&mut self, key: String, text: String) {

@@ -312,7 +312,9 @@ impl<'d, 't> Section<'d, 't> {
     /// Refuses the keys of `keys` that are there: they belong to another kind of table. `why` says to which.
     pub fn refuse(&mut self, keys: &[&'static str], why: &str) {
         for key in keys {
-            if self.find(key).is_some() {
+            // Known, so that it is not said to be unknown as well; where it is absent nobody needs to hear of it.
+            if self.has(key) {
+                self.known.push(key);
                 self.conflict(key, why.to_owned());
             }
         }

@@ -159,10 +159,12 @@ fn value_after(text: &str) -> usize {
     blank + length
 }
 
-/// Whether a name says that its value identifies something or is a time: such values are looked up and compared, and
-/// one in ten long numbers looks like a card. `order_id`, `orderId`, `Order-ID`, `idempotency_key`, `raised_at`.
+/// Whether a name says that its value identifies something, a phone among them, or is a time: such values are looked up
+/// and compared, and one in ten long numbers looks like a card. `order_id`, `orderId`, `Order-ID`, `idempotency_key`,
+/// `raised_at`.
 pub fn is_identifier(name: &str) -> bool {
-    const WORDS: [&str; 11] = [
+    const WORDS: [&str; 12] = [
+        "phone",
         "id",
         "ids",
         "uuid",

@@ -457,3 +457,150 @@ fn a_file_that_is_no_toml_is_reported_with_its_line() {
     assert!(error.starts_with("f.toml:2: not valid TOML: "), "{error}");
     assert!(FieldPolicy::parse("", "f.toml").is_ok());
 }
+
+fn examples() -> BTreeMap<String, Value> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
+    let examples = aftercall_actors::output::Output::TYPES
+        .into_iter()
+        .map(|name| {
+            let text = fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
+            let event: Value = serde_json::from_str(&text).unwrap();
+            (name.to_owned(), event["data"].clone())
+        });
+    examples.collect()
+}
+
+/// Paths of single values, list items as `*`.
+fn paths(value: &Value, above: &str, into: &mut Vec<String>) {
+    let join = |name: &str| {
+        if above.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{above}.{name}")
+        }
+    };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, v)| paths(v, &join(name), into)),
+        Value::Array(items) => items.iter().for_each(|v| paths(v, &join("*"), into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            into.push(above.to_owned());
+        }
+    }
+    into.sort();
+    into.dedup();
+}
+
+fn paths_of(value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    paths(value, "", &mut found);
+    found
+}
+
+/// A path with a typing mistake lets nothing leave, and nobody would notice before the vendor does.
+#[test]
+fn s3_11_every_path_of_the_shipped_policy_leads_to_a_field_of_an_output() {
+    let mut known = vec!["subject".to_owned()];
+    for data in examples().values() {
+        paths(data, "", &mut known);
+    }
+    let file: toml::Table = SHIPPED.parse().unwrap();
+    let mut strangers = Vec::new();
+    for (destination, section) in file["destination"].as_table().unwrap() {
+        let section = serde_json::to_value(section).unwrap();
+        let declared = paths_of(&section);
+        assert!(!declared.is_empty(), "{destination}");
+        strangers.extend(
+            declared
+                .into_iter()
+                .filter(|path| !known.contains(path))
+                .map(|path| format!("{destination}: {path}")),
+        );
+    }
+    assert_eq!(strangers, Vec::<String>::new());
+}
+
+#[test]
+fn s3_06_the_shipped_policy_lets_leave_what_the_rows_list() {
+    let policy = policy(SHIPPED);
+    let examples = examples();
+    let left = |destination: &str, event_type: &str| {
+        let allowed = policy
+            .allow_data(
+                destination,
+                event_type,
+                "id",
+                "agent/7",
+                &examples[event_type],
+            )
+            .unwrap();
+        paths_of(&allowed.data)
+    };
+    // The body's fields and the idempotency key (S3.06).
+    assert_eq!(
+        left("rewards", "reward.requested"),
+        [
+            "agent_id",
+            "metadata.source_platform",
+            "metadata.wfm_export_version",
+            "points_consumed",
+            "reward_id",
+            "reward_type",
+            "transaction_timestamp",
+        ]
+    );
+    assert_eq!(
+        left("reward-reversals", "reward.reversal.requested"),
+        ["reward_id"]
+    );
+    // S1.02, S1.08
+    assert_eq!(
+        left("survey-tokens", "survey_token.requested"),
+        ["agent_id", "interaction_id"]
+    );
+    assert_eq!(
+        left("warehouse", "enps.scored"),
+        [
+            "agent_id",
+            "category",
+            "interaction_id",
+            "metadata.queue_id",
+            "metadata.wrap_up_code",
+            "raw_score",
+            "submitted_at",
+        ]
+    );
+    // S4.03
+    assert_eq!(
+        left("crm", "profile.updated"),
+        [
+            "attributes.last_interaction_summary",
+            "attributes.segmentation_tags.*",
+            "attributes.sentiment",
+            "customer_id",
+            "idempotency_key",
+            "last_updated",
+        ]
+    );
+    // S5.01, S5.06
+    assert_eq!(
+        left("identity", "identity.requested"),
+        [
+            "channel",
+            "customer.cdp_user_id",
+            "customer.customer_id",
+            "customer.email",
+            "customer.phone",
+        ]
+    );
+    assert_eq!(
+        left("track", "interaction.outcome"),
+        [
+            "agent_id",
+            "duration_s",
+            "interaction_type",
+            "outcome",
+            "timestamp",
+            "user_id"
+        ]
+    );
+}

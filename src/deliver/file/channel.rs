@@ -332,7 +332,11 @@ pub(super) fn fallbacks(
             | Channel::Teams { .. }
             | Channel::Email { .. },
         )
-        | None => return Vec::new(),
+        | None => {
+            // Without the request that they fall back from they cannot be read; what is wrong with it is noted.
+            s.tables("fallback", |entry| entry.take_all());
+            return Vec::new();
+        }
     };
     let read = s.tables("fallback", |s| {
         let when: Option<Condition> = reader.condition(s, "when", &ANSWER);

@@ -73,6 +73,7 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
     let thread = reader.template(s, "thread", Escape::Text, &REQUEST);
     let timeouts = s.table("timeout", timeouts);
     let (auth, tls) = (auth::read(reader, s), auth::tls(s));
+    reader.place(s, "outcome");
     let outcome = s.table("outcome", |s| outcome::read(reader, s));
     let body_bytes_max = size(s, "body_max", ByteSize::kib(10), ByteSize::mib(4));
     let answer_bytes_max = size(s, "answer_max", ByteSize::kib(64), ByteSize::mib(4));
