@@ -30,6 +30,7 @@ mod publish;
 mod render;
 mod run;
 mod schema;
+mod send;
 mod tap;
 mod terminal;
 
@@ -93,6 +94,7 @@ enum Command {
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
+    Send(send::Send),
     Fields(fields::Fields),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -219,7 +221,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Publish(_)
         | Command::Tap(_)
         | Command::Doctor(_)
-        | Command::Load(_) => {}
+        | Command::Load(_)
+        | Command::Send(_) => {}
     }
     let setting = Setting::load(cli.global.config.as_deref())?;
     let telemetry = &setting.config.telemetry;
@@ -227,7 +230,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let filter = match &cli.command {
         // What the user of a command looks at is what it prints; a filter that was set on purpose still counts.
         Command::Demo(_) if is_default => "error",
-        Command::Publish(_) | Command::Tap(_) | Command::Doctor(_) | Command::Load(_)
+        Command::Publish(_)
+        | Command::Tap(_)
+        | Command::Doctor(_)
+        | Command::Load(_)
+        | Command::Send(_)
             if is_default =>
         {
             "warn"
@@ -240,6 +247,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Doctor(_)
         | Command::Load(_)
         | Command::Fields(_)
+        | Command::Send(_)
         | Command::Schema(_)
         | Command::Completions(_) => telemetry.log_filter.as_str(),
     };
@@ -256,6 +264,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Tap(command) => command.run(setting, &bus),
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
+        Command::Send(command) => command.run(setting, &bus),
         // Done above.
         Command::Schema(_) | Command::Completions(_) | Command::Check(_) | Command::Fields(_) => {
             Ok(())

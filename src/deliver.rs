@@ -5,8 +5,10 @@
 //! |---|---|
 //! | `parcel` | an output as a destination sees it |
 //! | `answer` | what came back of one attempt, and what that means |
+//! | `courier` | one output to one destination, once: fields, form, credentials, answer |
 //! | `channel` | HTTP, SMTP, and the manners of Slack and Teams |
 //! | `message` | what people are told of an output, and how each channel writes it |
+//! | `recipients` | who those people are |
 //! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
 //! | `destination` | what the configuration says of a destination, checked |
 //! | `selector` | which outputs it takes |
@@ -15,19 +17,25 @@
 //! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
 //! | `credentials` | how a request shows who sends it |
 //! | `mac` | signatures and keyed hashes |
+//! | `file` | reads `destinations.toml`; `rehearsal` tries it on `examples` |
 //! | `judge` | what an answer means |
 
 pub mod answer;
 pub mod channel;
+pub mod courier;
 pub mod credentials;
 pub mod destination;
+pub mod examples;
 pub mod expression;
 pub mod fields;
+pub mod file;
 pub mod judge;
 pub mod mac;
 pub mod message;
 pub mod parcel;
 pub mod policy;
+pub mod recipients;
+pub mod rehearsal;
 pub mod scope;
 pub mod secret;
 pub mod secret_ref;

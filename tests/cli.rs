@@ -15,12 +15,14 @@ mod fields;
 mod nats;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/send.rs"]
+mod send;
 #[path = "cli/service.rs"]
 mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "demo",
     "publish",
@@ -28,6 +30,7 @@ const COMMANDS: [&str; 10] = [
     "check",
     "doctor",
     "load",
+    "send",
     "fields",
     "schema",
     "completions",

@@ -5,6 +5,7 @@
 //! timeouts of one are nothing to another.
 
 pub mod email;
+pub mod exchange;
 pub mod http;
 pub mod slack;
 pub mod teams;

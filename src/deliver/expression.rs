@@ -82,6 +82,8 @@ impl Expression {
             let placed = errors.errors.iter().find(|error| error.pos.0 > 0);
             let why = placed.map_or_else(String::new, |error| {
                 let message = error.msg.lines().next().unwrap_or_default();
+                // Behind it stands every token of the grammar.
+                let message = message.split(" expecting ").next().unwrap_or_default();
                 let (line, column) = error.pos;
                 format!(" (line {line}, column {column}: {message})")
             });

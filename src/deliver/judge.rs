@@ -145,3 +145,6 @@ fn said(answer: &Answer) -> String {
         codes => format!("answered {} with {}", answer.status, codes.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;

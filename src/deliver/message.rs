@@ -107,7 +107,7 @@ impl LinkVar {
 
 impl Message {
     /// What to tell of `parcel`, whose data is what may leave. `vars` may hold link templates (`interaction_link`,
-    /// `recording_link`, `alert_link`, with `{id}` in them); `missing` names what else could not be found out.
+    /// `recording_link`, `alert_link`, with `{id}` in them); `missing` says in words what else could not be found out.
     #[must_use]
     pub fn compose(parcel: &Parcel, vars: &BTreeMap<String, String>, missing: &[String]) -> Self {
         if parcel.event_type.starts_with("alert.") {

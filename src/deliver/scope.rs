@@ -9,8 +9,24 @@ use super::{answer::Answer, parcel::Parcel};
 /// Names of an output's own attributes.
 pub const OUTPUT: [&str; 5] = ["id", "type", "subject", "time", "data"];
 
-/// Names of a vendor's answer.
-pub const ANSWER: [&str; 3] = ["status", "headers", "body"];
+/// What requests, headers and addresses are written with.
+pub const REQUEST: [&str; 6] = ["id", "type", "subject", "time", "data", "vars"];
+
+/// What messages to people are written with.
+pub const MESSAGE: [&str; 7] = [
+    "id",
+    "type",
+    "subject",
+    "time",
+    "data",
+    "vars",
+    "recipients",
+];
+
+/// What an answer is judged with.
+pub const ANSWER: [&str; 9] = [
+    "status", "headers", "body", "id", "type", "subject", "time", "data", "vars",
+];
 
 /// Named JSON values.
 #[derive(Clone, Debug, Default, PartialEq)]

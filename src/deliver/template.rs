@@ -6,6 +6,7 @@
 //! string: `default(...)` says what to do without it.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, LazyLock},
 };
@@ -114,7 +115,7 @@ impl Template {
     /// With the template's key, the line and the variable: if something is absent, of the wrong type, or may not stand
     /// where it would.
     pub fn render(&self, scope: &Scope) -> Result<String, TemplateError> {
-        let variables: Value = self
+        let variables: BTreeMap<String, Value> = self
             .variables
             .iter()
             .filter_map(|name| {
@@ -128,7 +129,7 @@ impl Template {
             .collect();
         self.environment
             .get_template(NAME)
-            .and_then(|template| template.render(variables))
+            .and_then(|template| template.render(Value::from(variables)))
             .map_err(|error| TemplateError {
                 key: self.key.to_string(),
                 line: error.line().unwrap_or(1),
@@ -146,6 +147,12 @@ impl Template {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Whether it prints any variable.
+    #[must_use]
+    pub const fn has_variables(&self) -> bool {
+        !self.variables.is_empty()
     }
 
     /// Whether it prints this variable.
@@ -244,19 +251,29 @@ fn segment(value: &Value) -> Result<String, Error> {
 
 /// The operator's own values: they hold whole addresses, and are printed as they are.
 fn trusted(vars: &serde_json::Value) -> Value {
-    vars.as_object()
+    let vars: BTreeMap<String, Value> = vars
+        .as_object()
         .into_iter()
         .flatten()
         .map(|(name, value)| {
             let text = value.as_str().unwrap_or_default().to_owned();
             (name.clone(), Value::from_safe_string(text))
         })
-        .collect()
+        .collect();
+    Value::from(vars)
 }
 
 /// An error in words, with the piece of the template it is about, and never with the value.
 fn words(error: &Error, source: &str) -> String {
-    let piece = error.range().and_then(|range| source.get(range));
+    let piece = error.range().and_then(|range| {
+        let before = source.get(..range.start)?;
+        let start = match (before.trim_end().ends_with('|'), before.rfind("{{")) {
+            // The range is the filter's name; what it was applied to stands before.
+            (true, Some(open)) => open + 2,
+            (true, None) | (false, _) => range.start,
+        };
+        Some(source.get(start..range.end)?.trim())
+    });
     let detail = error.detail().filter(|detail| !detail.is_empty());
     let about = piece.map_or_else(String::new, |piece| format!(" at `{piece}`"));
     match (error.kind(), detail) {
@@ -266,5 +283,146 @@ fn words(error: &Error, source: &str) -> String {
         ),
         (kind, Some(detail)) => format!("{kind}{about}: {detail}"),
         (kind, None) => format!("{kind}{about}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const KNOWN: [&str; 2] = ["vars", "data"];
+
+    fn render(source: &str, escape: Escape) -> Result<String, String> {
+        let scope = Scope::default()
+            .with("vars", json!({"crm": "https://crm.example.com:8443/api"}))
+            .with(
+                "data",
+                json!({
+                    "name": "O'Hara \"Bo\" <b@x.org> & ü\n",
+                    "path": "../a/b?c=d#e",
+                    "up": "..",
+                    "empty": "",
+                    "n": 3,
+                    "rate": 0.5,
+                    "none": null,
+                    "tags": ["a", "b\""],
+                    "nested": {"deep": {"x": true}},
+                }),
+            );
+        let template = Template::parse("destination \"x\".body", source, escape, &KNOWN);
+        let template = template.map_err(|error| error.to_string())?;
+        template.render(&scope).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn json_templates_yield_the_values_whatever_is_in_them() {
+        let source = r#"{"name": {{ data.name }}, "again": {{ data.name | tojson }}, "n": {{ data.n }},
+            "rate": {{ data.rate }}, "none": {{ data.none }}, "tags": {{ data.tags }}, "all": {{ data.nested }},
+            "url": {{ vars.crm ~ "/" ~ data.n }}, "list": [{% for t in data.tags %}{{ t }}{% if not loop.last %},{% endif %}{% endfor %}],
+            "absent": {{ data.absent | default(none) }}, "else": {{ data.absent | default("x") }}}"#;
+        let rendered: serde_json::Value =
+            serde_json::from_str(&render(source, Escape::Json).unwrap()).unwrap();
+        let name = "O'Hara \"Bo\" <b@x.org> & ü\n";
+        assert_eq!(
+            rendered,
+            json!({
+                "name": name, "again": name, "n": 3, "rate": 0.5, "none": null, "tags": ["a", "b\""],
+                "all": {"deep": {"x": true}}, "url": "https://crm.example.com:8443/api/3",
+                "list": ["a", "b\""], "absent": null, "else": "x",
+            })
+        );
+        // Quotes around a value do not hide what is in it: the result is no JSON, which is found at once.
+        let quoted = render(r#"{"name": "{{ data.name }}"}"#, Escape::Json).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(&quoted).is_err());
+    }
+
+    #[test]
+    fn no_value_leaves_its_segment_of_an_address() {
+        let url = |source| render(source, Escape::Url);
+        assert_eq!(
+            url("{{ vars.crm }}/v1/{{ data.path }}?name={{ data.name }}&n={{ data.n }}"),
+            Ok(
+                "https://crm.example.com:8443/api/v1/..%2Fa%2Fb%3Fc%3Dd%23e?name=O%27Hara%20%22Bo%22%20%3Cb%40x.org%3E%20%26%20%C3%BC%0A&n=3"
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            url("/{{ data.path | urlencode }}"),
+            Ok("/..%2Fa%2Fb%3Fc%3Dd%23e".to_owned())
+        );
+        for (source, why) in [
+            ("/{{ data.up }}", "`.` or `..` in an address"),
+            ("/{{ data.empty }}", "an empty value in an address"),
+            ("/{{ data.none }}", "neither text nor number, in an address"),
+            ("/{{ data.tags }}", "neither text nor number, in an address"),
+        ] {
+            assert!(
+                url(source).unwrap_err().contains(why),
+                "{source}: {:?}",
+                url(source)
+            );
+        }
+        assert_eq!(
+            render("{{ data.path | urlencode }}", Escape::Text),
+            Ok("..%2Fa%2Fb%3Fc%3Dd%23e".to_owned())
+        );
+    }
+
+    #[test]
+    fn html_and_text_print_each_as_it_should() {
+        assert_eq!(
+            render("<b>{{ data.name }}</b>", Escape::Html).unwrap(),
+            "<b>O&#x27;Hara &quot;Bo&quot; &lt;b@x.org&gt; &amp; ü\n</b>"
+        );
+        assert_eq!(
+            render("{{ data.n }} {{ data.tags[0] }}", Escape::Text),
+            Ok("3 a".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_error_names_key_line_and_variable_and_never_a_value() {
+        for (source, expected) in [
+            (
+                "{\n\"a\": {{ data.queue }}}",
+                "template destination \"x\".body, line 2: `data.queue` is absent; write `{{ ... | default(...) }}` if it may be",
+            ),
+            (
+                "{{ data.queue | tojson }}",
+                "template destination \"x\".body, line 1: `data.queue | tojson` is absent; write `{{ ... | default(...) }}` if it may be",
+            ),
+            (
+                "\n\n{{ dta.x }}",
+                "template destination \"x\".body, line 3: unknown variable `dta` (known: vars, data)",
+            ),
+        ] {
+            assert_eq!(render(source, Escape::Json), Err(expected.to_owned()));
+        }
+        for source in [
+            "{{ data.nested.absent.deep }}",
+            "{% if data.absent %}{% endif %}",
+            "{% for x in data.absent %}{% endfor %}",
+            "{{ data.absent | upper }}",
+            "{{ data.absent | urlencode }}",
+            "{{ data.name | nothing }}",
+            "{{ data.name + 1 }}",
+            "{{ data.name | int }}",
+            "{{ nothing() }}",
+            "{{ data.name",
+            "{% include 'x' %}",
+            "{% for i in range(10000) %}{% for j in range(10000) %}{% endfor %}{% endfor %}",
+        ] {
+            let error = render(source, Escape::Text).unwrap_err();
+            assert!(
+                error.starts_with("template destination \"x\".body, line 1: "),
+                "{error}"
+            );
+            assert!(!error.contains("Hara"), "{error}");
+        }
+        let long = "x".repeat(TEMPLATE_BYTES_MAX + 1);
+        assert!(render(&long, Escape::Text).is_err());
+        assert!(render(&long[1..], Escape::Text).is_ok());
     }
 }

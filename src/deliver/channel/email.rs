@@ -33,7 +33,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::deliver::{
-    answer::{Answer, Fault, Verdict},
+    answer::{Answer, Fault},
+    destination::SmtpSecurity,
     message::email::{Email, subject},
 };
 
@@ -47,25 +48,14 @@ pub struct Server {
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Whether the connection must be encrypted before anything is said on it.
-    pub encryption: Encryption,
+    /// How the connection is secured.
+    pub security: SmtpSecurity,
     /// Certificates to trust besides the system's, in PEM.
     pub roots_pem: Option<Vec<u8>>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for the whole dialogue.
     pub total_timeout: Duration,
-}
-
-/// How a connection is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encryption {
-    /// TLS from the first byte.
-    Tls,
-    /// By the STARTTLS command, without which nothing is sent.
-    StartTls,
-    /// Not at all: a server on this machine.
-    Off,
 }
 
 /// What to send to whom. Addresses are parsed, so they hold nothing but an address.
@@ -254,17 +244,17 @@ impl Server {
             .map_err(|error| Fault::Connect(format!("{}: {error}", self.host)))?
             .collect();
         addresses.dedup();
-        let implicit = match self.encryption {
-            Encryption::Tls => Some(self.tls()?),
-            Encryption::StartTls | Encryption::Off => None,
+        let implicit = match self.security {
+            SmtpSecurity::Tls => Some(self.tls()?),
+            SmtpSecurity::StartTls | SmtpSecurity::Off => None,
         };
         let mut connection =
             AsyncSmtpConnection::connect_tokio1(&*addresses, None, &hello, implicit, None)
                 .await
                 .map_err(|error| unconnected(&error))?;
-        match self.encryption {
-            Encryption::Tls | Encryption::Off => {}
-            Encryption::StartTls => {
+        match self.security {
+            SmtpSecurity::Tls | SmtpSecurity::Off => {}
+            SmtpSecurity::StartTls => {
                 if !connection.can_starttls() {
                     return Err(Fault::Connect(
                         "the server offers no STARTTLS, and nothing is sent without".to_owned(),
@@ -382,21 +372,6 @@ fn reply_of(result: Result<Response, SmtpError>) -> Result<Reply, SmtpError> {
         code: code.to_string().parse().unwrap_or(500),
         text,
     })
-}
-
-/// What a reply means: its code says it by RFC 5321, whatever the destination's own tests make of HTTP's.
-#[must_use]
-pub fn verdict(answer: &Answer) -> Verdict {
-    let why = format!("the mail server answered {}", answer.status);
-    match answer.status {
-        200..=299 => Verdict::Delivered,
-        400..=499 => Verdict::Again {
-            why,
-            after: None,
-            unknown: false,
-        },
-        _ => Verdict::Rejected { why },
-    }
 }
 
 /// The reply to a command before the message: whatever breaks here, nothing was sent.

@@ -21,6 +21,8 @@ pub struct Request {
     pub method: Method,
     /// Where to.
     pub url: Url,
+    /// Whether the address is a credential itself, as a webhook's: then nobody is shown it.
+    pub is_url_secret: bool,
     /// Headers; those that hold credentials are marked sensitive.
     pub headers: HeaderMap,
     /// Body; empty for none.

@@ -1,17 +1,12 @@
-//! Slack's manners: which call to make, where the next one goes, and what `ok: false` means.
+//! Slack's manners: which call to make, where the next one goes, and when an edit has to become a new message.
 //!
 //! `chat.postMessage` has no idempotency key, so a repeat after an unknown outcome may show twice; the output's id goes
 //! along as message metadata, by which a repeat can be told. A later output about the same thing edits the first message
 //! in place; where Slack will not have that, it is said in the thread below instead.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
-use crate::deliver::{
-    answer::{Answer, Verdict},
-    message::Occasion,
-};
+use crate::deliver::{answer::Answer, message::Occasion};
 
 /// Where an earlier message stands: what a delivery hands to the next of its thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,13 +127,7 @@ pub fn error(answer: &Answer) -> Option<&str> {
     if answer.body.get("ok")?.as_bool()? {
         return None;
     }
-    Some(
-        answer
-            .body
-            .get("error")
-            .and_then(Value::as_str)
-            .unwrap_or("no error code"),
-    )
+    answer.body.get("error")?.as_str()
 }
 
 /// Whether an update failed for a reason that a new message does not have.
@@ -153,34 +142,4 @@ pub fn is_uneditable(error: &str) -> bool {
             | "update_failed"
             | "is_inactive"
     )
-}
-
-/// What a refusal in a 200 means. `after` is what `Retry-After` said.
-#[must_use]
-pub fn refusal(error: &str, after: Option<Duration>) -> Verdict {
-    // Codes are fixed words; what is not one is not repeated.
-    let is_code = error.len() <= 60
-        && error
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b' '));
-    let why = format!("Slack says {}", if is_code { error } else { "no" });
-    match error {
-        "ratelimited"
-        | "rate_limited"
-        | "message_limit_exceeded"
-        | "accesslimited"
-        | "fatal_error"
-        | "internal_error"
-        | "service_unavailable"
-        | "request_timeout" => {
-            Verdict::Again {
-                why,
-                after,
-                // Each of them is said instead of doing it, but for these two.
-                unknown: matches!(error, "fatal_error" | "internal_error"),
-            }
-        }
-        // A channel that is not there, a token that is not valid, a message that is malformed.
-        _ => Verdict::Rejected { why },
-    }
 }

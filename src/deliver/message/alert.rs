@@ -173,9 +173,8 @@ impl Alert<'_> {
         let listed = self.0.get("missing").and_then(Value::as_array);
         let listed = listed.into_iter().flatten().filter_map(Value::as_str);
         let mut missing: Vec<String> = Vec::new();
-        for name in listed.chain(more.iter().map(String::as_str)) {
+        for name in listed.map(words::spaced).chain(more.iter().cloned()) {
             // Said already, in words of its own.
-            let name = words::spaced(name);
             if name != "recording" && !missing.contains(&name) {
                 missing.push(name);
             }

@@ -15,19 +15,21 @@ pub const BYTES_MAX: usize = 28_000;
 #[must_use]
 pub fn write(message: &Message, bytes_max: usize) -> Value {
     message.fitted(bytes_max.min(BYTES_MAX), |message| {
-        let card = envelope(message, &message.announcement());
+        let card = envelope(card(message, &message.announcement()));
         let bytes = card.to_string().len();
         (card, bytes)
     })
 }
 
-fn envelope(message: &Message, headline: &str) -> Value {
+/// A card as Workflows wants it.
+#[must_use]
+pub fn envelope(card: Value) -> Value {
     json!({
         "type": "message",
         "attachments": [{
             "contentType": "application/vnd.microsoft.card.adaptive",
             "contentUrl": null,
-            "content": card(message, headline),
+            "content": card,
         }],
     })
 }

@@ -41,7 +41,6 @@ pub(super) fn compose(
             "Open the interaction",
         )
     });
-    let missing: Vec<String> = missing.iter().map(|name| words::spaced(name)).collect();
     Message {
         occasion: Occasion::First,
         tone: Tone::Calm,
