@@ -23,6 +23,7 @@ mod completions;
 mod dead;
 mod demo;
 mod doctor;
+mod fields;
 mod latency;
 mod load;
 mod probe;
@@ -30,6 +31,7 @@ mod publish;
 mod render;
 mod run;
 mod schema;
+mod send;
 mod tap;
 mod terminal;
 
@@ -94,6 +96,8 @@ enum Command {
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
+    Send(send::Send),
+    Fields(fields::Fields),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -213,13 +217,15 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Schema(command) => return command.run(),
         Command::Completions(command) => return command.run(&mut Cli::command()),
         Command::Check(command) => return command.run(cli.global.config.as_deref()),
+        Command::Fields(command) => return command.run(),
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
         | Command::Tap(_)
         | Command::Dead(_)
         | Command::Doctor(_)
-        | Command::Load(_) => {}
+        | Command::Load(_)
+        | Command::Send(_) => {}
     }
     let setting = Setting::load(cli.global.config.as_deref())?;
     let telemetry = &setting.config.telemetry;
@@ -232,6 +238,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Dead(_)
         | Command::Doctor(_)
         | Command::Load(_)
+        | Command::Send(_)
             if is_default =>
         {
             "warn"
@@ -244,6 +251,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Check(_)
         | Command::Doctor(_)
         | Command::Load(_)
+        | Command::Fields(_)
+        | Command::Send(_)
         | Command::Schema(_)
         | Command::Completions(_) => telemetry.log_filter.as_str(),
     };
@@ -261,8 +270,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Dead(command) => command.run(setting, &bus),
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
+        Command::Send(command) => command.run(setting, &bus),
         // Done above.
-        Command::Schema(_) | Command::Completions(_) | Command::Check(_) => Ok(()),
+        Command::Schema(_) | Command::Completions(_) | Command::Check(_) | Command::Fields(_) => {
+            Ok(())
+        }
     }
 }
 

@@ -6,9 +6,40 @@
 //! | `parcel` | an output as a destination sees it |
 //! | `answer` | what came back of one attempt, and what that means |
 //! | `letter` | outputs given up, and what operators decide about them |
+//! | `courier` | one output to one destination, once: fields, form, credentials, answer |
+//! | `channel` | HTTP, SMTP, and the manners of Slack and Teams |
+//! | `message` | what people are told of an output, and how each channel writes it |
+//! | `recipients` | who those people are |
 //! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
+//! | `destination` | what the configuration says of a destination, checked |
+//! | `selector` | which outputs it takes |
+//! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
+//! | `fields` | what of an output may leave, and in what form; what is struck from answers and logs |
+//! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
+//! | `credentials` | how a request shows who sends it |
+//! | `mac` | signatures and keyed hashes |
+//! | `file` | reads `destinations.toml`; `rehearsal` tries it on `examples` |
+//! | `judge` | what an answer means |
 
 pub mod answer;
 pub mod letter;
+pub mod channel;
+pub mod courier;
+pub mod credentials;
+pub mod destination;
+pub mod examples;
+pub mod expression;
+pub mod fields;
+pub mod file;
+pub mod judge;
+pub mod mac;
+pub mod message;
 pub mod parcel;
 pub mod policy;
+pub mod recipients;
+pub mod rehearsal;
+pub mod scope;
+pub mod secret;
+pub mod secret_ref;
+pub mod selector;
+pub mod template;

@@ -11,16 +11,20 @@ use serde_json::Value;
 
 #[path = "cli/dead.rs"]
 mod dead;
+#[path = "cli/fields.rs"]
+mod fields;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/send.rs"]
+mod send;
 #[path = "cli/service.rs"]
 mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "demo",
     "publish",
@@ -29,6 +33,8 @@ const COMMANDS: [&str; 10] = [
     "check",
     "doctor",
     "load",
+    "send",
+    "fields",
     "schema",
     "completions",
 ];
