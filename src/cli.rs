@@ -28,6 +28,7 @@ mod probe;
 mod publish;
 mod render;
 mod run;
+mod sandbox;
 mod schema;
 mod tap;
 mod terminal;
@@ -92,6 +93,7 @@ enum Command {
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
+    Sandbox(sandbox::Sandbox),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -211,6 +213,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Schema(command) => return command.run(),
         Command::Completions(command) => return command.run(&mut Cli::command()),
         Command::Check(command) => return command.run(cli.global.config.as_deref()),
+        Command::Sandbox(command) => return command.run(),
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
@@ -235,6 +238,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Tap(_)
         | Command::Check(_)
         | Command::Doctor(_)
+        | Command::Sandbox(_)
         | Command::Load(_)
         | Command::Schema(_)
         | Command::Completions(_) => telemetry.log_filter.as_str(),
@@ -253,7 +257,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
         // Done above.
-        Command::Schema(_) | Command::Completions(_) | Command::Check(_) => Ok(()),
+        Command::Schema(_) | Command::Completions(_) | Command::Check(_) | Command::Sandbox(_) => {
+            Ok(())
+        }
     }
 }
 
