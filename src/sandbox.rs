@@ -137,7 +137,7 @@ impl Sandbox {
     /// A request to the sandbox itself: `/ledger` and `/control`, as over HTTP.
     #[must_use]
     pub fn own(&self, call: &Call) -> Reply {
-        control::answer(&mut self.world(), call)
+        self.world().own(call)
     }
 
     /// Sets something as the control endpoint at `path` does, such as `/control/crm`.

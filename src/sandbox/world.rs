@@ -12,6 +12,7 @@ use super::{
     call::{Call, Reply, Vendor},
     cdp::Cdp,
     coaching::Coaching,
+    control,
     crm::Crm,
     faults::{Fault, Faults},
     genesys::Genesys,
@@ -164,6 +165,11 @@ impl World {
             delay: Duration::ZERO,
             then: Then::Answer(reply),
         }
+    }
+
+    /// A request to the sandbox itself: `/ledger` and `/control`. It is not in the ledger.
+    pub fn own(&mut self, call: &Call) -> Reply {
+        control::answer(self, call)
     }
 
     /// The vendor's own decision.
