@@ -31,11 +31,13 @@ mod control;
 mod crm;
 pub mod faults;
 mod genesys;
+mod hooks;
 pub mod ledger;
 mod limiter;
 mod oauth;
 mod replays;
 mod rewards;
+mod salesforce;
 mod server;
 mod shape;
 mod slack;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub client_id: String,
     /// Its secret.
     pub client_secret: String,
+    /// Secret that webhooks to `/hooks` are signed with (Standard Webhooks).
+    pub webhook_secret: String,
     /// Bearer tokens that are always good, for clients configured with one.
     pub tokens: Vec<String>,
     /// Wait before each answer. Costs no thread.
@@ -82,12 +86,16 @@ pub const TOKEN: &str = "sandbox-token";
 /// Another one, in the form of Slack's.
 pub const SLACK_TOKEN: &str = "xoxb-sandbox";
 
+/// The secret that webhooks are signed with, unless another is set.
+pub const WEBHOOK_SECRET: &str = "whsec_c2FuZGJveC1zYW5kYm94LXNhbmRib3g=";
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             seed: 0,
             client_id: "aftercall".to_owned(),
             client_secret: "sandbox-secret".to_owned(),
+            webhook_secret: WEBHOOK_SECRET.to_owned(),
             tokens: vec![TOKEN.to_owned(), SLACK_TOKEN.to_owned()],
             latency: Duration::ZERO,
             has_limits: true,

@@ -6,10 +6,14 @@ mod chat;
 mod customers;
 #[path = "sandbox/desk.rs"]
 mod desk;
+#[path = "sandbox/failing.rs"]
+mod failing;
 #[path = "sandbox/fixtures.rs"]
 mod fixtures;
 #[path = "sandbox/money.rs"]
 mod money;
+#[path = "sandbox/program.rs"]
+mod program;
 #[path = "sandbox/tokens.rs"]
 mod tokens;
 #[path = "sandbox/wire.rs"]

@@ -42,6 +42,9 @@ pub(super) struct Sandbox {
     /// Secret of the OAuth client; it protects nothing
     #[arg(long, value_name = "SECRET", default_value = "sandbox-secret")]
     client_secret: String,
+    /// Secret that webhooks to /hooks are signed with; it protects nothing
+    #[arg(long, value_name = "SECRET", default_value = sandbox::WEBHOOK_SECRET)]
+    webhook_secret: String,
     /// A bearer token that is always good; may be repeated [default: sandbox-token and xoxb-sandbox]
     #[arg(long, value_name = "TOKEN")]
     token: Vec<String>,
@@ -54,9 +57,11 @@ Example:
 Everything stays in memory and is gone at the end. Ends with Ctrl-C.
 
 What is played, below http://ADDR:
-  /oauth/token                     client credentials, by Basic or form (RFC 6749); tokens expire; `expires_in` may be asked for
+  /oauth/token                     client credentials, by Basic or form (RFC 6749); tokens expire; `expires_in` may be
+                                   asked for; also below each vendor, such as /crm/oauth/token
   /genesys/api/v2/...              conversations/{id}, conversations/{id}/recordings (UPLOADING, then AVAILABLE; ERROR;
-                                   DELETED), routing/queues/{id}/supervisors, users/{id}/superiors
+                                   DELETED), conversations/{id}/summaries, routing/queues/{id}/supervisors,
+                                   users/{id}/superiors
   /slack/api/chat.postMessage      1 message a second and channel, then 429; errors are a 200 with ok: false
   /slack/api/chat.update           by channel and ts, for who posted it
   /slack/services/{hook}           incoming webhook: answers ok, or invalid_payload and the like
@@ -72,7 +77,10 @@ What is played, below http://ADDR:
   /survey/v1/tokens/redeem         once; 403 for another agent, 409 used, 410 expired
   /warehouse/api/v1/enps_events    append only; the same row again is fine, a changed one is 409
   /coaching/v1/tasks               POST and GET
-All want `Authorization: Bearer TOKEN` but oauth, teams and Slack's webhooks.
+  /salesforce/services/data/vN/composite/sobjects/{object}/{field}
+                                   PATCH upserts; a 200 whose records can have failed one by one
+  /hooks/{name}                    any receiver of signed webhooks (Standard Webhooks): 401 unless signed, within 5 min
+All want `Authorization: Bearer TOKEN` but oauth, teams, hooks and Slack's webhooks.
 
 Faults, as a header of one request, or for many by the control endpoint:
   curl -H 'X-Sandbox-Fault: status=503;retry_after=2' ...
@@ -95,10 +103,14 @@ Settings, each with POST and a JSON body:
   /control/rewards  {\"inventory\": {\"gift_card\": 3}, \"barred_agents\": [\"a1\"], \"refuse_reversals\": 409}
   /control/crm      {\"create\": [\"c1\"], \"erase\": [\"c2\"], \"rate\": 50}
   /control/cdp      {\"confidence\": {\"+1555\": 0.3}, \"unknown\": [\"+1556\"], \"oversize\": [\"+1557\"]}
-  /control/genesys  {\"recordings\": {\"i1\": \"failed\"}, \"recording_after_ms\": 2000, \"supervisors\": {\"q1\": []},
+  /control/genesys  {\"recordings\": {\"i1\": \"failed\"}, \"summaries\": {\"i1\": \"A refund.\", \"i2\": null},
+                    \"recording_after_ms\": 2000, \"supervisors\": {\"q1\": []},
                     \"superiors\": {\"a1\": [{\"id\": \"u1\", \"name\": \"Ann\", \"email\": \"ann@example.com\"}]}}
                     recordings are uploading, available, failed, deleted, none or unknown (no such conversation)
-  /control/slack    {\"missing\": [\"C01\"], \"archived\": [\"C02\"], \"not_in\": [\"C03\"], \"no_service\": [\"hook\"]}
+  /control/slack    {\"missing\": [\"C01\"], \"archived\": [\"C02\"], \"not_in\": [\"C03\"], \"no_service\": [\"hook\"],
+                    \"prohibited\": [\"hook\"]}
+  /control/salesforce {\"failing\": {\"c1\": \"UNABLE_TO_LOCK_ROW\"}}
+  /control/hooks    {\"secret\": \"whsec_...\"}
   /control/teams    {\"missing\": [\"hook\"], \"disabled\": [\"hook\"]}
 
 What was received, and what it did:
@@ -113,6 +125,7 @@ impl Sandbox {
             seed: self.seed,
             client_id: self.client_id.clone(),
             client_secret: self.client_secret.clone(),
+            webhook_secret: self.webhook_secret.clone(),
             tokens: if self.token.is_empty() {
                 defaults.tokens
             } else {
@@ -155,7 +168,9 @@ fn print(running: &Running, settings: &Settings) -> Result<(), Failure> {
     out.line("")?;
     let tokens = settings.tokens.join(" or ");
     out.line(format_args!("token       {tokens}"))?;
-    out.line(format_args!("client      {}", settings.client_id))?;
+    let client = [&settings.client_id, &settings.client_secret];
+    out.line(format_args!("client      {} {}", client[0], client[1]))?;
+    out.line(format_args!("signed with {}", settings.webhook_secret))?;
     out.line(format_args!("ledger      http://{address}/ledger/summary"))?;
     out.line(format_args!(
         "fault       curl http://{address}/control/faults -d '{{\"vendor\":\"rewards\",\"fault\":\"lost\",\"count\":3}}'"

@@ -32,13 +32,17 @@ pub enum Vendor {
     Warehouse,
     /// Coaching tasks.
     Coaching,
+    /// Records of contacts, written by the collection.
+    Salesforce,
+    /// Any system that takes signed webhooks.
+    Hooks,
     /// No vendor has that path: somebody's URL is wrong.
     Nobody,
 }
 
 impl Vendor {
     /// All of them, in the order reports have.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Oauth,
         Self::Genesys,
         Self::Slack,
@@ -50,6 +54,8 @@ impl Vendor {
         Self::Survey,
         Self::Warehouse,
         Self::Coaching,
+        Self::Salesforce,
+        Self::Hooks,
         Self::Nobody,
     ];
 
@@ -68,6 +74,8 @@ impl Vendor {
             Self::Survey => "survey",
             Self::Warehouse => "warehouse",
             Self::Coaching => "coaching",
+            Self::Salesforce => "salesforce",
+            Self::Hooks => "hooks",
             Self::Nobody => "nobody",
         }
     }
@@ -112,11 +120,22 @@ impl Call {
             .filter(|segment| !segment.is_empty())
             .map(|segment| decoded(segment).into_owned());
         let first = segments.next().unwrap_or_default();
-        let vendor = Vendor::named(&first).unwrap_or(Vendor::Nobody);
-        let segments = match vendor {
-            Vendor::Nobody => std::iter::once(first).chain(segments).collect(),
-            _ => segments.collect(),
+        let mut vendor = Vendor::named(&first).unwrap_or(Vendor::Nobody);
+        let mut segments: Vec<String> = if vendor == Vendor::Nobody {
+            std::iter::once(first).chain(segments).collect()
+        } else {
+            segments.collect()
         };
+        let place: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let is_token = matches!(
+            place.as_slice(),
+            ["oauth", "token"] | ["services", "oauth2", "token"]
+        );
+        if is_token && vendor != Vendor::Nobody {
+            // Many vendors have their token endpoint on their own host.
+            vendor = Vendor::Oauth;
+            segments = vec!["token".to_owned()];
+        }
         Self {
             vendor,
             method: method.to_ascii_uppercase(),
@@ -347,6 +366,17 @@ mod tests {
         assert_eq!(call.route(), ("PUT", vec!["v1", "customers", "a/b"]));
         assert_eq!(call.query["dry"], "3");
         assert_eq!(call.bearer(), Some("abc"));
+        for path in [
+            "/oauth/token",
+            "/crm/oauth/token",
+            "/salesforce/services/oauth2/token",
+        ] {
+            let call = Call::new("POST", path, BTreeMap::new(), Bytes::new());
+            assert_eq!(
+                (call.vendor, call.route().1),
+                (Vendor::Oauth, vec!["token"])
+            );
+        }
         let stray = Call::new("GET", "/reward/v1", BTreeMap::new(), Bytes::new());
         assert_eq!(stray.vendor, Vendor::Nobody);
         assert_eq!(stray.segments, ["reward", "v1"]);

@@ -93,6 +93,14 @@ fn attempt(world: &mut World, call: &Call) -> Result<Reply, String> {
             world.teams.control(body(call)?);
             done()
         }
+        ("POST", ["control", "salesforce"]) => {
+            world.salesforce.control(body(call)?);
+            done()
+        }
+        ("POST", ["control", "hooks"]) => {
+            world.hooks.control(body(call)?);
+            done()
+        }
         ("POST", ["control", "cdp"]) => {
             world.cdp.control(body(call)?);
             done()

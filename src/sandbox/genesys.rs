@@ -20,6 +20,7 @@ const LENGTH_MS: i64 = 240_000;
 
 /// Where things are.
 const ROUTES: &str = "GET /api/v2/conversations/{id}, GET /api/v2/conversations/{id}/recordings, \
+                      GET /api/v2/conversations/{id}/summaries, \
                       GET /api/v2/routing/queues/{id}/supervisors, GET /api/v2/users/{id}/superiors";
 
 /// One organisation. Conversations nobody told it of exist as soon as they are asked for.
@@ -68,6 +69,8 @@ enum Recording {
 pub struct Control {
     /// By conversation.
     recordings: BTreeMap<String, Recording>,
+    /// By conversation; `null` is still being made. Those not named have one made up.
+    summaries: BTreeMap<String, Option<String>>,
     /// By queue; queues not named have one supervisor, an empty list is a queue without.
     supervisors: BTreeMap<String, Vec<Person>>,
     /// By user, nearest first; users not named have one manager.
@@ -101,6 +104,7 @@ impl Genesys {
         match (method, path.as_slice()) {
             ("GET", ["api", "v2", "conversations", id]) => self.conversation(call, id),
             ("GET", ["api", "v2", "conversations", id, "recordings"]) => self.recordings(call, id),
+            ("GET", ["api", "v2", "conversations", id, "summaries"]) => self.summaries(call, id),
             ("GET", ["api", "v2", "routing", "queues", id, "supervisors"]) => {
                 let people = self.told.supervisors.get(*id).cloned();
                 let people = people.unwrap_or_else(|| vec![made_up(id, "supervisor")]);
@@ -179,6 +183,22 @@ impl Genesys {
         Reply::json(200, &json!([recording]))
     }
 
+    fn summaries(&mut self, call: &Call, id: &str) -> Reply {
+        let Some(since_ms) = self.since(call, id) else {
+            return error(call, 404, "not.found", "the conversation was not found");
+        };
+        let text = match self.told.summaries.get(id) {
+            Some(Some(text)) => text.as_str(),
+            Some(None) => return Reply::json(202, &json!({})),
+            None => "The customer asked for help. The agent explained the next steps.",
+        };
+        let body = json!({
+            "conversation": { "id": id },
+            "summary": { "text": text, "status": "Completed", "dateCreated": EventTime(since_ms) },
+        });
+        Reply::json(200, &body)
+    }
+
     /// When a conversation was first asked for; `None` if there is no such one.
     fn since(&mut self, call: &Call, id: &str) -> Option<i64> {
         if self.told.recordings.get(id) == Some(&Recording::Unknown) {
@@ -194,6 +214,7 @@ impl Genesys {
     /// Sets what the control endpoint asks for.
     pub fn control(&mut self, control: Control) {
         self.told.recordings.extend(control.recordings);
+        self.told.summaries.extend(control.summaries);
         self.told.supervisors.extend(control.supervisors);
         self.told.superiors.extend(control.superiors);
         if let Some(ms) = control.recording_after_ms {

@@ -214,6 +214,9 @@ impl Ledger {
             .or_default()
             .add(&entry);
         if let Keep::Newest(most) = self.keep {
+            // Both are in the path, which is kept.
+            entry.call.segments = Vec::new();
+            entry.call.query = BTreeMap::new();
             self.entries.push_back(Arc::new(entry));
             if self.entries.len() > most {
                 self.entries.pop_front();

@@ -40,7 +40,9 @@ struct Reward {
     key: String,
     status: &'static str,
     reason: Option<&'static str>,
-    order: Value,
+    agent: String,
+    kind: String,
+    points: i64,
 }
 
 /// What `POST /control/rewards` sets: what is absent is as in the beginning.
@@ -116,9 +118,7 @@ impl Rewards {
         let agent = body["agent_id"].as_str().unwrap_or_default();
         let kind = body["reward_type"].as_str().unwrap_or_default();
         let left = self.control.inventory.get_mut(kind);
-        let refused = if call.is_lied_to {
-            Some("POLICY_VIOLATION")
-        } else if self.control.barred_agents.contains(agent) {
+        let refused = if call.is_lied_to || self.control.barred_agents.contains(agent) {
             Some("POLICY_VIOLATION")
         } else if left.as_ref().is_some_and(|left| **left == 0) {
             Some("INSUFFICIENT_INVENTORY")
@@ -139,7 +139,9 @@ impl Rewards {
                 "ISSUED"
             },
             reason: refused,
-            order: body,
+            agent: agent.to_owned(),
+            kind: kind.to_owned(),
+            points: body["points_consumed"].as_i64().unwrap_or_default(),
         };
         let shown = reward.to_json(&id);
         self.ids.insert(key, id.clone());
@@ -205,9 +207,9 @@ impl Reward {
             "reward_id": id,
             "reference": self.key,
             "status": self.status,
-            "agent_id": self.order["agent_id"],
-            "reward_type": self.order["reward_type"],
-            "points_consumed": self.order["points_consumed"],
+            "agent_id": self.agent,
+            "reward_type": self.kind,
+            "points_consumed": self.points,
         });
         if let Some(reason) = self.reason {
             shown["reason"] = reason.into();

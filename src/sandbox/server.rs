@@ -97,7 +97,8 @@ async fn answer(
     }
     let method = request.method().as_str();
     let (body, broken) = match payload.to_bytes_limited(BODY_MAX).await {
-        Ok(Ok(body)) => (body, None),
+        // Copied: what came is a part of the connection's buffer, which the ledger would hold on to.
+        Ok(Ok(body)) => (web::Bytes::copy_from_slice(&body), None),
         Ok(Err(error)) => {
             let detail = format!("the body broke off: {error}");
             let reply = Reply::problem(400, "malformed", detail);

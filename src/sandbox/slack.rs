@@ -123,7 +123,7 @@ impl Slack {
             return limited(seconds);
         }
         let ts = self.stamp(call.at_ms);
-        let executed = self.executed(call, &channel, &ts);
+        let executed = key_of(call, &content).unwrap_or_else(|| place(&channel, &ts));
         let body = json!({
             "ok": true,
             "channel": channel,
@@ -160,10 +160,8 @@ impl Slack {
             return limited(seconds);
         }
         message.updates += 1;
-        let executed = call.key().map_or_else(
-            || format!("{channel}/{ts}#{}", message.updates),
-            str::to_owned,
-        );
+        let executed =
+            key_of(call, &content).unwrap_or_else(|| format!("{channel}/{ts}#{}", message.updates));
         let body = json!({
             "ok": true,
             "channel": channel,
@@ -201,7 +199,7 @@ impl Slack {
             return Reply::text(429, "rate_limited").with("Retry-After", seconds);
         }
         let ts = self.stamp(call.at_ms);
-        let executed = self.executed(call, &hook, &ts);
+        let executed = key_of(call, &content).unwrap_or_else(|| place(&hook, &ts));
         self.keep(Message {
             channel: hook,
             ts,
@@ -249,12 +247,6 @@ impl Slack {
         format!("{}.{:06}", self.last_ts.0, self.last_ts.1)
     }
 
-    /// Slack knows no keys: where the sender set none, only the content can show that a message was posted twice.
-    fn executed(&self, call: &Call, channel: &str, ts: &str) -> String {
-        call.key()
-            .map_or_else(|| format!("{channel}/{ts}"), str::to_owned)
-    }
-
     fn keep(&mut self, message: Message) {
         let place = place(&message.channel, &message.ts);
         self.messages.insert(&place, message);
@@ -281,6 +273,13 @@ impl Slack {
             });
         messages.collect()
     }
+}
+
+/// Slack knows no keys: a header, or an id that the sender put into the metadata of the message, shows what was posted
+/// twice.
+fn key_of(call: &Call, content: &Value) -> Option<String> {
+    let id = content["metadata"]["event_payload"]["id"].as_str();
+    call.key().or(id).map(str::to_owned)
 }
 
 fn place(channel: &str, ts: &str) -> String {

@@ -16,9 +16,11 @@ use super::{
     crm::Crm,
     faults::{Fault, Faults},
     genesys::Genesys,
+    hooks::Hooks,
     ledger::{Entry, Keep, Ledger},
     oauth::{Oauth, Refusal},
     rewards::Rewards,
+    salesforce::Salesforce,
     slack::Slack,
     survey::Survey,
     teams::Teams,
@@ -66,6 +68,8 @@ pub struct World {
     pub(super) survey: Survey,
     pub(super) warehouse: Warehouse,
     pub(super) coaching: Coaching,
+    pub(super) salesforce: Salesforce,
+    pub(super) hooks: Hooks,
     pub(super) faults: Faults,
     pub(super) ledger: Ledger,
     pub(super) latency: Duration,
@@ -99,6 +103,8 @@ impl World {
             survey: Survey::new(keep, settings.seed),
             warehouse: Warehouse::new(keep),
             coaching: Coaching::new(keep),
+            salesforce: Salesforce::new(keep),
+            hooks: Hooks::new(keep, &settings.webhook_secret),
             faults: Faults::new(settings.seed),
             ledger: Ledger::new(ledger),
             latency: settings.latency,
@@ -185,9 +191,11 @@ impl World {
             (Vendor::Slack, token) => return self.slack.answer(call, token),
             (Vendor::Tremendous, token) => return self.tremendous.answer(call, token),
             (Vendor::Genesys, token) => return self.genesys.answer(call, token),
+            (Vendor::Salesforce, token) => return self.salesforce.answer(call, token),
             // What wants none.
             (Vendor::Oauth, _) => return self.oauth.answer(call),
             (Vendor::Teams, _) => return self.teams.answer(call),
+            (Vendor::Hooks, _) => return self.hooks.answer(call),
             (Vendor::Nobody, _) => return nobody(call),
             (Vendor::Crm, Ok(_)) => return self.crm.answer(call),
             (Vendor::Cdp, Ok(_)) => return self.cdp.answer(call),
@@ -232,7 +240,12 @@ fn lie(call: &Call) -> Reply {
         Vendor::Rewards => Reply::json(200, &json!({ "status": "REJECTED" })),
         Vendor::Tremendous => Reply::json(200, &json!({ "order": { "status": "FAILED" } })),
         Vendor::Cdp => Reply::json(200, &json!({ "status": "error" })),
+        Vendor::Salesforce => {
+            let error = json!({ "statusCode": "UNKNOWN_EXCEPTION", "message": "a lie" });
+            Reply::json(200, &json!([{ "success": false, "errors": [error] }]))
+        }
         Vendor::Oauth
+        | Vendor::Hooks
         | Vendor::Genesys
         | Vendor::Crm
         | Vendor::Survey

@@ -92,6 +92,21 @@ fn s2_11_slack_updates_in_place_by_channel_and_timestamp() {
 }
 
 #[test]
+fn slack_messages_posted_twice_are_seen_by_the_id_in_their_metadata() {
+    let mut vendors = patient();
+    let mut body = hello("C01");
+    body["metadata"] = json!({ "event_type": "aftercall_output", "event_payload": { "id": "o1" } });
+    assert_eq!(post(&mut vendors, &body).executed(), Some("o1"));
+    assert_eq!(
+        post(&mut vendors, &body).executed(),
+        Some("o1"),
+        "Slack posts it again"
+    );
+    let summary = vendors.shown("/ledger/summary");
+    assert_eq!(summary["slack"]["repeated"], json!({ "o1": 2 }));
+}
+
+#[test]
 fn slack_lets_only_who_posted_a_message_update_it() {
     let mut vendors = patient();
     let ts = post(&mut vendors, &hello("C01")).body["ts"].clone();

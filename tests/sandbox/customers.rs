@@ -1,4 +1,4 @@
-//! CRM and customer data platform.
+//! CRM, Salesforce and customer data platform.
 
 use serde_json::{Value, json};
 
@@ -207,5 +207,76 @@ fn s5_06_an_outcome_without_a_user_is_refused_and_one_with_is_tracked_once() {
     assert_eq!(
         vendors.shown("/control/cdp/tracked"),
         json!([outcome("u1")])
+    );
+}
+
+const UPSERT: &str = "/salesforce/services/data/v62.0/composite/sobjects/Contact/Aftercall_Id__c";
+
+fn upsert(vendors: &mut Vendors, all_or_none: bool, ids: &[&str]) -> Answer {
+    let records: Vec<Value> = ids
+        .iter()
+        .map(|id| {
+            json!({ "attributes": { "type": "Contact" }, "Aftercall_Id__c": id, "Segments__c": "churn_risk" })
+        })
+        .collect();
+    let body = json!({ "allOrNone": all_or_none, "records": records });
+    vendors.json_with("PATCH", UPSERT, &[], &body)
+}
+
+/// Success, created and error of each record.
+fn results(answer: &Answer) -> Vec<(bool, bool, String)> {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let results = answer.body.as_array().expect("a list").iter();
+    let told = results.map(|result| {
+        let code = result["errors"][0]["statusCode"].as_str();
+        let code = code.unwrap_or_default().to_owned();
+        (result["success"] == true, result["created"] == true, code)
+    });
+    told.collect()
+}
+
+#[test]
+fn s4_03_salesforce_answers_200_with_a_result_for_each_record() {
+    let mut vendors = Vendors::new();
+    let good = |created| (true, created, String::new());
+    let bad = |code: &str| (false, false, code.to_owned());
+    assert_eq!(results(&upsert(&mut vendors, false, &["c1"])), [good(true)]);
+    assert_eq!(
+        results(&upsert(&mut vendors, false, &["c1"])),
+        [good(false)]
+    );
+    let failing = json!({ "failing": { "c2": "UNABLE_TO_LOCK_ROW" } });
+    vendors.control("/control/salesforce", &failing);
+    let some = upsert(&mut vendors, false, &["c2", "c3"]);
+    assert_eq!(results(&some), [bad("UNABLE_TO_LOCK_ROW"), good(true)]);
+    assert!(some.executed().is_some());
+    let none = upsert(&mut vendors, true, &["c2", "c4"]);
+    let rolled_back = bad("ALL_OR_NONE_OPERATION_ROLLED_BACK");
+    assert_eq!(results(&none), [bad("UNABLE_TO_LOCK_ROW"), rolled_back]);
+    assert_eq!(none.executed(), None);
+    let of =
+        |id: &str| format!("/salesforce/services/data/v62.0/sobjects/Contact/Aftercall_Id__c/{id}");
+    assert_eq!(vendors.get(&of("c3")).body["Segments__c"], "churn_risk");
+    assert_eq!(vendors.get(&of("c4")).status, 404);
+}
+
+#[test]
+fn s4_03_salesforce_refuses_what_is_not_well_formed() {
+    let mut vendors = Vendors::new();
+    let two_hundred: Vec<String> = (0..201).map(|id| id.to_string()).collect();
+    let ids: Vec<&str> = two_hundred.iter().map(String::as_str).collect();
+    assert_eq!(upsert(&mut vendors, false, &ids[..200]).status, 200);
+    for ids in [&ids[..], &[], &[""]] {
+        let answer = upsert(&mut vendors, false, ids);
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.body[0]["errorCode"], "JSON_PARSER_ERROR");
+    }
+    let other =
+        json!({ "records": [{ "attributes": { "type": "Lead" }, "Aftercall_Id__c": "c1" }] });
+    assert_eq!(vendors.json_with("PATCH", UPSERT, &[], &other).status, 400);
+    let stranger = vendors.send("PATCH", UPSERT, &[], "{}");
+    assert_eq!(
+        (stranger.status, &stranger.body[0]["errorCode"]),
+        (401, &json!("INVALID_SESSION_ID"))
     );
 }

@@ -1,4 +1,4 @@
-//! Genesys, survey tokens, the warehouse and coaching tasks.
+//! Genesys, survey tokens, the warehouse, coaching tasks and signed webhooks.
 
 use serde_json::{Value, json};
 
@@ -49,6 +49,25 @@ fn s2_08_a_recording_can_fail_be_deleted_or_never_have_been() {
     }
     let wrong = json!({ "recordings": { "a": "lost" } });
     assert_eq!(vendors.control_status("/control/genesys", &wrong), 400);
+}
+
+#[test]
+fn s2_07_a_summary_is_there_still_being_made_or_unknown() {
+    let mut vendors = Vendors::new();
+    let told = json!({
+        "summaries": { "i1": "A refund.", "i2": null }, "recordings": { "u": "unknown" },
+    });
+    vendors.control("/control/genesys", &told);
+    let of = |id: &str| format!("/genesys/api/v2/conversations/{id}/summaries");
+    assert_eq!(vendors.get(&of("i1")).body["summary"]["text"], "A refund.");
+    assert_eq!(vendors.get(&of("i2")).status, 202);
+    let made_up = vendors.get(&of("i3"));
+    assert!(
+        made_up.body["summary"]["text"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
+    assert_eq!(vendors.get(&of("u")).status, 404);
 }
 
 #[test]
@@ -260,4 +279,71 @@ fn s2_11_a_coaching_task_is_created_once_a_key() {
         "without a key, another one"
     );
     assert_eq!(vendors.get(path).body["total"], 2);
+}
+
+/// Signed with `sandbox::WEBHOOK_SECRET`, computed by another program: `hmac.new(b"sandbox-sandbox-sandbox", ...)` of
+/// Python over `msg_1.1763600400.{}`.
+const SIGNATURE: &str = "v1,2AJ/YIsAaX63t5YxvnjXBlj0V2YzdgV5os+IAaysLLs=";
+
+fn hook(vendors: &mut Vendors, id: &str, time: &str, signature: &str, body: &str) -> (u16, bool) {
+    let headers = [
+        ("webhook-id", id),
+        ("webhook-timestamp", time),
+        ("webhook-signature", signature),
+    ];
+    let answer = vendors.send("POST", "/hooks/aftercall", &headers, body);
+    (answer.status, answer.executed() == Some(id))
+}
+
+#[test]
+fn a_signed_webhook_is_taken_once_and_an_unsigned_one_never() {
+    let mut vendors = Vendors::new();
+    let time = "1763600400";
+    for (id, time, signature, body) in [
+        ("msg_2", time, SIGNATURE, "{}"),
+        ("msg_1", "1763600401", SIGNATURE, "{}"),
+        ("msg_1", time, SIGNATURE, "[]"),
+        ("msg_1", time, "v1,AAAA", "{}"),
+        ("msg_1", time, "v2,abc", "{}"),
+        ("msg_1", "soon", SIGNATURE, "{}"),
+        ("", time, SIGNATURE, "{}"),
+        ("msg_1", "", SIGNATURE, "{}"),
+        ("msg_1", time, "", "{}"),
+    ] {
+        assert_eq!(
+            hook(&mut vendors, id, time, signature, body),
+            (401, false),
+            "{id} {time} {body}"
+        );
+    }
+    let among_others = format!("v1,AAAA {SIGNATURE}");
+    assert_eq!(
+        hook(&mut vendors, "msg_1", time, &among_others, "{}"),
+        (200, true)
+    );
+    assert_eq!(
+        hook(&mut vendors, "msg_1", time, SIGNATURE, "{}"),
+        (200, false),
+        "again"
+    );
+    vendors.control("/control/hooks", &json!({ "secret": "whsec_bmV4dA==" }));
+    assert_eq!(
+        hook(&mut vendors, "msg_1", time, SIGNATURE, "{}"),
+        (401, false)
+    );
+}
+
+#[test]
+fn a_signature_is_good_for_five_minutes_either_way() {
+    for (offset_ms, status) in [
+        (-301_000, 401),
+        (-300_000, 200),
+        (300_999, 200),
+        (301_000, 401),
+    ] {
+        let mut vendors = Vendors::new();
+        vendors.now_ms = START_MS + offset_ms;
+        let answer = hook(&mut vendors, "msg_1", "1763600400", SIGNATURE, "{}");
+        assert_eq!(answer.0, status, "{offset_ms}");
+    }
 }

@@ -47,6 +47,17 @@ fn client_credentials_by_basic_and_by_form_bring_a_bearer_token() {
 }
 
 #[test]
+fn each_vendor_has_the_token_endpoint_on_its_own_host_too() {
+    let mut vendors = Vendors::new();
+    for path in ["/crm/oauth/token", "/salesforce/services/oauth2/token"] {
+        let answer = vendors.send("POST", path, &[FORM], IN_FORM);
+        let token = answer.body["access_token"].as_str().expect("a token");
+        let shown = status_with(&mut vendors, "/crm/v1/customers", token);
+        assert_eq!(shown.status, 200, "{path}");
+    }
+}
+
+#[test]
 fn a_secret_that_basic_carries_form_encoded_is_read_so() {
     let mut vendors = Vendors::with(&Settings {
         client_secret: "a:b+c%".to_owned(),
@@ -73,7 +84,8 @@ fn refusals_are_those_of_rfc_6749() {
     let life = format!("{IN_FORM}&expires_in=soon");
     let bearer = ("authorization", "Bearer x");
     let wrong = IN_FORM.replace("sandbox-secret", "wrong");
-    let cases: [(&[(&str, &str)], &str, u16, &str); 12] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+    let cases: [Case<'_>; 12] = [
         (&[FORM, WRONG], grant, 401, "invalid_client"),
         (&[FORM], &wrong, 401, "invalid_client"),
         (&[FORM], grant, 401, "invalid_client"),
