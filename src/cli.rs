@@ -30,6 +30,7 @@ mod probe;
 mod publish;
 mod render;
 mod run;
+mod sandbox;
 mod schema;
 mod send;
 mod tap;
@@ -98,6 +99,7 @@ enum Command {
     Load(load::Load),
     Send(send::Send),
     Fields(fields::Fields),
+    Sandbox(sandbox::Sandbox),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -218,6 +220,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Completions(command) => return command.run(&mut Cli::command()),
         Command::Check(command) => return command.run(cli.global.config.as_deref()),
         Command::Fields(command) => return command.run(),
+        Command::Sandbox(command) => return command.run(),
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
@@ -250,6 +253,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Dead(_)
         | Command::Check(_)
         | Command::Doctor(_)
+        | Command::Sandbox(_)
         | Command::Load(_)
         | Command::Fields(_)
         | Command::Send(_)
@@ -272,9 +276,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Load(command) => command.run(setting, &bus),
         Command::Send(command) => command.run(setting, &bus),
         // Done above.
-        Command::Schema(_) | Command::Completions(_) | Command::Check(_) | Command::Fields(_) => {
-            Ok(())
-        }
+        Command::Schema(_)
+        | Command::Completions(_)
+        | Command::Check(_)
+        | Command::Fields(_)
+        | Command::Sandbox(_) => Ok(()),
     }
 }
 

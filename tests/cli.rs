@@ -24,7 +24,7 @@ mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "demo",
     "publish",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 12] = [
     "load",
     "send",
     "fields",
+    "sandbox",
     "schema",
     "completions",
 ];
