@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub mod checksum;
 pub mod headers;
 pub mod jetstream;
 pub mod memory;
