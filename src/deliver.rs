@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `parcel` | an output as a destination sees it |
 //! | `answer` | what came back of one attempt, and what that means |
+//! | `letter` | outputs given up, and what operators decide about them |
 //! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
 //! | `state` | what is known of a destination's deliveries, and what comes next: decides, purely |
 //! | `record` | the same as it stands in the log |
 
 pub mod answer;
+pub mod letter;
 pub mod parcel;
 pub mod policy;
 pub mod record;

@@ -21,6 +21,7 @@ mod own;
 mod reject;
 mod structured;
 
+pub use attribute::to_header;
 pub use decode::{decode, name};
 pub use encode::{Origin, cause, output_attributes, output_source, structured_output};
 pub use incoming::Incoming;

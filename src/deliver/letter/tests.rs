@@ -1,0 +1,1 @@
+//! Letters and decisions: there and back, names, and what is open.
