@@ -254,6 +254,7 @@ fn data_of(body: &Body) -> Value {
         Body::PointsAdjusted(e) => serde_json::to_value(e),
         Body::AlertAcknowledged(e) => serde_json::to_value(e),
         Body::Outcome(_, e) => serde_json::to_value(e),
+        Body::DeadLettered(e) => serde_json::to_value(e),
         Body::Tick => Ok(json!({})),
         Body::RulesActivated(e) => serde_json::to_value(e),
     };

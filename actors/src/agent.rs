@@ -1,20 +1,23 @@
-//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points.
+//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points, and what is asked of others for them.
 //!
 //! Puts the parts together: brings them up to `now`, asks the rules with the figures that result, and hands
-//! each part what it is to apply. Interactions themselves change nothing here yet, and leave no trace.
+//! each part what it is to apply. Of interactions only their wrap-up leaves a trace.
 
 use crate::{
     actor::Context,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     enps::Enps,
-    event::{Body, Event, PointsAdjusted, WfmMetric},
+    enrichment::Enrichment,
+    event::{Body, Event, Outcome, OutcomeKind, PointsAdjusted, WfmMetric},
     key::Key,
     points::{PointsWindow, Replaced, Source, Workday},
     rules::{Figures, Hit, Settings},
     state::{self, DecodeError, StoredAgent},
+    storms::Storms,
     surveys::{self, Surveys},
     time::{EventTime, LogTime},
+    tokens::Tokens,
     wire,
 };
 
@@ -26,6 +29,9 @@ pub struct Agent {
     /// Adjustments seen while their workday can be in the window.
     adjustments: Dedupe<()>,
     points: PointsWindow,
+    enrichment: Enrichment,
+    tokens: Tokens,
+    storms: Storms,
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -67,6 +73,7 @@ impl Agent {
                     settings,
                     start,
                     &mut self.points,
+                    &mut self.enrichment,
                     effects,
                 );
             }
@@ -102,24 +109,27 @@ impl Agent {
                     effects.push(Effect::Ignore(Ignored::NoCustomer));
                 }
             }
+            Body::InteractionWrapup(wrapup) => self.tokens.request(now, wrapup, settings, effects),
+            Body::Outcome(kind, outcome) => self.answer(*kind, now, outcome, settings, effects),
+            Body::DeadLettered(told) => self.storms.tell(key, now, event, told, effects),
             // Nothing to do yet, and nothing to remember.
             Body::InteractionStarted(_)
-            | Body::InteractionWrapup(_)
             | Body::InteractionUpdated(_)
             | Body::AlertAcknowledged(_)
-            | Body::Outcome(..)
             | Body::Tick
             | Body::RulesActivated(_) => {}
         }
     }
 
-    /// Nothing an agent does falls due yet: windows are brought up to date by the next event.
-    pub fn wake(&mut self, _key: Key<'_>, _context: &Context<'_>, _effects: &mut Effects) {}
+    /// Goes on with lookups; windows are brought up to date by the next event.
+    pub fn wake(&mut self, _key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
+        self.enrichment.wake(context.now, effects);
+    }
 
-    /// Never; see [`Self::wake`].
+    /// When a lookup goes on or ends.
     #[must_use]
-    pub const fn deadline(&self) -> Option<LogTime> {
-        None
+    pub fn deadline(&self) -> Option<LogTime> {
+        self.enrichment.deadline()
     }
 
     /// Whether this agent, at `now`, will act as one who was never seen.
@@ -131,6 +141,9 @@ impl Agent {
                 .adjustments
                 .is_blank(now, adjustment_dedupe_ms(settings))
             && self.points.is_blank(window_start(now, settings))
+            && self.enrichment.is_blank()
+            && self.tokens.is_blank(now, settings)
+            && self.storms.is_blank(now)
     }
 
     /// Points in the rolling window, as of the last event that asked for them.
@@ -181,6 +194,31 @@ impl Agent {
         });
     }
 
+    /// Takes what became of something this agent asked for or said.
+    fn answer(
+        &mut self,
+        kind: OutcomeKind,
+        now: LogTime,
+        outcome: &Outcome,
+        settings: &Settings,
+        effects: &mut Effects,
+    ) {
+        match kind {
+            OutcomeKind::Enrichment => self.enrichment.answer(now, outcome, settings, effects),
+            OutcomeKind::SurveyToken => self.tokens.answer(now, outcome, settings, effects),
+            OutcomeKind::Alert => {
+                self.surveys.expire(now, settings);
+                let id = &outcome.output_id;
+                if !self.surveys.has_alerted(id) && !self.storms.has_alerted(now, id) {
+                    effects.push(Effect::Ignore(Ignored::UnknownRequest));
+                }
+            }
+            // Customers ask who they are.
+            OutcomeKind::Identity => effects.push(Effect::Ignore(Ignored::NoPart)),
+            OutcomeKind::Reward => {}
+        }
+    }
+
     fn adjust(
         &mut self,
         now: LogTime,
@@ -219,6 +257,9 @@ impl Agent {
         self.adjustments
             .encode(ADJUSTMENT_KEYS, ADJUSTMENT_AT, into);
         self.points.encode(into);
+        self.enrichment.encode(into);
+        self.tokens.encode(into);
+        self.storms.encode(into);
     }
 
     /// Reads the stored form.
@@ -228,6 +269,8 @@ impl Agent {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut stored: StoredAgent = prost::Message::decode(bytes)?;
         state::check_format(stored.format)?;
+        let tokens = Tokens::decode(&stored).ok_or(DecodeError::Columns("tokens"))?;
+        let storms = Storms::decode(&stored).ok_or(DecodeError::Columns("storms"))?;
         Ok(Self {
             surveys: Surveys::decode(&stored).ok_or(DecodeError::Columns("surveys"))?,
             enps: Enps::decode(&mut stored).ok_or(DecodeError::Columns("enps"))?,
@@ -241,6 +284,10 @@ impl Agent {
                 &stored.recorded,
             )
             .ok_or(DecodeError::Columns("points"))?,
+            enrichment: Enrichment::decode(&stored.enrichments)
+                .ok_or(DecodeError::Columns("enrichments"))?,
+            tokens,
+            storms,
         })
     }
 }

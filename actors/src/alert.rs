@@ -1,21 +1,23 @@
 //! The alert that a survey response raises: one, whatever number of rules hold (S2.04, S2.07, S2.10).
 //!
 //! Pure function of the response and the rules that hold for it; whether it has alerted before is for
-//! `surveys` to know. What only others know (recording, summary) is marked as missing and looked up by a
-//! destination (S2.08, S2.12).
+//! `surveys` to know. What only others know (recording, summary) is marked as missing; `enrichment` has it
+//! looked up (S2.08, S2.12).
 
 use crate::{
-    event::{ActorRef, SurveyResponse},
+    event::{ActorRef, Channel, SurveyResponse},
     key::Key,
     output::{Alert, Recording, RecordingStatus, Severity},
     rules::{Action, Hit, Rule},
     time::{EventTime, LogTime},
-    value::ID_BYTES_MAX,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Most of a comment that travels in an alert, in characters.
 pub const COMMENT_CHARS_MAX: usize = 4_000;
+
+/// Longest id of an alert, in bytes: ids of what belongs to it (questions, updates) begin with it, and are ids too.
+pub const ALERT_ID_BYTES_MAX: usize = 224;
 
 /// The rule to alert under: the most severe one, and of equals the first in the file.
 #[must_use]
@@ -45,7 +47,10 @@ pub fn alert(
 ) -> Alert {
     let text = |id: &Option<crate::value::Id>| id.as_deref().map(str::to_owned);
     let routing = &event.routing;
-    let mut missing = vec!["recording".to_owned(), "summary".to_owned()];
+    let mut missing = vec!["recording".to_owned()];
+    if event.channel.is_none_or(Channel::is_digital) {
+        missing.push("summary".to_owned());
+    }
     if routing.agent_id.is_some() && routing.agent_name.is_none() {
         missing.push("agent_name".to_owned());
     }
@@ -90,11 +95,11 @@ fn cut(comment: &str) -> &str {
     }
 }
 
-/// `<rule>:<response id>`, which names the alert wherever it goes. Where that would be longer than an id may be, a
-/// hash stands in for the response id.
-fn alert_id(rule: &str, response_id: &str) -> String {
+/// `<rule>:<response id>`, which names the alert wherever it goes. Where that would be longer than an alert's id may
+/// be, a hash stands in for the response id.
+pub(crate) fn alert_id(rule: &str, response_id: &str) -> String {
     let id = format!("{rule}:{response_id}");
-    if id.len() <= ID_BYTES_MAX {
+    if id.len() <= ALERT_ID_BYTES_MAX {
         id
     } else {
         format!("{rule}:#{:032x}", xxh3_128(response_id.as_bytes()))

@@ -1,4 +1,5 @@
-//! A customer: recent history, segments, merged profile (S4.01 to S4.05).
+//! A customer: recent history, segments, merged profile (S4.01 to S4.05), and who they are to the customer data
+//! platform, which hears how their interactions ended (S5.01 to S5.03, S5.06, S5.07).
 //!
 //! Each completion is taken into the history, segment rules are asked again, and the profile goes out, merged
 //! by `profile`. Segments end with the rules that no longer hold at a later completion, or, when none comes,
@@ -10,8 +11,9 @@ use crate::{
     actor::Context,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
-    event::{Body, Event, InteractionCompleted, InteractionUpdated},
+    event::{Body, Event, InteractionCompleted, InteractionUpdated, OutcomeKind},
     history::History,
+    identity::{Identity, Resolution},
     key::Key,
     output::{Output, ProfileAttributes, ProfileUpdate},
     profile::{Cause, Merge},
@@ -19,6 +21,8 @@ use crate::{
     segments::Segments,
     state::{self, DecodeError, StoredCustomer},
     time::{EventTime, LogTime},
+    tracking::Tracking,
+    value::Id,
     wire,
 };
 
@@ -34,6 +38,8 @@ pub struct Customer {
     /// When the history window empties and the segments end; only while in one.
     segments_until: Option<LogTime>,
     merge: Merge,
+    identity: Identity,
+    tracking: Tracking,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -52,28 +58,57 @@ impl Customer {
         event: &Event,
         effects: &mut Effects,
     ) {
+        let (now, settings) = (context.now, context.rules.settings());
         match &event.body {
-            Body::InteractionCompleted(completed) => {
-                if !is_listed(completed, context.rules.settings()) {
-                    return effects.push(Effect::Ignore(Ignored::NotListed));
+            Body::InteractionStarted(started) => {
+                if let Some(customer) = &started.customer {
+                    self.identity.ask(now, started, customer, settings, effects);
                 }
-                if self.admit(completed, context, effects) {
-                    let figures = self.history.figures(context.now, context.rules.settings());
+            }
+            Body::InteractionCompleted(completed) => {
+                let is_listed = is_listed(completed, settings);
+                if !is_listed {
+                    effects.push(Effect::Ignore(Ignored::NotListed));
+                    // How it ended is told all the same, if there is somebody to tell it of.
+                    if !settings.outcome_tracked {
+                        return;
+                    }
+                    if self.user_id(completed, context).is_none() {
+                        return effects.push(Effect::Ignore(Ignored::NoUser));
+                    }
+                }
+                if !self.admit(completed, context, effects) {
+                    return;
+                }
+                if is_listed {
+                    self.take_in(completed, context, effects);
+                    let figures = self.history.figures(now, settings);
                     let mut hits = Vec::new();
                     context.rules.matching(event, &figures, &mut hits, effects);
                     self.complete(key, completed, &hits, context, effects);
                 }
+                self.track(completed, context, effects);
             }
-            Body::InteractionUpdated(updated) => self.update(updated, context, effects),
+            Body::InteractionUpdated(updated) => {
+                self.tracking.update(now, updated, effects);
+                self.update(updated, context, effects);
+            }
+            Body::Outcome(kind, outcome) => match kind {
+                OutcomeKind::Identity => self.identity.answer(now, outcome, settings, effects),
+                // Owners of interactions ask for these.
+                OutcomeKind::Reward
+                | OutcomeKind::SurveyToken
+                | OutcomeKind::Alert
+                | OutcomeKind::Enrichment => effects.push(Effect::Ignore(Ignored::NoPart)),
+            },
             // Nothing to do yet, and nothing to remember.
-            Body::InteractionStarted(_)
-            | Body::InteractionWrapup(_)
+            Body::InteractionWrapup(_)
             | Body::SurveyResponse(_)
             | Body::EnpsResponse(_)
             | Body::WfmMetric(_)
             | Body::PointsAdjusted(_)
             | Body::AlertAcknowledged(_)
-            | Body::Outcome(..)
+            | Body::DeadLettered(_)
             | Body::Tick
             | Body::RulesActivated(_) => {}
         }
@@ -93,16 +128,22 @@ impl Customer {
         }
         let cause = self.merge.take_due(now, settings.profile_merge_ms);
         self.send(key, now, cause, effects);
+        self.tracking.wake(now, effects);
         self.expire(now, settings);
     }
 
-    /// When segments end or the merged update goes, whichever is first.
+    /// When segments end, the merged update goes or a completion has waited long enough, whichever is first.
     #[must_use]
     pub fn deadline(&self) -> Option<LogTime> {
-        match (self.segments_until, self.merge.deadline()) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        let tracking = self.tracking.deadline();
+        let due = [self.segments_until, self.merge.deadline(), tracking];
+        due.into_iter().flatten().min()
+    }
+
+    /// Who the customer is to the customer data platform, as of the last event.
+    #[must_use]
+    pub fn resolution(&self) -> &Resolution {
+        self.identity.resolution()
     }
 
     /// Whether this customer, at `now`, will act as one who was never seen.
@@ -112,9 +153,11 @@ impl Customer {
             && self.history.is_blank(now, settings)
             && self.segments.is_empty()
             && self.merge.is_blank(now)
+            && self.identity.is_blank(now, settings)
+            && self.tracking.is_blank()
     }
 
-    /// Takes a completion into the history. False if it was seen before.
+    /// Remembers a completion. False if it was seen before.
     fn admit(
         &mut self,
         event: &InteractionCompleted,
@@ -132,13 +175,51 @@ impl Customer {
         if !self.seen.add(now, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
+        true
+    }
+
+    /// Takes a completion into the history.
+    fn take_in(
+        &mut self,
+        event: &InteractionCompleted,
+        context: &Context<'_>,
+        effects: &mut Effects,
+    ) {
+        let (now, settings) = (context.now, context.rules.settings());
         if let Err(ignored) = self.history.add(now, event, settings) {
             effects.push(Effect::Ignore(ignored));
         }
         if let Some(text) = &event.summary {
             self.set_summary(text, event.ended_at.min(EventTime(now.0)));
         }
-        true
+    }
+
+    /// Tells the platform how an interaction ended, now or when that is final (S5.06, S5.07).
+    fn track(
+        &mut self,
+        event: &InteractionCompleted,
+        context: &Context<'_>,
+        effects: &mut Effects,
+    ) {
+        let (now, settings) = (context.now, context.rules.settings());
+        if !settings.outcome_tracked {
+            return;
+        }
+        match self.user_id(event, context) {
+            Some(user_id) => {
+                let wait_ms = settings.outcome_wait_ms;
+                self.tracking
+                    .complete(now, event, &user_id, wait_ms, effects);
+            }
+            None => effects.push(Effect::Ignore(Ignored::NoUser)),
+        }
+    }
+
+    /// The platform's id of the customer: as the event has it, else as the platform was sure of.
+    fn user_id(&mut self, event: &InteractionCompleted, context: &Context<'_>) -> Option<Id> {
+        self.identity.expire(context.now, context.rules.settings());
+        let named = event.customer.as_ref()?.cdp_user_id.as_ref();
+        named.or_else(|| self.identity.user_id()).cloned()
     }
 
     /// Puts the customer into the segments of the rules that hold, and updates the profile.
@@ -225,6 +306,7 @@ impl Customer {
     fn expire(&mut self, now: LogTime, settings: &Settings) {
         self.seen.expire(now, settings.completion_dedupe_ms);
         self.history.expire(now, settings);
+        self.identity.expire(now, settings);
         // An update that waits, or segments that are still to end, will want the summary.
         if self.history.is_empty() && self.segments.is_empty() && !self.merge.is_pending() {
             self.summary = None;
@@ -265,6 +347,8 @@ impl Customer {
         let until_ms = self.segments_until.map(|until| until.0);
         wire::optional_sint(SEGMENTS_UNTIL, until_ms, into);
         self.merge.encode(into);
+        self.identity.encode(into);
+        self.tracking.encode(into);
     }
 
     /// Reads the stored form.
@@ -272,8 +356,11 @@ impl Customer {
     /// # Errors
     /// If the bytes are no stored customer.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let stored: StoredCustomer = prost::Message::decode(bytes)?;
+        let mut stored: StoredCustomer = prost::Message::decode(bytes)?;
         state::check_format(stored.format)?;
+        let identity = Identity::decode(&mut stored).ok_or(DecodeError::Columns("identity"))?;
+        let tracking =
+            Tracking::decode(&mut stored).ok_or(DecodeError::Columns("tracked completions"))?;
         let history = History::decode(
             &stored.ended_at,
             &stored.interactions,
@@ -303,6 +390,8 @@ impl Customer {
                 stored.pending_left_at,
             )
             .ok_or(DecodeError::Columns("merge"))?,
+            identity,
+            tracking,
         })
     }
 }

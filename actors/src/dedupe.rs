@@ -51,7 +51,7 @@ impl KeyHash {
         Self::from_u128(u128::from_le_bytes(bytes))
     }
 
-    const fn from_u128(hash: u128) -> Self {
+    pub(crate) const fn from_u128(hash: u128) -> Self {
         Self {
             high: (hash >> 64) as u64,
             low: hash as u64,
@@ -119,6 +119,14 @@ impl<T> Dedupe<T> {
     #[must_use]
     pub fn get(&self, key: KeyHash) -> Option<&T> {
         self.position(key).map(|index| &self.entries[index].value)
+    }
+
+    /// When `key` was seen, and what is kept with it, to change.
+    pub(crate) fn get_mut(&mut self, key: KeyHash) -> Option<(LogTime, &mut T)> {
+        let place = self.position(key)?;
+        self.entries
+            .get_mut(place)
+            .map(|entry| (entry.at, &mut entry.value))
     }
 
     /// Remembers `key` from `now` on; a key that was remembered before has its time and value replaced.

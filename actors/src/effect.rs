@@ -49,11 +49,21 @@ pub enum Ignored {
     DedupeOverflow,
     /// It names no customer, so there is no profile to update (S4.01).
     NoCustomer,
+    /// The customer has no resolved user id, so there is nobody to track an outcome for (S5.06).
+    NoUser,
+    /// An outcome of no request that is open here: late, repeated or another's.
+    UnknownRequest,
+    /// A lookup came to nothing; what asked for it goes on without (S1.03, S2.12, S5.03).
+    LookupFailed,
+    /// More waited than is held, and the oldest went out early.
+    WaitOverflow,
+    /// Something that came with it was larger than is kept, and was left out.
+    TooLarge,
 }
 
 impl Ignored {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Duplicate,
         Self::Superseded,
         Self::AlreadyAlerted,
@@ -63,6 +73,11 @@ impl Ignored {
         Self::NoPart,
         Self::DedupeOverflow,
         Self::NoCustomer,
+        Self::NoUser,
+        Self::UnknownRequest,
+        Self::LookupFailed,
+        Self::WaitOverflow,
+        Self::TooLarge,
     ];
 
     /// The label in metrics.
@@ -78,6 +93,11 @@ impl Ignored {
             Self::NoPart => "no_part",
             Self::DedupeOverflow => "dedupe_overflow",
             Self::NoCustomer => "no_customer",
+            Self::NoUser => "no_user",
+            Self::UnknownRequest => "unknown_request",
+            Self::LookupFailed => "lookup_failed",
+            Self::WaitOverflow => "wait_overflow",
+            Self::TooLarge => "too_large",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     key::Key,
     object::{object, optional_object},
     time::EventTime,
-    value::{Csat, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32},
+    value::{Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32},
 };
 
 /// A decoded event: its CloudEvents identity and its body.
@@ -49,6 +49,8 @@ pub enum Body {
     AlertAcknowledged(AlertAcknowledged),
     /// `reward.outcome`, `identity.outcome`, `survey_token.outcome`, `alert.outcome`, `enrichment.outcome`
     Outcome(OutcomeKind, Outcome),
+    /// `delivery.dead_lettered`
+    DeadLettered(DeadLettered),
     /// `tick`: moves time on in every partition when nothing else arrives.
     Tick,
     /// `rules.activated`: a new rule set, from this position on, in every partition.
@@ -91,6 +93,17 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 7] = [
+        Self::Voice,
+        Self::Chat,
+        Self::Message,
+        Self::Email,
+        Self::Callback,
+        Self::Video,
+        Self::Other,
+    ];
+
     /// The name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -102,6 +115,15 @@ impl Channel {
             Self::Callback => "callback",
             Self::Video => "video",
             Self::Other => "other",
+        }
+    }
+
+    /// Whether there is a transcript of it, of which a summary can be made (S2.07); what is `Other` may have one.
+    #[must_use]
+    pub const fn is_digital(self) -> bool {
+        match self {
+            Self::Chat | Self::Message | Self::Email | Self::Other => true,
+            Self::Voice | Self::Callback | Self::Video => false,
         }
     }
 }
@@ -288,6 +310,9 @@ pub struct SurveyResponse {
     pub survey_id: Option<Id>,
     /// The interaction it is about.
     pub interaction_id: Id,
+    /// Channel of that interaction, if the survey's sender knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
     /// When it was submitted (event time).
     pub submitted_at: EventTime,
     /// Customer satisfaction, 1 to 5.
@@ -429,6 +454,22 @@ pub struct Outcome {
     pub response: Option<serde_json::Value>,
 }
 
+/// `delivery.dead_lettered`: a destination has given up on outputs since the last event of this type about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLettered {
+    /// The destination.
+    pub destination: DestinationName,
+    /// Why it gave up on the last of them.
+    pub reason: String,
+    /// How many outputs.
+    #[serde(deserialize_with = "whole_u32")]
+    pub count: u32,
+    /// Id of the last of them.
+    pub output_id: String,
+    /// When it gave up on it (event time).
+    pub at: EventTime,
+}
+
 /// `rules.activated`: the rule set that holds from this position on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RulesActivated {
@@ -442,7 +483,7 @@ pub use crate::value::ActorRef;
 
 impl Body {
     /// Every event type of the contract, in the order of EVENTS.md, then the two of the system's own.
-    pub const TYPES: [&str; 16] = [
+    pub const TYPES: [&str; 17] = [
         "interaction.started",
         "interaction.wrapup",
         "interaction.completed",
@@ -457,6 +498,7 @@ impl Body {
         "survey_token.outcome",
         "alert.outcome",
         "enrichment.outcome",
+        "delivery.dead_lettered",
         "tick",
         "rules.activated",
     ];
@@ -479,6 +521,7 @@ impl Body {
             Self::Outcome(OutcomeKind::SurveyToken, _) => "survey_token.outcome",
             Self::Outcome(OutcomeKind::Alert, _) => "alert.outcome",
             Self::Outcome(OutcomeKind::Enrichment, _) => "enrichment.outcome",
+            Self::DeadLettered(_) => "delivery.dead_lettered",
             Self::Tick => "tick",
             Self::RulesActivated(_) => "rules.activated",
         }
@@ -502,6 +545,8 @@ impl Body {
             Self::Outcome(_, e) => {
                 Some(e.subject.key()).filter(|k| k.side() == crate::key::Side::Agent)
             }
+            // The system's own trouble: no owner of interactions has part in it.
+            Self::DeadLettered(_) => Some(Key::Nobody),
             Self::InteractionUpdated(_) | Self::Tick | Self::RulesActivated(_) => None,
         }
     }
@@ -522,6 +567,7 @@ impl Body {
             | Self::WfmMetric(_)
             | Self::PointsAdjusted(_)
             | Self::AlertAcknowledged(_)
+            | Self::DeadLettered(_)
             | Self::Tick
             | Self::RulesActivated(_) => return None,
         };

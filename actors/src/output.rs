@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{ActorRef, Channel, CustomerRef},
     time::EventTime,
+    value::ID_BYTES_MAX,
 };
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The stream's subjects tell outputs apart by kind: `cx.out.<kind>.<side>.<partition>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,6 +167,19 @@ impl Output {
             written.is_ok(),
             "output data is always representable as JSON"
         );
+    }
+}
+
+/// Id of an output that a lookup's or delivery's outcome names: `<kind>:<part>:<part>`. Where that would be longer
+/// than an id may be, a hash stands in for the parts, so that the outcome can be told apart all the same.
+#[must_use]
+pub fn output_id(kind: &str, parts: &[&str]) -> String {
+    let parts = parts.join(":");
+    let id = format!("{kind}:{parts}");
+    if id.len() <= ID_BYTES_MAX {
+        id
+    } else {
+        format!("{kind}:#{:032x}", xxh3_128(parts.as_bytes()))
     }
 }
 

@@ -30,7 +30,7 @@ pub use self::{
     file::{FILE_BYTES_MAX, RULES_MAX},
     keywords::KEYWORD_BYTES_MAX,
     reader::NAME_BYTES_MAX,
-    settings::Settings,
+    settings::{EnrichmentMode, Settings},
     syntax::NESTING_MAX,
 };
 use self::{

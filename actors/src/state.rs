@@ -96,6 +96,65 @@ pub(crate) struct StoredAgent {
     /// For each bit of a metric: 0, or 1 plus the zigzag difference of the time of record to the last one.
     #[prost(uint64, repeated, tag = "23")]
     pub recorded: Vec<u64>,
+    /// Alerts whose lookups go on.
+    #[prost(message, repeated, tag = "40")]
+    pub enrichments: Vec<StoredEnrichment>,
+    /// Survey tokens asked for: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "41")]
+    pub token_keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "42")]
+    pub token_at: Vec<i64>,
+    /// Storms of dead letters that go on.
+    #[prost(message, repeated, tag = "43")]
+    pub storms: Vec<StoredStorm>,
+    /// Events about dead letters: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "44")]
+    pub dead_letter_keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "45")]
+    pub dead_letter_at: Vec<i64>,
+}
+
+/// An alert whose lookups go on.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredEnrichment {
+    /// The alert as JSON, as it would go out.
+    #[prost(bytes = "vec", tag = "1")]
+    pub alert: Vec<u8>,
+    /// Whether it is still to be raised.
+    #[prost(bool, tag = "2")]
+    pub held: bool,
+    /// Updates that went out.
+    #[prost(uint32, tag = "3")]
+    pub updates: u32,
+    /// Log time at which the lookups end.
+    #[prost(sint64, tag = "4")]
+    pub ends_at: i64,
+    /// Lookup of the recording: 0 over, 1 asked, 2 waiting; the last question's number; when it went, or the next goes.
+    #[prost(uint32, tag = "5")]
+    pub recording: u32,
+    #[prost(uint32, tag = "6")]
+    pub recording_asks: u32,
+    #[prost(sint64, tag = "7")]
+    pub recording_at: i64,
+    /// The same of the summary.
+    #[prost(uint32, tag = "8")]
+    pub summary: u32,
+    #[prost(uint32, tag = "9")]
+    pub summary_asks: u32,
+    #[prost(sint64, tag = "10")]
+    pub summary_at: i64,
+}
+
+/// A storm of dead letters.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredStorm {
+    #[prost(string, tag = "1")]
+    pub destination: String,
+    #[prost(string, tag = "2")]
+    pub alert_id: String,
+    /// Log time of the last word of it.
+    #[prost(sint64, tag = "3")]
+    pub last_at: i64,
 }
 
 /// A customer.
@@ -139,6 +198,51 @@ pub(crate) struct StoredCustomer {
     pub pending_started_at: Option<i64>,
     #[prost(sint64, optional, tag = "15")]
     pub pending_left_at: Option<i64>,
+    /// Questions who the customer is: 16 bytes each; log time of each, as differences; places of those answered, as
+    /// differences.
+    #[prost(bytes = "vec", tag = "40")]
+    pub question_keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "41")]
+    pub question_at: Vec<i64>,
+    #[prost(sint64, repeated, tag = "42")]
+    pub questions_answered: Vec<i64>,
+    /// Who the customer is: 1 to be verified, 2 known, 3 known and stale; the platform's id; attributes as JSON; log
+    /// time of the question that brought it.
+    #[prost(uint64, optional, tag = "43")]
+    pub resolution: Option<u64>,
+    #[prost(string, optional, tag = "44")]
+    pub user_id: Option<String>,
+    #[prost(string, optional, tag = "45")]
+    pub attributes: Option<String>,
+    #[prost(sint64, optional, tag = "46")]
+    pub asked_at: Option<i64>,
+    /// Completions that wait for their dispositions.
+    #[prost(message, repeated, tag = "47")]
+    pub tracked: Vec<StoredTracked>,
+}
+
+/// A completion that waits for its disposition.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredTracked {
+    #[prost(string, tag = "1")]
+    pub user_id: String,
+    #[prost(string, tag = "2")]
+    pub interaction_id: String,
+    /// By its name on the wire.
+    #[prost(string, tag = "3")]
+    pub channel: String,
+    #[prost(double, optional, tag = "4")]
+    pub duration_s: Option<f64>,
+    #[prost(string, optional, tag = "5")]
+    pub agent_id: Option<String>,
+    /// Event times.
+    #[prost(sint64, tag = "6")]
+    pub ended_at: i64,
+    #[prost(sint64, tag = "7")]
+    pub started_at: i64,
+    /// Log time at which it goes out as it is.
+    #[prost(sint64, tag = "8")]
+    pub until: i64,
 }
 
 #[cfg(test)]

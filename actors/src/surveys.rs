@@ -7,9 +7,9 @@ use crate::{
     alert,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
+    enrichment::Enrichment,
     event::SurveyResponse,
     key::Key,
-    output::Output,
     points::{PointsWindow, Source, Workday},
     rules::{Action, Hit, Settings},
     state::StoredAgent,
@@ -55,7 +55,7 @@ impl Surveys {
     }
 
     /// Applies an admitted revision, given the rules that hold for it. `start` is the oldest workday that
-    /// still counts.
+    /// still counts. An alert goes out through `enrichment`.
     #[expect(clippy::too_many_arguments, reason = "all of it is input")]
     pub fn apply(
         &mut self,
@@ -66,6 +66,7 @@ impl Surveys {
         settings: &Settings,
         start: Workday,
         points: &mut PointsWindow,
+        enrichment: &mut Enrichment,
         effects: &mut Effects,
     ) {
         let id = key_of(event);
@@ -76,10 +77,7 @@ impl Surveys {
             (Some(foremost), false) => {
                 let alert = alert::alert(foremost, key, now, event, hits);
                 response.alerted = true;
-                effects.push(Effect::Emit {
-                    id: alert.alert_id.clone(),
-                    output: Output::AlertRaised(alert),
-                });
+                enrichment.raise(now, alert, settings, effects);
             }
             (Some(_), true) => effects.push(Effect::Ignore(Ignored::AlreadyAlerted)),
             (None, _) => {}
@@ -106,6 +104,27 @@ impl Surveys {
         if !fits {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
+    }
+
+    /// Whether the output of this id is an alert of a response that is remembered, or an update of one.
+    #[must_use]
+    pub fn has_alerted(&self, output_id: &str) -> bool {
+        let Some((_rule, name)) = output_id.split_once(':') else {
+            return false;
+        };
+        let alerted = |name: &str| {
+            let hashed = name.strip_prefix('#').filter(|hash| hash.len() == 32);
+            let hashed = hashed.and_then(|hash| u128::from_str_radix(hash, 16).ok());
+            let keys = [Some(KeyHash::of(name, 0)), hashed.map(KeyHash::from_u128)];
+            let mut seen = keys
+                .into_iter()
+                .flatten()
+                .filter_map(|key| self.responses.get(key));
+            seen.any(|response| response.alerted)
+        };
+        // An id may end like an update's without being one.
+        let updated = name.rsplit_once(":u").map(|(name, _number)| name);
+        alerted(name) || updated.is_some_and(alerted)
     }
 
     /// Whether nothing is remembered at `now`.

@@ -64,6 +64,60 @@ impl JsonSchema for Id {
     }
 }
 
+/// Name of a delivery destination: 1 to 40 of `a-z`, `0-9`, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DestinationName(Box<str>);
+
+/// Longest name of a destination, in bytes.
+pub const DESTINATION_BYTES_MAX: usize = 40;
+
+impl DestinationName {
+    /// Takes `text` as a name if it is one.
+    ///
+    /// # Errors
+    /// If it is empty, too long, or holds another character.
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, String> {
+        let text = text.into();
+        let fits = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        if (1..=DESTINATION_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits) {
+            return Ok(Self(text));
+        }
+        let shown: String = text.chars().take(DESTINATION_BYTES_MAX).collect();
+        Err(format!(
+            "`{shown}` is no destination: a name is 1 to {DESTINATION_BYTES_MAX} of a-z, 0-9, `_`, `-`"
+        ))
+    }
+}
+
+impl Deref for DestinationName {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DestinationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DestinationName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Box::<str>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for DestinationName {
+    fn schema_name() -> Cow<'static, str> {
+        "DestinationName".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[a-z0-9_-]{1,40}$" })
+    }
+}
+
 /// Customer satisfaction, a whole number from 1 to 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]

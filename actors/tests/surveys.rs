@@ -5,7 +5,6 @@ mod common;
 use aftercall_actors::{
     effect::{Effect, Ignored},
     key::Key,
-    rules::RuleSet,
 };
 use common::*;
 use serde_json::json;
@@ -53,7 +52,7 @@ fn s2_10_a_bot_a_queue_and_nobody_raise_alerts_of_their_own() {
         (Key::Queue("q1"), json!({ "queue_id": "q1" }), "queue/q1"),
         (Key::Nobody, json!({}), "queue/_"),
     ] {
-        let mut stage = Stage::new(key, RuleSet::default_rules());
+        let mut stage = Stage::new(key, alone());
         let effects = stage.apply(0, survey("r1", json!({ "csat": 1, "routing": routing })));
         let alert = data(&effects);
         assert_eq!(alert["owner"], owner);

@@ -36,6 +36,8 @@ pub enum EventType {
     AlertAcknowledged,
     /// `reward.outcome` and its siblings
     Outcome(OutcomeKind),
+    /// `delivery.dead_lettered`
+    DeadLettered,
     /// `tick`
     Tick,
     /// `rules.activated`
@@ -63,6 +65,7 @@ impl EventType {
             "survey_token.outcome" => Self::Outcome(OutcomeKind::SurveyToken),
             "alert.outcome" => Self::Outcome(OutcomeKind::Alert),
             "enrichment.outcome" => Self::Outcome(OutcomeKind::Enrichment),
+            "delivery.dead_lettered" => Self::DeadLettered,
             "tick" => Self::Tick,
             "rules.activated" => Self::RulesActivated,
             other => return Err(unknown(other)),
@@ -96,6 +99,7 @@ impl<'de> DeserializeSeed<'de> for EventType {
             Self::PointsAdjusted => Body::PointsAdjusted(object(data)?),
             Self::AlertAcknowledged => Body::AlertAcknowledged(object(data)?),
             Self::Outcome(kind) => Body::Outcome(kind, object(data)?),
+            Self::DeadLettered => Body::DeadLettered(object(data)?),
             Self::Tick => {
                 IgnoredAny::deserialize(data)?;
                 Body::Tick
@@ -130,6 +134,7 @@ pub fn check(body: &Body) -> Result<(), Reject> {
         | Body::PointsAdjusted(_)
         | Body::AlertAcknowledged(_)
         | Body::Outcome(..)
+        | Body::DeadLettered(_)
         | Body::Tick
         | Body::RulesActivated(_) => Ok(()),
     }

@@ -87,6 +87,7 @@ fn original(entry: &Entry) -> Value {
             | Body::PointsAdjusted(_)
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
+            | Body::DeadLettered(_)
             | Body::Tick => Value::Null,
         },
         (None, Err(_)) => Value::Null,

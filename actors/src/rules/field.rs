@@ -53,6 +53,7 @@ impl Topic {
             | Body::PointsAdjusted(_)
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
+            | Body::DeadLettered(_)
             | Body::Tick
             | Body::RulesActivated(_) => None,
         }
@@ -182,6 +183,9 @@ const SURVEY: &[Field] = &[
     }),
     field("interaction_id", Kind::Text, |s| {
         id(&survey(s)?.interaction_id)
+    }),
+    field("channel", Kind::Text, |s| {
+        Some(Value::Text(survey(s)?.channel?.name()))
     }),
     field("submitted_at", Kind::Int, |s| time(survey(s)?.submitted_at)),
     field("csat", Kind::Int, |s| int(survey(s)?.csat?.0)),

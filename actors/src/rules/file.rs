@@ -19,7 +19,7 @@ pub const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Most rules in a file.
 pub const RULES_MAX: usize = 200;
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 12] = [
     "version",
     "business_unit",
     "points",
@@ -27,6 +27,10 @@ const SECTIONS: [&str; 8] = [
     "enps",
     "completion",
     "profile",
+    "enrichment",
+    "survey_token",
+    "identity",
+    "outcome",
     "rule",
 ];
 const RULE_KEYS: [&str; 7] = [

@@ -485,7 +485,7 @@ fn full() -> Vec<(Topic, Body, Json)> {
         json!({ "customer_id": "c1", "phone": "+49", "email": "c@x", "cdp_user_id": "u1" });
     let survey = json!({
         "response_id": "r1", "revision": 7, "survey_id": "s1", "interaction_id": "i1",
-        "submitted_at": "2026-11-20T10:00:00.000Z", "csat": 4, "comment": "fine", "answers": { "q": 1 },
+        "channel": "chat", "submitted_at": "2026-11-20T10:00:00.000Z", "csat": 4, "comment": "fine", "answers": { "q": 1 },
         "routing": { "queue_id": "q1", "agent_id": "a1", "agent_name": "Ada", "bot_id": "b1" },
         "customer": customer,
     });

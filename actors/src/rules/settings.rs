@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::{
     reader::{DAY_MS, Entry, HOUR_MS, Reader, SECOND_MS, get},
-    suggest::nearest,
+    suggest::{hint, nearest},
 };
 
 /// What a rule file sets besides its rules: all that decides outcomes takes effect at a log position with it.
@@ -32,6 +32,35 @@ pub struct Settings {
     pub queues: Vec<String>,
     /// Skills whose completions update profiles; empty for all (S4.01).
     pub skills: Vec<String>,
+    /// Whether an alert goes before or after what is looked up for it (S2.08).
+    pub enrichment_mode: EnrichmentMode,
+    /// Time from one question after an alert's field to the next, in milliseconds of log time (S2.08).
+    pub enrichment_every_ms: i64,
+    /// How long an alert's fields are asked after, in milliseconds of log time from its raising (S2.08).
+    pub enrichment_for_ms: i64,
+    /// Whether a wrap-up asks for a survey token (S1.01).
+    pub survey_token_requested: bool,
+    /// How long a wrap-up is remembered, in milliseconds of log time (S1.01).
+    pub survey_token_dedupe_ms: i64,
+    /// Whether the start of an interaction asks who the customer is (S5.01).
+    pub identity_requested: bool,
+    /// How long a resolved identity holds, in milliseconds of log time from the question (S5.03).
+    pub identity_keep_ms: i64,
+    /// Whether outcomes of interactions are told to the customer data platform (S5.06).
+    pub outcome_tracked: bool,
+    /// How long a completion without a disposition waits for one, in milliseconds of log time (S5.07).
+    pub outcome_wait_ms: i64,
+}
+
+/// Whether an alert goes before or after what is looked up for it (S2.08).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnrichmentMode {
+    /// At once; an update follows for each thing found.
+    SendThenUpdate,
+    /// Once all is found or given up.
+    Hold,
+    /// At once, and nothing is looked up.
+    Off,
 }
 
 impl Default for Settings {
@@ -46,6 +75,15 @@ impl Default for Settings {
             profile_merge_ms: 5_000,
             queues: Vec::new(),
             skills: Vec::new(),
+            enrichment_mode: EnrichmentMode::SendThenUpdate,
+            enrichment_every_ms: 30 * SECOND_MS,
+            enrichment_for_ms: 300 * SECOND_MS,
+            survey_token_requested: true,
+            survey_token_dedupe_ms: HOUR_MS,
+            identity_requested: true,
+            identity_keep_ms: 7 * DAY_MS,
+            outcome_tracked: true,
+            outcome_wait_ms: 900 * SECOND_MS,
         }
     }
 }
@@ -101,11 +139,73 @@ impl Settings {
             let read = reader.duration(("profile", section), "history", allowed);
             set(&mut settings.history_window_ms, read);
         }
+        settings.read_requests(reader, file);
         settings
+    }
+
+    /// The sections about what others are asked and told.
+    fn read_requests(&mut self, reader: &mut Reader<'_>, file: &DeTable<'_>) {
+        const MODES: [(&str, EnrichmentMode); 3] = [
+            ("send_then_update", EnrichmentMode::SendThenUpdate),
+            ("hold", EnrichmentMode::Hold),
+            ("off", EnrichmentMode::Off),
+        ];
+        const REQUESTED: [(&str, bool); 2] = [("request", true), ("off", false)];
+        const TRACKED: [(&str, bool); 2] = [("track", true), ("off", false)];
+        fn set<T>(value: &mut T, read: Option<T>) {
+            if let Some(read) = read {
+                *value = read;
+            }
+        }
+        if let Some(section) = reader.section(file, "enrichment", &["mode", "every", "for"]) {
+            let named = ("enrichment", section);
+            set(&mut self.enrichment_mode, reader.mode(named, &MODES));
+            // What is asked after is held in the actor, so not for long; and each question is an output.
+            let every = reader.duration(named, "every", SECOND_MS..=600 * SECOND_MS);
+            set(&mut self.enrichment_every_ms, every);
+            let until = reader.duration(named, "for", SECOND_MS..=HOUR_MS);
+            set(&mut self.enrichment_for_ms, until);
+        }
+        if let Some(section) = reader.section(file, "survey_token", &["mode", "dedupe"]) {
+            let named = ("survey_token", section);
+            let mode = reader.mode(named, &REQUESTED);
+            set(&mut self.survey_token_requested, mode);
+            let dedupe = reader.duration(named, "dedupe", 60 * SECOND_MS..=7 * DAY_MS);
+            set(&mut self.survey_token_dedupe_ms, dedupe);
+        }
+        if let Some(section) = reader.section(file, "identity", &["mode", "keep"]) {
+            let named = ("identity", section);
+            set(&mut self.identity_requested, reader.mode(named, &REQUESTED));
+            let keep = reader.duration(named, "keep", 60 * SECOND_MS..=90 * DAY_MS);
+            set(&mut self.identity_keep_ms, keep);
+        }
+        if let Some(section) = reader.section(file, "outcome", &["mode", "wait"]) {
+            let named = ("outcome", section);
+            set(&mut self.outcome_tracked, reader.mode(named, &TRACKED));
+            let wait = reader.duration(named, "wait", 0..=DAY_MS);
+            set(&mut self.outcome_wait_ms, wait);
+        }
     }
 }
 
 impl Reader<'_> {
+    /// The `mode` of a section, if it is there and one of these.
+    fn mode<T: Copy>(
+        &mut self,
+        (name, section): (&str, &DeTable<'_>),
+        modes: &[(&str, T)],
+    ) -> Option<T> {
+        let entry = get(section, "mode")?;
+        let text = self.text_of(entry, "mode")?;
+        let found = modes.iter().find(|(mode, _)| *mode == text);
+        if found.is_none() {
+            let near = hint(text, modes.iter().map(|(mode, _)| *mode));
+            let what = format!("unknown `mode` `{text}` in `[{name}]`; {near}");
+            self.wrong(&entry.span(), what);
+        }
+        found.map(|(_, mode)| *mode)
+    }
+
     fn time_zone(&mut self, entry: &Entry<'_>) -> Option<TimeZone> {
         let name = self.text_of(entry, "time_zone")?;
         // The zones compiled in, whatever the machine has: workdays decide payouts.

@@ -4,7 +4,7 @@
 use aftercall_actors::{
     actor::{Actor, Context},
     effect::{Effect, Effects, Ignored},
-    event::{Body, Event},
+    event::{Body, Event, OutcomeKind},
     key::Key,
     output::Output,
     rules::RuleSet,
@@ -26,11 +26,23 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Under the shipped rules, without requests to others.
     pub fn agent() -> Self {
+        Self::new(Key::Agent("a1"), alone())
+    }
+
+    /// Under the shipped rules, without requests to others.
+    pub fn customer() -> Self {
+        Self::new(Key::Customer("c1"), alone())
+    }
+
+    /// Under the shipped rules as they are.
+    pub fn asking_agent() -> Self {
         Self::new(Key::Agent("a1"), RuleSet::default_rules())
     }
 
-    pub fn customer() -> Self {
+    /// Under the shipped rules as they are.
+    pub fn asking_customer() -> Self {
         Self::new(Key::Customer("c1"), RuleSet::default_rules())
     }
 
@@ -41,9 +53,14 @@ impl Stage {
 
     /// Applies one event, `after_ms` after [`NOW_MS`].
     pub fn apply(&mut self, after_ms: i64, body: Body) -> Effects {
+        self.apply_as("1", after_ms, body)
+    }
+
+    /// Applies one event of this id.
+    pub fn apply_as(&mut self, id: &str, after_ms: i64, body: Body) -> Effects {
         let event = Event {
             source: "/test".into(),
-            id: "1".into(),
+            id: id.into(),
             body,
         };
         let context = Context {
@@ -89,17 +106,39 @@ impl Stage {
     }
 }
 
-/// The shipped rules, with `from` replaced by `to`.
+const SHIPPED: &str = include_str!("../../../config/rules.toml");
+
+/// The shipped rules with everything off that asks or tells others: most tests are about one thing.
+pub fn alone() -> RuleSet {
+    RuleSet::parse(&alone_text(), "test").unwrap()
+}
+
+fn alone_text() -> String {
+    let modes = ["send_then_update", "request", "track"].map(|mode| format!("mode = \"{mode}\""));
+    modes.iter().fold(SHIPPED.to_owned(), |text, mode| {
+        assert!(text.contains(mode), "{mode}");
+        text.replace(mode, "mode = \"off\"")
+    })
+}
+
+/// [`alone`], with `from` replaced by `to`.
 pub fn rules_with(from: &str, to: &str) -> RuleSet {
-    let text = include_str!("../../../config/rules.toml");
+    replaced(&alone_text(), from, to)
+}
+
+/// The shipped rules as they are, with `from` replaced by `to`.
+pub fn asking_with(from: &str, to: &str) -> RuleSet {
+    replaced(SHIPPED, from, to)
+}
+
+fn replaced(text: &str, from: &str, to: &str) -> RuleSet {
     assert!(text.contains(from), "{from}");
     RuleSet::parse(&text.replace(from, to), "test").unwrap()
 }
 
-/// The shipped rules and these.
+/// [`alone`] and these.
 pub fn rules_and(more: &str) -> RuleSet {
-    let text = include_str!("../../../config/rules.toml");
-    RuleSet::parse(&format!("{text}\n{more}"), "test").unwrap()
+    RuleSet::parse(&format!("{}\n{more}", alone_text()), "test").unwrap()
 }
 
 pub fn ignored(why: Ignored) -> Vec<Effect> {
@@ -193,4 +232,43 @@ pub fn started(interaction_id: &str) -> Body {
         "agent_id": "a1", "customer": { "customer_id": "c1" },
     });
     Body::InteractionStarted(serde_json::from_value(data).unwrap())
+}
+
+pub fn wrapup(interaction_id: &str, status: &str) -> Body {
+    let data = json!({
+        "interaction_id": interaction_id, "session_id": "d1", "agent_id": "a1", "status": status,
+    });
+    Body::InteractionWrapup(serde_json::from_value(data).unwrap())
+}
+
+/// What became of an output of the actor `subject`.
+pub fn outcome(
+    kind: OutcomeKind,
+    subject: &str,
+    output_id: &str,
+    status: &str,
+    response: Value,
+) -> Body {
+    let data = json!({
+        "output_id": output_id, "subject": subject, "status": status, "attempts": 1,
+        "response": response,
+    });
+    Body::Outcome(kind, serde_json::from_value(data).unwrap())
+}
+
+pub fn dead_lettered(destination: &str, count: u32, reason: &str) -> Body {
+    let data = json!({
+        "destination": destination, "reason": reason, "count": count, "output_id": "o1", "at": NOW_MS,
+    });
+    Body::DeadLettered(serde_json::from_value(data).unwrap())
+}
+
+/// Type and id of each output, `ignored <reason>` for the rest: all effects, to be compared at a glance.
+pub fn told(effects: &[Effect]) -> Vec<String> {
+    let one = |effect: &Effect| match effect {
+        Effect::Emit { id, output } => format!("{} {id}", output.type_name()),
+        Effect::Ignore(why) => format!("ignored {}", why.name()),
+        Effect::RuleFailed { rule, why } => format!("failed {rule} {why}"),
+    };
+    effects.iter().map(one).collect()
 }

@@ -1,0 +1,402 @@
+//! What an alert says only after others were asked: the recording and the transcript's summary (S2.08, S2.12).
+//!
+//! A recording is often still uploading when the customer complains, so each field is asked after again and again:
+//! one question at a time, `every` after the last, until it is found, known to be lost, or `for` has passed since the
+//! alert was raised. Whatever becomes of the lookups, the alert goes out: before them, or, in mode `hold`, at the
+//! latest at that end. So that an update can say everything again, an alert is held here until its lookups are over.
+//!
+//! `surveys` raises alerts through here; `agent` brings outcomes and time. The lookups themselves are made by a
+//! destination, which takes `enrichment.requested` and answers with `enrichment.outcome`: status `available` (with
+//! `response.url` or `response.summary`), `pending`, `failed` or `deleted`; any other is a lookup that failed, and may
+//! do better next time.
+
+mod stored;
+
+use std::collections::VecDeque;
+
+use crate::{
+    effect::{Effect, Effects, Ignored},
+    event::Outcome,
+    output::{Alert, EnrichmentRequest, Output, RecordingStatus},
+    rules::{EnrichmentMode, Settings},
+    time::LogTime,
+    value::SUMMARY_CHARS_MAX,
+};
+
+/// Most alerts of one actor whose lookups go on; above it, those of the oldest end early.
+pub const OPEN_MAX: usize = 128;
+
+/// Most bytes that these alerts take, about: they are stored with each output of their actor.
+pub const OPEN_BYTES_MAX: usize = 128 * 1024;
+
+/// Longest link to a recording that is passed on, in bytes.
+pub const URL_BYTES_MAX: usize = 2_048;
+
+/// What is asked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Recording,
+    Summary,
+}
+
+impl Field {
+    const ALL: [Self; 2] = [Self::Recording, Self::Summary];
+
+    /// As the alert names it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Summary => "summary",
+        }
+    }
+
+    /// Where an outcome's response has it.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Recording => "url",
+            Self::Summary => "summary",
+        }
+    }
+}
+
+/// How far the lookup of one field is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lookup {
+    /// The question of this number is out.
+    Asked { number: u32, at: LogTime },
+    /// The question of this number brought nothing; the next goes at that time.
+    Waiting { number: u32, next_at: LogTime },
+    /// Found, lost, or never wanted.
+    Over,
+}
+
+/// What an outcome says of a field.
+enum Answer {
+    Found(String),
+    NotYet,
+    Lost,
+}
+
+/// An alert whose lookups go on.
+#[derive(Clone, Debug, PartialEq)]
+struct Open {
+    /// As it would go out now.
+    alert: Alert,
+    /// Whether it is still to be raised.
+    held: bool,
+    /// Updates that went out.
+    updates: u32,
+    /// When the lookups end, found or not.
+    ends_at: LogTime,
+    recording: Lookup,
+    summary: Lookup,
+}
+
+/// Alerts of one actor whose lookups go on, in the order in which they were raised.
+///
+/// Clock: log time. Boundary: a field is asked after again no earlier than `every` after the last question, and never
+/// at or after the raising plus `for`. Source: REQUIREMENTS S2.08, S2.12.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Enrichment {
+    open: VecDeque<Open>,
+}
+
+impl Enrichment {
+    /// Raises an alert, now or after its lookups, and begins them. An alert whose lookups go on is not looked up
+    /// twice.
+    pub fn raise(
+        &mut self,
+        now: LogTime,
+        alert: Alert,
+        settings: &Settings,
+        effects: &mut Effects,
+    ) {
+        let known = self
+            .open
+            .iter()
+            .find(|open| open.alert.alert_id == alert.alert_id);
+        let held = match (known, settings.enrichment_mode) {
+            // It will be raised with what is found.
+            (Some(Open { held: true, .. }), _) => {
+                return effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
+            }
+            (Some(Open { held: false, .. }), _) | (None, EnrichmentMode::Off) => {
+                return effects.push(raised(alert));
+            }
+            (None, EnrichmentMode::SendThenUpdate) => false,
+            (None, EnrichmentMode::Hold) => true,
+        };
+        let wanted = |field: Field| alert.missing.iter().any(|name| name == field.name());
+        let first = |field| match wanted(field) {
+            true => Lookup::Asked { number: 1, at: now },
+            false => Lookup::Over,
+        };
+        let open = Open {
+            held,
+            updates: 0,
+            ends_at: now.plus_ms(settings.enrichment_for_ms),
+            recording: first(Field::Recording),
+            summary: first(Field::Summary),
+            alert,
+        };
+        if !held {
+            effects.push(raised(open.alert.clone()));
+        }
+        for field in Field::ALL {
+            if let Lookup::Asked { number, .. } = open.lookup(field) {
+                effects.push(open.question(field, number));
+            }
+        }
+        self.open.push_back(open);
+        self.make_room(effects);
+    }
+
+    /// Takes what became of a question.
+    pub fn answer(
+        &mut self,
+        now: LogTime,
+        outcome: &Outcome,
+        settings: &Settings,
+        effects: &mut Effects,
+    ) {
+        self.wake(now, effects);
+        let asked = self.open.iter().enumerate().find_map(|(place, open)| {
+            let field = open.field_asked_by(&outcome.output_id)?;
+            Some((place, field))
+        });
+        let Some((place, field)) = asked else {
+            return effects.push(Effect::Ignore(Ignored::UnknownRequest));
+        };
+        let Some(open) = self.open.get_mut(place) else {
+            return;
+        };
+        match answer_of(field, outcome, effects) {
+            Answer::Found(text) => open.find(field, text, effects),
+            Answer::Lost => open.lose(field, effects),
+            Answer::NotYet => open.ask_again(now, field, settings, effects),
+        }
+        if open.is_over() {
+            open.end(effects);
+            self.open.remove(place);
+        }
+    }
+
+    /// Asks again, and ends lookups, where `now` has come to that.
+    pub fn wake(&mut self, now: LogTime, effects: &mut Effects) {
+        if self.deadline().is_none_or(|due| due > now) {
+            return;
+        }
+        self.open.retain_mut(|open| {
+            if open.ends_at <= now {
+                open.end(effects);
+                return false;
+            }
+            for field in Field::ALL {
+                open.ask_if_due(now, field, effects);
+            }
+            true
+        });
+    }
+
+    /// When the next question goes or lookups end.
+    #[must_use]
+    pub fn deadline(&self) -> Option<LogTime> {
+        let due = |open: &Open| {
+            let next = [open.recording, open.summary].map(|lookup| match lookup {
+                Lookup::Waiting { next_at, .. } => next_at,
+                Lookup::Asked { .. } | Lookup::Over => open.ends_at,
+            });
+            open.ends_at.min(next[0]).min(next[1])
+        };
+        self.open.iter().map(due).min()
+    }
+
+    /// Whether no lookup goes on.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Ends the lookups of the oldest early, until the others fit.
+    fn make_room(&mut self, effects: &mut Effects) {
+        let mut bytes: usize = self.open.iter().map(Open::bytes).sum();
+        while self.open.len() > OPEN_MAX || (bytes > OPEN_BYTES_MAX && self.open.len() > 1) {
+            let Some(mut oldest) = self.open.pop_front() else {
+                return;
+            };
+            bytes -= oldest.bytes();
+            effects.push(Effect::Ignore(Ignored::WaitOverflow));
+            oldest.end(effects);
+        }
+    }
+}
+
+impl Open {
+    const fn lookup(&self, field: Field) -> Lookup {
+        match field {
+            Field::Recording => self.recording,
+            Field::Summary => self.summary,
+        }
+    }
+
+    const fn lookup_mut(&mut self, field: Field) -> &mut Lookup {
+        match field {
+            Field::Recording => &mut self.recording,
+            Field::Summary => &mut self.summary,
+        }
+    }
+
+    /// The field whose open question has this id.
+    fn field_asked_by(&self, output_id: &str) -> Option<Field> {
+        Field::ALL
+            .into_iter()
+            .find(|field| match self.lookup(*field) {
+                Lookup::Asked { number, .. } => {
+                    // Compared without being put together: an actor may hold many.
+                    output_id
+                        .strip_prefix(REQUEST)
+                        .and_then(|rest| rest.strip_prefix(&*self.alert.alert_id))
+                        .and_then(|rest| rest.strip_prefix(':'))
+                        .and_then(|rest| rest.strip_prefix(field.name()))
+                        .and_then(|rest| rest.strip_prefix(':'))
+                        .is_some_and(|rest| rest == number.to_string())
+                }
+                Lookup::Waiting { .. } | Lookup::Over => false,
+            })
+    }
+
+    fn question(&self, field: Field, number: u32) -> Effect {
+        let alert_id = &self.alert.alert_id;
+        Effect::Emit {
+            id: format!("{REQUEST}{alert_id}:{}:{number}", field.name()),
+            output: Output::EnrichmentRequested(EnrichmentRequest {
+                alert_id: alert_id.clone(),
+                interaction_id: self.alert.interaction_id.clone().unwrap_or_default(),
+                fields: vec![field.name().to_owned()],
+            }),
+        }
+    }
+
+    fn find(&mut self, field: Field, text: String, effects: &mut Effects) {
+        *self.lookup_mut(field) = Lookup::Over;
+        self.alert.missing.retain(|name| name != field.name());
+        match field {
+            Field::Recording => {
+                self.alert.recording.status = RecordingStatus::Available;
+                self.alert.recording.url = Some(text);
+            }
+            Field::Summary => self.alert.summary = Some(text),
+        }
+        self.update(effects);
+    }
+
+    fn lose(&mut self, field: Field, effects: &mut Effects) {
+        *self.lookup_mut(field) = Lookup::Over;
+        match field {
+            Field::Recording => {
+                self.alert.recording.status = RecordingStatus::Unavailable;
+                self.update(effects);
+            }
+            // It was said to be missing, and stays so.
+            Field::Summary => {}
+        }
+    }
+
+    fn ask_again(
+        &mut self,
+        now: LogTime,
+        field: Field,
+        settings: &Settings,
+        effects: &mut Effects,
+    ) {
+        if let Lookup::Asked { number, at } = self.lookup(field) {
+            let next_at = at.plus_ms(settings.enrichment_every_ms);
+            *self.lookup_mut(field) = Lookup::Waiting { number, next_at };
+            self.ask_if_due(now, field, effects);
+        }
+    }
+
+    fn ask_if_due(&mut self, now: LogTime, field: Field, effects: &mut Effects) {
+        match self.lookup(field) {
+            Lookup::Waiting { number, next_at } if next_at <= now => {
+                let number = number.saturating_add(1);
+                *self.lookup_mut(field) = Lookup::Asked { number, at: now };
+                effects.push(self.question(field, number));
+            }
+            Lookup::Waiting { .. } | Lookup::Asked { .. } | Lookup::Over => {}
+        }
+    }
+
+    /// Says the alert again, if it was said before.
+    fn update(&mut self, effects: &mut Effects) {
+        if !self.held {
+            self.updates = self.updates.saturating_add(1);
+            effects.push(Effect::Emit {
+                id: format!("{}:u{}", self.alert.alert_id, self.updates),
+                output: Output::AlertUpdated(self.alert.clone()),
+            });
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!((self.recording, self.summary), (Lookup::Over, Lookup::Over))
+    }
+
+    /// The last that is said of the alert: that it is raised, if it was held; that the recording stays pending, if it
+    /// does; else what was said last holds.
+    fn end(&mut self, effects: &mut Effects) {
+        match (self.held, self.recording) {
+            (true, _) => effects.push(raised(self.alert.clone())),
+            (false, Lookup::Asked { .. } | Lookup::Waiting { .. }) => self.update(effects),
+            (false, Lookup::Over) => {}
+        }
+    }
+
+    /// About as many as it takes: texts that a customer may write at length, and the rest.
+    fn bytes(&self) -> usize {
+        const REST_BYTES: usize = 1_024;
+        let alert = &self.alert;
+        let texts = [&alert.comment, &alert.summary, &alert.recording.url];
+        let texts = texts.into_iter().flatten().chain(&alert.keywords);
+        REST_BYTES + texts.map(String::len).sum::<usize>()
+    }
+}
+
+/// What the ids of questions begin with. An alert's id is short enough for what follows it.
+const REQUEST: &str = "enrich:";
+
+fn raised(alert: Alert) -> Effect {
+    Effect::Emit {
+        id: alert.alert_id.clone(),
+        output: Output::AlertRaised(alert),
+    }
+}
+
+/// What is there counts as found only with the thing itself: vendors send placeholders.
+fn answer_of(field: Field, outcome: &Outcome, effects: &mut Effects) -> Answer {
+    match &*outcome.status {
+        "available" => {
+            let text = outcome.response.as_ref().and_then(|response| {
+                let text = response.get(field.key())?.as_str()?.trim();
+                (!text.is_empty()).then_some(text)
+            });
+            match (field, text) {
+                (_, None) => Answer::NotYet,
+                (Field::Recording, Some(url)) if url.len() > URL_BYTES_MAX => {
+                    effects.push(Effect::Ignore(Ignored::TooLarge));
+                    Answer::Lost
+                }
+                (Field::Recording, Some(url)) => Answer::Found(url.to_owned()),
+                (Field::Summary, Some(text)) => {
+                    Answer::Found(text.chars().take(SUMMARY_CHARS_MAX).collect())
+                }
+            }
+        }
+        "pending" => Answer::NotYet,
+        "failed" | "deleted" => Answer::Lost,
+        _failed_lookup => {
+            effects.push(Effect::Ignore(Ignored::LookupFailed));
+            Answer::NotYet
+        }
+    }
+}
