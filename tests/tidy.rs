@@ -69,7 +69,10 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("schema", &["envelope"]),
     ("traffic", &["envelope", "log"]),
     ("shard", &["envelope", "log", "planted", "telemetry"]),
-    ("deliver", &["config", "envelope", "log", "planted", "telemetry"]),
+    (
+        "deliver",
+        &["config", "envelope", "log", "planted", "telemetry"],
+    ),
     ("sandbox", &["telemetry"]),
     (
         "desk",

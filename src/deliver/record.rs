@@ -55,10 +55,7 @@ pub struct Piece {
 #[derive(Clone, PartialEq, Message)]
 pub struct Step {
     /// The fact; none if this program does not know it.
-    #[prost(
-        oneof = "Fact",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
-    )]
+    #[prost(oneof = "Fact", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
     pub fact: Option<Fact>,
 }
 
@@ -599,9 +596,7 @@ pub enum RecordError {
     #[error("delivery record names no format: it is damaged or not ours")]
     Formless,
     /// Written by a newer program.
-    #[error(
-        "delivery record has format {0}, this program knows {FORMAT}: upgrade before starting"
-    )]
+    #[error("delivery record has format {0}, this program knows {FORMAT}: upgrade before starting")]
     Newer(u32),
 }
 

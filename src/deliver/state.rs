@@ -21,8 +21,8 @@ use aftercall_actors::{
 use super::{
     policy::Policy,
     record::{
-        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Note, Reopened, Seen, Settled, Sign, Standing,
-        Started, Step, Taken, Told,
+        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Note, Reopened, Seen, Settled, Sign,
+        Standing, Started, Step, Taken, Told,
     },
 };
 use crate::log::Seq;

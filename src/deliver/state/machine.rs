@@ -23,8 +23,8 @@ use crate::{
     deliver::{
         answer::{Attempt, Fault, Verdict},
         record::{
-            AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Item, Looked, Merged, Note, Reason, Reopened,
-            Seen, Settled, Sign, Started, Step, Taken, Told,
+            AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Item, Looked, Merged, Note,
+            Reason, Reopened, Seen, Settled, Sign, Started, Step, Taken, Told,
         },
     },
     log::Seq,

@@ -84,10 +84,10 @@ impl Spacing {
         } else {
             US_PER_MS - 1
         };
-        self.free_at_us = self
-            .free_at_us
-            .max(at_us.saturating_sub(lateness))
-            .saturating_add(self.interval_us);
+        // After a rest the grid begins anew: rest is not saved up for a burst.
+        let is_late = self.free_at_us < at_us.saturating_sub(lateness);
+        let from = if is_late { at_us } else { self.free_at_us };
+        self.free_at_us = from.saturating_add(self.interval_us);
     }
 }
 
@@ -116,8 +116,14 @@ mod tests {
 
     #[test]
     fn s2_11_one_a_second_is_never_sooner_than_a_second() {
-        assert_eq!(begins(rate(1, Duration::from_secs(1)), 3), [0, 1_000, 2_000]);
-        assert_eq!(begins(rate(3, Duration::from_secs(1)), 4), [0, 334, 667, 1_000]);
+        assert_eq!(
+            begins(rate(1, Duration::from_secs(1)), 3),
+            [0, 1_000, 2_000]
+        );
+        assert_eq!(
+            begins(rate(3, Duration::from_secs(1)), 4),
+            [0, 334, 667, 1_000]
+        );
         // Late for one: the next keeps its distance from it.
         let mut spacing = rate(4, Duration::from_secs(1));
         spacing.note(LogTime(0));
@@ -130,7 +136,13 @@ mod tests {
         let spacing = rate(4_000, Duration::from_secs(1));
         let begun = begins(spacing.clone(), 4_000);
         assert!(begun.iter().all(|at| *at < 1_000));
-        assert_eq!(begins(spacing, 4_001 + 40 + 4).last(), Some(&1_001));
+        assert_eq!(begins(spacing.clone(), 4_001).last(), Some(&1_000));
+        for (late, soon) in [(10, true), (11, false)] {
+            let mut spacing = spacing.clone();
+            spacing.note(LogTime(0));
+            spacing.note(LogTime(late));
+            assert_eq!(spacing.free_at() < LogTime(late), soon, "{late} ms late");
+        }
     }
 
     #[test]

@@ -58,7 +58,10 @@ fn s1_02_an_output_is_on_record_before_it_is_on_the_wire() {
             actions: vec![],
         }
     );
-    assert!(run.machine.state().items().is_empty(), "nobody is to be told");
+    assert!(
+        run.machine.state().items().is_empty(),
+        "nobody is to be told"
+    );
 }
 
 #[test]
@@ -72,7 +75,12 @@ fn s1_02_three_attempts_in_all_with_waits_up_to_half_a_second_then_twice_that() 
         run.finish(now + 10, 1, &unavailable());
         let due = run.due(1);
         waits.push(due - (now + 10));
-        assert_eq!(run.sends(due - 1), [], "attempt {} comes too soon", number + 1);
+        assert_eq!(
+            run.sends(due - 1),
+            [],
+            "attempt {} comes too soon",
+            number + 1
+        );
         now = due;
     }
     assert!(waits[0] <= 500 && waits[1] <= 1_000, "{waits:?}");
@@ -85,7 +93,10 @@ fn s1_02_three_attempts_in_all_with_waits_up_to_half_a_second_then_twice_that() 
         (Ending::Failed, Reason::Failed, "status 503")
     );
     assert_eq!(run.sends(now + 100_000), []);
-    let attempts: Vec<u32> = item_notes(&run, 1).iter().map(|note| note.attempt).collect();
+    let attempts: Vec<u32> = item_notes(&run, 1)
+        .iter()
+        .map(|note| note.attempt)
+        .collect();
     assert_eq!(attempts, [1, 2, 3], "each is on the letter");
 }
 
@@ -103,7 +114,10 @@ fn s1_02_waits_are_spread_over_the_whole_interval_and_always_the_same() {
         let (low, high) = (drawn.iter().min(), drawn.iter().max());
         assert!(*low.expect("some") <= longest / 50, "{attempt}: {low:?}");
         let high = *high.expect("some");
-        assert!(high <= longest && high >= longest - longest / 50, "{attempt}: {high}");
+        assert!(
+            high <= longest && high >= longest - longest / 50,
+            "{attempt}: {high}"
+        );
     }
 }
 
@@ -128,7 +142,11 @@ fn s4_05_too_many_requests_pauses_the_destination_as_told() {
     assert_eq!(run.sends(3_004), [], "the other one waits as well");
     assert_eq!(run.machine.wake_at(), Some(LogTime(3_005)));
     assert_eq!(run.sends(3_005), [(2, 1)]);
-    assert_eq!(run.machine.state().breaker().name(), "closed", "429 is no failure of its");
+    assert_eq!(
+        run.machine.state().breaker().name(),
+        "closed",
+        "429 is no failure of its"
+    );
     // A 503 with the same header holds up its own output only.
     let mut run = Run::new(policy());
     run.take(1, None);
@@ -227,12 +245,19 @@ fn s3_09_the_deadline_counts_from_the_first_attempt_and_ends_what_waits() {
     let settled = run.machine.state().items()[&1].settled.clone();
     let settled = settled.expect("given up");
     assert_eq!(settled.reason(), Reason::Unknown);
-    assert!(settled.why.starts_with("not delivered within 86400s: "), "{}", settled.why);
+    assert!(
+        settled.why.starts_with("not delivered within 86400s: "),
+        "{}",
+        settled.why
+    );
 }
 
 #[test]
 fn s3_09_an_attempt_that_is_out_at_the_deadline_decides_itself() {
-    for (result, ending) in [(delivered(), Ending::Delivered), (timed_out(), Ending::Failed)] {
+    for (result, ending) in [
+        (delivered(), Ending::Delivered),
+        (timed_out(), Ending::Failed),
+    ] {
         let mut run = Run::new(rewards());
         run.take(1, None);
         run.sends(0);
@@ -345,7 +370,11 @@ fn s4_05_within_five_seconds_the_newest_wins_and_goes_at_their_end() {
         at_ms: 3_000,
     });
     assert_eq!(
-        batch.facts.into_iter().filter(|f| matches!(f, Fact::Merged(_))).collect::<Vec<_>>(),
+        batch
+            .facts
+            .into_iter()
+            .filter(|f| matches!(f, Fact::Merged(_)))
+            .collect::<Vec<_>>(),
         [merged]
     );
     assert_eq!(run.sends(4_999), []);
@@ -408,7 +437,11 @@ fn s2_08_outputs_of_one_thread_go_in_order_with_what_the_last_one_left() {
     assert_eq!(run.sends(0), [(1, 1), (3, 1)]);
     run.finish(5, 1, &unavailable());
     let due = run.due(1);
-    assert_eq!(run.sends(due), [(1, 2)], "the second waits for the first's verdict");
+    assert_eq!(
+        run.sends(due),
+        [(1, 2)],
+        "the second waits for the first's verdict"
+    );
     let handle = json!({ "channel": "C1", "ts": "1.2" });
     let posted = Attempt {
         handle: Some(handle.clone()),
@@ -530,7 +563,10 @@ fn s3_06_an_operators_retry_is_a_new_round_under_the_same_id() {
     };
     run.machine.decided(LogTime(6), decision(9, 1, true));
     run.machine.batch(usize::MAX);
-    assert!(run.machine.state().items()[&1].settled.is_some(), "it is unfinished: no retry");
+    assert!(
+        run.machine.state().items()[&1].settled.is_some(),
+        "it is unfinished: no retry"
+    );
     run.machine.told(1);
     run.machine.decided(LogTime(10), decision(10, 1, true));
     assert_eq!(run.sends(10), [(1, 1)]);
@@ -593,7 +629,11 @@ fn an_output_whose_thread_cannot_be_found_out_is_rejected_unsent() {
     let settled = item.settled.expect("a verdict");
     assert_eq!(
         (settled.ending(), settled.reason(), settled.why.as_str()),
-        (Ending::Rejected, Reason::Unsendable, "thread: undefined value")
+        (
+            Ending::Rejected,
+            Reason::Unsendable,
+            "thread: undefined value"
+        )
     );
     assert_eq!(item.attempts, 0);
 }
@@ -613,7 +653,10 @@ fn outputs_passed_over_are_noted_with_whatever_is_committed_next() {
     );
     assert!(!run.machine.has_passed());
     run.take(6, None);
-    assert!(!run.machine.has_facts(), "what was looked at is not taken again");
+    assert!(
+        !run.machine.has_facts(),
+        "what was looked at is not taken again"
+    );
 }
 
 #[test]
@@ -657,7 +700,10 @@ fn a_fact_that_does_not_fit_is_refused() {
     let mut once = state();
     once.apply(&taken(1, None, 0)).expect("fits");
     assert!(once.apply(&taken(1, None, 0)).is_err(), "taken twice");
-    assert!(once.apply(&Fact::Told(Told { seq: 1 })).is_err(), "no verdict");
+    assert!(
+        once.apply(&Fact::Told(Told { seq: 1 })).is_err(),
+        "no verdict"
+    );
 }
 
 /// Long random walks: the facts folded again, and a checkpoint folded, are the state that decided them.

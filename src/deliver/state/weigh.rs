@@ -46,7 +46,14 @@ pub fn weigh(attempt: &Attempt) -> Weighed {
             (Seen::Unsendable, Sign::Withdrawn, why.clone(), None)
         }
         (Verdict::Rejected { why }, _) => (Seen::Rejected, Sign::Up, why.clone(), None),
-        (Verdict::Again { why, after, unknown }, result) => {
+        (
+            Verdict::Again {
+                why,
+                after,
+                unknown,
+            },
+            result,
+        ) => {
             let (seen, sign) = match result {
                 Ok(answer) if answer.status == 429 => (Seen::Throttled, Sign::Withdrawn),
                 Ok(answer) if answer.status >= 500 => (Seen::Failed, Sign::Down),
