@@ -10,9 +10,17 @@
 //! | `state` | what is known of a destination's deliveries, and what comes next: decides, purely |
 //! | `record` | the same as it stands in the log |
 
+pub mod account;
 pub mod answer;
+pub mod board;
+pub mod carry;
+pub mod driver;
+pub mod host;
 pub mod letter;
+pub mod line;
 pub mod parcel;
 pub mod policy;
+pub mod pull;
 pub mod record;
 pub mod state;
+pub mod tell;

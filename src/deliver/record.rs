@@ -144,6 +144,12 @@ pub struct Taken {
     /// Log time of the taking, in milliseconds.
     #[prost(int64, tag = "6")]
     pub at_ms: i64,
+    /// Its CloudEvents type.
+    #[prost(string, tag = "7")]
+    pub event_type: String,
+    /// Place of its kind in `Kind::ALL`.
+    #[prost(uint32, tag = "8")]
+    pub kind: u32,
 }
 
 /// An operator wants a dead letter tried again.

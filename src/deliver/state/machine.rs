@@ -9,6 +9,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use aftercall_actors::{
     breaker::{Breaker, Pass},
+    output::Kind,
     time::LogTime,
 };
 use prost::Message as _;
@@ -79,6 +80,10 @@ pub struct Find {
     pub seq: Seq,
     /// Its CloudEvents id.
     pub id: String,
+    /// What sort of output.
+    pub kind: Kind,
+    /// Its CloudEvents type.
+    pub event_type: String,
     /// Its CloudEvents subject.
     pub subject: String,
     /// When the log stored it.
@@ -142,6 +147,12 @@ impl Machine {
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// How far was looked, facts that are not handed out yet included: where to follow the log from.
+    #[must_use]
+    pub const fn looked(&self) -> Looked {
+        self.passed
     }
 
     /// From now on nothing is taken and no attempt begins.
@@ -565,6 +576,8 @@ fn taken(now: LogTime, find: Find) -> (Taken, Option<String>) {
         thread,
         stored_at_ms: find.stored_at.0,
         at_ms: now.0,
+        event_type: find.event_type,
+        kind: u32::try_from(find.kind.index()).unwrap_or(u32::MAX),
     };
     (taken, faulty)
 }

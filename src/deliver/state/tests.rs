@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use aftercall_actors::breaker::{self, Trip};
+use aftercall_actors::{
+    breaker::{self, Trip},
+    output::Kind,
+};
 use serde_json::json;
 
 use super::*;
@@ -842,6 +845,8 @@ fn find(seq: Seq, thread: Option<&str>) -> Find {
     Find {
         seq,
         id: format!("out-{seq}"),
+        kind: Kind::Reward,
+        event_type: "reward.requested".into(),
         subject: "agent/7".into(),
         stored_at: LogTime(0),
         thread: Ok(thread.map(str::to_owned)),
@@ -856,6 +861,8 @@ fn taken(seq: Seq, thread: Option<&str>, at_ms: i64) -> Fact {
         thread: thread.map(str::to_owned),
         stored_at_ms: 0,
         at_ms,
+        event_type: "reward.requested".into(),
+        kind: Kind::Reward.index() as u32,
     })
 }
 
