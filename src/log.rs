@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub mod checksum;
 pub mod dead;
 pub mod error;
 pub mod headers;
