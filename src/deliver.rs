@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `parcel` | an output as a destination sees it |
 //! | `destination`, `policy` | what the configuration says of a destination, checked; how it is driven |
+//! | `load` | both files at once, checked against each other, to couriers |
 //! | `file`, `rehearsal`, `examples` | reads `destinations.toml`, and tries it on an example of each output |
 //! | `selector` | which outputs a destination takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
@@ -51,6 +52,7 @@ pub mod host;
 pub mod judge;
 pub mod letter;
 pub mod line;
+pub mod load;
 pub mod mac;
 pub mod message;
 pub mod parcel;

@@ -6,7 +6,7 @@
 //! | `call` | a request as a vendor sees it, and its answer, as plain data |
 //! | `world` | all vendors, faults and ledger behind one lock: each request is decided in one step |
 //! | `faults`, `ledger`, `control` | what goes wrong on purpose; what was received and done; setting and reading both |
-//! | `server` | HTTP: reading, delaying, dropping, hanging |
+//! | `server`, `smtp` | HTTP and SMTP: reading, delaying, dropping, hanging |
 //! | `store`, `limiter`, `replays`, `shape` | bounded memory, rate limits, answers by key, bodies checked field by field |
 //! | one file a vendor | what that vendor does |
 //!
@@ -34,6 +34,7 @@ mod genesys;
 mod hooks;
 pub mod ledger;
 mod limiter;
+mod mail;
 mod oauth;
 mod replays;
 mod rewards;
@@ -41,6 +42,7 @@ mod salesforce;
 mod server;
 mod shape;
 mod slack;
+mod smtp;
 mod store;
 mod survey;
 mod teams;
@@ -78,6 +80,8 @@ pub struct Settings {
     pub counts_only: bool,
     /// Threads that serve HTTP.
     pub workers: usize,
+    /// Where mail is taken.
+    pub smtp: SocketAddr,
 }
 
 /// The token that is always good, for configurations and tests.
@@ -103,6 +107,7 @@ impl Default for Settings {
             keep: 100_000,
             counts_only: false,
             workers: 1,
+            smtp: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
 }
@@ -216,6 +221,8 @@ impl Sandbox {
 pub struct Running {
     /// Where, with the real port.
     pub address: SocketAddr,
+    /// Where mail is taken, with the real port.
+    pub smtp: SocketAddr,
     /// Its insides, to look at and to make fail.
     pub sandbox: Arc<Sandbox>,
     handle: ServerHandle,
@@ -245,21 +252,41 @@ pub fn url(address: SocketAddr, vendor: Vendor) -> String {
 /// # Errors
 /// If the address cannot be listened on.
 pub fn start(listen: SocketAddr, settings: &Settings) -> io::Result<Running> {
+    let (running, _) = open(listen, settings)?;
+    Ok(running)
+}
+
+/// Listens for both, and serves; the second part ends with the server.
+fn open(
+    listen: SocketAddr,
+    settings: &Settings,
+) -> io::Result<(Running, rt::task::JoinHandle<io::Result<()>>)> {
     let sandbox = Sandbox::new(settings);
+    let mail = std::net::TcpListener::bind(settings.smtp).map_err(|error| {
+        let text = format!("cannot take mail on {}: {error}", settings.smtp);
+        io::Error::new(error.kind(), text)
+    })?;
+    mail.set_nonblocking(true)?;
+    let smtp = mail.local_addr()?;
+    let mail = rt::net::TcpListener::from_std(mail)?;
     let (server, address) = server::bind(&sandbox, listen, settings.workers)?;
     let handle = server.handle();
-    rt::spawn(server);
-    Ok(Running {
+    rt::spawn(smtp::serve(mail, Arc::clone(&sandbox)));
+    let running = Running {
         address,
+        smtp,
         sandbox,
         handle,
-    })
+    };
+    Ok((running, rt::spawn(server)))
 }
 
 /// A sandbox on a thread of its own. Ends when it is dropped.
 pub struct Spawned {
     /// Where, with the real port.
     pub address: SocketAddr,
+    /// Where mail is taken, with the real port.
+    pub smtp: SocketAddr,
     /// Its insides, to look at and to make fail.
     pub sandbox: Arc<Sandbox>,
     handle: ServerHandle,
@@ -293,12 +320,10 @@ pub fn spawn(listen: SocketAddr, settings: Settings) -> io::Result<Spawned> {
     let (sender, receiver) = mpsc::channel();
     let run = move || {
         rt::System::new().block_on(async move {
-            let sandbox = Sandbox::new(&settings);
-            match server::bind(&sandbox, listen, settings.workers) {
-                Ok((server, address)) => {
-                    let started = (address, sandbox, server.handle());
-                    if sender.send(Ok(started)).is_ok()
-                        && let Err(error) = server.await
+            match open(listen, &settings) {
+                Ok((running, server)) => {
+                    if sender.send(Ok(running)).is_ok()
+                        && let Ok(Err(error)) = server.await
                     {
                         tracing::warn!(%error, "sandbox ended");
                     }
@@ -313,11 +338,17 @@ pub fn spawn(listen: SocketAddr, settings: Settings) -> io::Result<Spawned> {
     let thread = std::thread::Builder::new()
         .name("sandbox".to_owned())
         .spawn(run)?;
-    let (address, sandbox, handle) = receiver
+    let Running {
+        address,
+        smtp,
+        sandbox,
+        handle,
+    } = receiver
         .recv()
         .map_err(|_| io::Error::other("the sandbox's thread ended before it listened"))??;
     Ok(Spawned {
         address,
+        smtp,
         sandbox,
         handle,
         thread: Some(thread),

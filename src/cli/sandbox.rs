@@ -18,6 +18,9 @@ pub(super) struct Sandbox {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Address to take mail on, SMTP without TLS; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    smtp: SocketAddr,
     /// Seed of chance in faults and of tokens given out
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -80,7 +83,8 @@ What is played, below http://ADDR:
   /salesforce/services/data/vN/composite/sobjects/{object}/{field}
                                    PATCH upserts; a 200 whose records can have failed one by one
   /hooks/{name}                    any receiver of signed webhooks (Standard Webhooks): 401 unless signed, within 5 min
-All want `Authorization: Bearer TOKEN` but oauth, teams, hooks and Slack's webhooks.
+  /mail/messages                   what came over SMTP (its own port): greylisted@ is put off once, unknown@ refused
+All want `Authorization: Bearer TOKEN` but oauth, teams, hooks, mail and Slack's webhooks.
 
 Faults, as a header of one request, or for many by the control endpoint:
   curl -H 'X-Sandbox-Fault: status=503;retry_after=2' ...
@@ -137,6 +141,7 @@ impl Sandbox {
             counts_only: self.counts_only,
             keep: self.keep,
             workers: defaults.workers,
+            smtp: self.smtp,
         };
         let listen = self.listen;
         actix::System::new().block_on(async move {
@@ -170,6 +175,7 @@ fn print(running: &Running, settings: &Settings) -> Result<(), Failure> {
     out.line(format_args!("token       {tokens}"))?;
     let client = [&settings.client_id, &settings.client_secret];
     out.line(format_args!("client      {} {}", client[0], client[1]))?;
+    out.line(format_args!("smtp        {}", running.smtp))?;
     out.line(format_args!("signed with {}", settings.webhook_secret))?;
     out.line(format_args!("ledger      http://{address}/ledger/summary"))?;
     out.line(format_args!(

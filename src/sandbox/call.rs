@@ -36,13 +36,15 @@ pub enum Vendor {
     Salesforce,
     /// Any system that takes signed webhooks.
     Hooks,
+    /// A mail server, over SMTP.
+    Mail,
     /// No vendor has that path: somebody's URL is wrong.
     Nobody,
 }
 
 impl Vendor {
     /// All of them, in the order reports have.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Oauth,
         Self::Genesys,
         Self::Slack,
@@ -56,6 +58,7 @@ impl Vendor {
         Self::Coaching,
         Self::Salesforce,
         Self::Hooks,
+        Self::Mail,
         Self::Nobody,
     ];
 
@@ -76,6 +79,7 @@ impl Vendor {
             Self::Coaching => "coaching",
             Self::Salesforce => "salesforce",
             Self::Hooks => "hooks",
+            Self::Mail => "mail",
             Self::Nobody => "nobody",
         }
     }

@@ -18,6 +18,7 @@ use super::{
     genesys::Genesys,
     hooks::Hooks,
     ledger::{Entry, Keep, Ledger},
+    mail::Mail,
     oauth::{Oauth, Refusal},
     rewards::Rewards,
     salesforce::Salesforce,
@@ -70,6 +71,7 @@ pub struct World {
     pub(super) coaching: Coaching,
     pub(super) salesforce: Salesforce,
     pub(super) hooks: Hooks,
+    pub(super) mail: Mail,
     pub(super) faults: Faults,
     pub(super) ledger: Ledger,
     pub(super) latency: Duration,
@@ -105,6 +107,7 @@ impl World {
             coaching: Coaching::new(keep),
             salesforce: Salesforce::new(keep),
             hooks: Hooks::new(keep, &settings.webhook_secret),
+            mail: Mail::new(keep),
             faults: Faults::new(settings.seed),
             ledger: Ledger::new(ledger),
             latency: settings.latency,
@@ -196,6 +199,7 @@ impl World {
             (Vendor::Oauth, _) => return self.oauth.answer(call),
             (Vendor::Teams, _) => return self.teams.answer(call),
             (Vendor::Hooks, _) => return self.hooks.answer(call),
+            (Vendor::Mail, _) => return self.mail.answer(call),
             (Vendor::Nobody, _) => return nobody(call),
             (Vendor::Crm, Ok(_)) => return self.crm.answer(call),
             (Vendor::Cdp, Ok(_)) => return self.cdp.answer(call),
@@ -246,6 +250,7 @@ fn lie(call: &Call) -> Reply {
         }
         Vendor::Oauth
         | Vendor::Hooks
+        | Vendor::Mail
         | Vendor::Genesys
         | Vendor::Crm
         | Vendor::Survey

@@ -9,7 +9,8 @@ use crate::{
         units::{ByteSize, Span},
     },
     deliver::{
-        destination::{Destination, Judgement, Start, Timeouts},
+        carry::Start,
+        destination::{Destination, Judgement, Timeouts},
         expression::Condition,
         scope::{ANSWER, OUTPUT, REQUEST},
         selector::{Listen, Selector},

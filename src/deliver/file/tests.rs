@@ -1,8 +1,11 @@
 //! The reference, and what is said of each mistake.
 
 use super::*;
-use crate::deliver::destination::{Body, Method, SmtpSecurity, Start};
 use crate::deliver::fields::{FieldPolicy, SHIPPED};
+use crate::deliver::{
+    carry::Start,
+    destination::{Body, Method, SmtpSecurity},
+};
 
 const REFERENCE: &str = include_str!("../../../config/destinations.toml");
 
