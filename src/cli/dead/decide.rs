@@ -289,3 +289,94 @@ const fn letters(count: usize) -> &'static str {
 fn usage(text: String) -> Failure {
     Failure::usage(anyhow::Error::msg(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use aftercall_actors::time::LogTime;
+
+    use super::*;
+    use crate::{
+        deliver::letter::Reason,
+        log::memory::{Faults, World},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_decisions_at_once_the_first_holds_and_the_second_is_told() {
+        let world = World::new(2, Faults::default());
+        let log: Log = std::sync::Arc::new(world.client());
+        let ann = open().decide(Choice::Retry, "ann", LogTime(1));
+        let ben = open().decide(Choice::Drop, "ben", LogTime(1));
+        assert_eq!(told(&log, &ann).await, Ok(1));
+        assert_eq!(told(&log, &ben).await, Err("ann".to_owned()));
+        // The same once more is the same.
+        assert_eq!(told(&log, &ann).await, Ok(1));
+        assert_eq!(world.dead().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_decision_without_an_answer_is_repeated_and_stands_once() {
+        for seed in 0..50 {
+            let faults = Faults {
+                seed,
+                lose_answer_per_mille: 300,
+                drop_request_per_mille: 300,
+                ..Faults::default()
+            };
+            let world = World::new(2, faults);
+            let log: Log = std::sync::Arc::new(world.client());
+            let decision = open().decide(Choice::Drop, "ann", LogTime(1));
+            assert_eq!(told(&log, &decision).await, Ok(1), "seed {seed}");
+            assert_eq!(world.dead().len(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_never_answers_is_a_fault_in_the_end() {
+        let faults = Faults {
+            drop_request_per_mille: 1_000,
+            ..Faults::default()
+        };
+        let log: Log = std::sync::Arc::new(World::new(2, faults).client());
+        let began = Instant::now();
+        let decision = open().decide(Choice::Drop, "ann", LogTime(1));
+        let failure = store(&log, &decision).await.err();
+        let failure = failure.expect("a fault").to_string();
+        assert!(failure.starts_with("no answer from the log"), "{failure}");
+        assert!(began.elapsed() >= PATIENCE && began.elapsed() < PATIENCE * 2);
+    }
+
+    #[test]
+    fn a_name_of_a_hundred_printable_characters_is_taken() {
+        assert!(is_name("p\u{e4}ivi m"));
+        assert!(is_name(&"\u{e4}".repeat(100)));
+        assert!(!is_name(&"a".repeat(101)));
+        assert!(!is_name(""));
+        assert!(!is_name("a\tb"));
+    }
+
+    /// The sequence of the decision, or who decided before.
+    async fn told(log: &Log, decision: &Decision) -> Result<Seq, String> {
+        match store(log, decision).await {
+            Ok(Told::Noted(seq)) => Ok(seq),
+            Ok(Told::Second(first)) => Err(first.by),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    fn open() -> Open {
+        Open {
+            seq: 7,
+            at: LogTime(0),
+            destination: "crm".into(),
+            output_id: "a1".into(),
+            output_seq: 42,
+            event_type: "alert.raised".into(),
+            subject: "agent/7".into(),
+            round: 1,
+            attempts_total: 3,
+            reason: Reason::Failed,
+            detail: "status 503".into(),
+            not_retryable: None,
+        }
+    }
+}

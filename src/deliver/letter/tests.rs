@@ -91,7 +91,15 @@ fn a_decision_comes_back_and_all_about_one_letter_have_one_name() {
     assert_eq!(entry.message_id, "decision:crm:3:a1");
     let drop = decide(&letter, 17, Choice::Drop, "ben", AT.plus_ms(1));
     assert_eq!(drop.entry().unwrap().message_id, entry.message_id);
-    assert_eq!((retry.letter, retry.output_seq, retry.round), (17, 42, 3));
+    let written: Value = serde_json::from_slice(&entry.payload).unwrap();
+    assert_eq!(
+        written,
+        json!({
+            "choice": "retry", "destination": "crm", "letter": 17, "output_id": "a1", "output_seq": 42, "round": 3,
+            "by": "ann", "at": "2026-11-20T08:30:00.250Z",
+        })
+    );
+    assert_eq!(entry.headers.get("ce-type"), Some(DECISION));
     assert_eq!(
         Entry::read(&stored("crm", 18, &entry)),
         Ok(Entry::Decision(retry))
