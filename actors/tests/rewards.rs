@@ -440,6 +440,24 @@ fn s3_12_a_claim_that_waits_for_approval_and_is_not_earned_any_more_is_withdrawn
 }
 
 #[test]
+fn s3_04_nobody_can_approve_a_claim_whose_cover_has_left_the_window() {
+    for (after, approved) in [(14 * HOUR_MS - 1, true), (14 * HOUR_MS, false)] {
+        let mut agent = Stage::new(Key::Agent("a1"), program("approval = \"always\"\n", ""));
+        agent.apply(0, points("a", 500));
+        // Old points cover a loss, and leave at midnight.
+        agent.apply(1, wfm("2026-08-22", "points", 50.0, None));
+        assert_eq!(agent.apply(2, points("b", -40)), []);
+        let effects = agent.apply(after, decided(&id(0), "approve"));
+        if approved {
+            assert_eq!(requests(&effects), [id(0)]);
+        } else {
+            assert_eq!(effects, ignored(Ignored::UnknownRequest));
+            assert_eq!((agent.points(), rewards(&agent).held()), (460, 0));
+        }
+    }
+}
+
+#[test]
 fn s3_04_a_cap_counts_what_was_requested_within_its_period_and_waits_or_asks_above() {
     let cap = "cap = { rewards = 1, per = \"2d\" }\n";
     for (approval, asks) in [("none", false), ("over_cap", true)] {
