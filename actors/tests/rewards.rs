@@ -155,7 +155,7 @@ fn s3_07_a_rejection_frees_the_points_alerts_and_is_not_asked_again_at_once() {
     agent.apply(0, points("a", 500));
     let effects = agent.apply(1_000, reward_outcome(&id(0), "rejected"));
     let alert_id = format!("reward_rejected:{}", id(0));
-    assert_eq!(ids(&effects), [alert_id.clone()]);
+    assert_eq!(ids(&effects), [alert_id.as_str()]);
     let summary = format!(
         "Reward {} (gift_card_25 for 500 points, tier bronze of program recognition) was rejected by its \
          provider; its points are free again.",
