@@ -330,6 +330,7 @@ proptest! {
                 let mut fields = fields.as_object().unwrap().clone();
                 fields.insert("disposition".into(), disposition.into());
                 bodies.push(completed(&(n % 7).to_string(), ended, fields.into()));
+                bodies.push(updated(&(n % 5).to_string(), after_ms, disposition));
                 for body in bodies {
                     prop_assert_eq!(kept.apply(after_ms, body.clone()), dropped.apply(after_ms, body));
                 }
@@ -348,6 +349,7 @@ proptest! {
             let n = n as i64;
             agent.apply(n, body_of(told));
             customer.apply(n, body_of(told));
+            customer.apply(n, updated(&(n + 1).to_string(), n, "sold"));
             customer.apply(n, completed(&n.to_string(), n, json!({ "summary": "s", "sentiment": 0.5 })));
         }
         for stage in [&mut agent, &mut customer] {
@@ -364,6 +366,7 @@ proptest! {
                     stage.apply(0, body_of(told));
                 }
                 stage.apply(0, completed("other", 0, json!({})));
+                stage.apply(0, updated("1", 0, "sold"));
                 stage.wake(0);
                 stage.wake(HOUR_MS);
                 stage.is_blank(0);
