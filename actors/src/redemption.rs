@@ -214,6 +214,8 @@ impl Rewards {
         points: &mut PointsWindow,
         effects: &mut Effects,
     ) {
+        // Points may have left since the last event: nobody can approve what is not covered any more.
+        self.withdraw(moment, points, effects);
         let id: &str = &decided.reward_id;
         match self.place(moment.agent, id.strip_suffix(REVERSE).unwrap_or(id)) {
             Some(Place::Tier(place)) => {
@@ -413,15 +415,20 @@ impl Rewards {
             points.take(paid, moment.today);
             self.debt -= paid;
         }
+        self.withdraw(moment, points, effects);
+        if claws_back {
+            self.claw_back(moment, points, effects);
+        }
+        self.evaluate(moment, has_new_points, points, effects);
+    }
+
+    /// Gives up the claims that nobody was asked for yet, until the rest is covered.
+    fn withdraw(&mut self, moment: Moment<'_>, points: &mut PointsWindow, effects: &mut Effects) {
         for place in 0..self.tiers.len() {
             if points.sum() < 0 {
                 self.step(moment, place, Input::Short, points, effects);
             }
         }
-        if claws_back {
-            self.claw_back(moment, points, effects);
-        }
-        self.evaluate(moment, has_new_points, points, effects);
     }
 
     /// Asks back the latest rewards of the points window, as many as cover what is lacking.

@@ -291,6 +291,21 @@ pub(crate) struct StoredCustomer {
     /// Completions that wait for their dispositions.
     #[prost(message, repeated, tag = "47")]
     pub tracked: Vec<StoredTracked>,
+    /// Dispositions that came before their completions.
+    #[prost(message, repeated, tag = "48")]
+    pub early: Vec<StoredEarly>,
+}
+
+/// A disposition that came before its completion.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredEarly {
+    #[prost(string, tag = "1")]
+    pub interaction_id: String,
+    #[prost(string, tag = "2")]
+    pub disposition: String,
+    /// Log time at which it is forgotten.
+    #[prost(sint64, tag = "3")]
+    pub until: i64,
 }
 
 /// A completion that waits for its disposition.

@@ -292,7 +292,3 @@ fn found_recording(number: i64) -> Body {
         json!({ "url": "https://r/1" }),
     )
 }
-
-fn pending(number: i64) -> Body {
-    answer("recording", number, "pending", Value::Null)
-}

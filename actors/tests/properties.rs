@@ -330,6 +330,7 @@ proptest! {
                 let mut fields = fields.as_object().unwrap().clone();
                 fields.insert("disposition".into(), disposition.into());
                 bodies.push(completed(&(n % 7).to_string(), ended, fields.into()));
+                bodies.push(updated(&(n % 5).to_string(), after_ms, disposition));
                 for body in bodies {
                     prop_assert_eq!(kept.apply(after_ms, body.clone()), dropped.apply(after_ms, body));
                 }
@@ -354,6 +355,7 @@ proptest! {
             let n = n as i64;
             agent.apply(n, body_of(told));
             customer.apply(n, body_of(told));
+            customer.apply(n, updated(&(n + 1).to_string(), n, "sold"));
             customer.apply(n, completed(&n.to_string(), n, json!({ "summary": "s", "sentiment": 0.5 })));
         }
         for stage in [&mut agent, &mut rewarded, &mut customer] {
@@ -374,6 +376,7 @@ proptest! {
                     stage.apply(DAY_MS, reward_outcome(&output, word));
                     stage.apply(2 * DAY_MS, adjusted("more", -2_000, NOW_MS));
                 }
+                stage.apply(0, updated("1", 0, "sold"));
                 stage.wake(0);
                 stage.wake(HOUR_MS);
                 stage.is_blank(0);

@@ -155,7 +155,7 @@ fn s3_07_a_rejection_frees_the_points_alerts_and_is_not_asked_again_at_once() {
     agent.apply(0, points("a", 500));
     let effects = agent.apply(1_000, reward_outcome(&id(0), "rejected"));
     let alert_id = format!("reward_rejected:{}", id(0));
-    assert_eq!(ids(&effects), [alert_id.clone()]);
+    assert_eq!(ids(&effects), [alert_id.as_str()]);
     let summary = format!(
         "Reward {} (gift_card_25 for 500 points, tier bronze of program recognition) was rejected by its \
          provider; its points are free again.",
@@ -437,6 +437,24 @@ fn s3_12_a_claim_that_waits_for_approval_and_is_not_earned_any_more_is_withdrawn
     );
     let again = agent.apply(4, points("d", 1));
     assert_eq!(ids(&again), [format!("reward_awaiting_approval:{}", id(1))]);
+}
+
+#[test]
+fn s3_04_nobody_can_approve_a_claim_whose_cover_has_left_the_window() {
+    for (after, approved) in [(14 * HOUR_MS - 1, true), (14 * HOUR_MS, false)] {
+        let mut agent = Stage::new(Key::Agent("a1"), program("approval = \"always\"\n", ""));
+        agent.apply(0, points("a", 500));
+        // Old points cover a loss, and leave at midnight.
+        agent.apply(1, wfm("2026-08-22", "points", 50.0, None));
+        assert_eq!(agent.apply(2, points("b", -40)), []);
+        let effects = agent.apply(after, decided(&id(0), "approve"));
+        if approved {
+            assert_eq!(requests(&effects), [id(0)]);
+        } else {
+            assert_eq!(effects, ignored(Ignored::UnknownRequest));
+            assert_eq!((agent.points(), rewards(&agent).held()), (460, 0));
+        }
+    }
 }
 
 #[test]

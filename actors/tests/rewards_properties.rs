@@ -262,6 +262,9 @@ impl<'a> Life<'a> {
         let is_nonsense = !is_reversal && word == "reversed";
         let word = if is_nonsense { "needs_review" } else { word };
         let now_ms = NOW_MS + self.after_ms;
+        if is_decision {
+            self.ledger.withdraw();
+        }
         if !self.ledger.answer(place, is_reversal, word, now_ms) {
             assert!(matches!(effects[..], [Effect::Ignore(_)]), "{effects:?}");
             return self.agrees();
@@ -296,7 +299,9 @@ impl<'a> Life<'a> {
                         .rewards
                         .iter()
                         .any(|r| r.id == *id && r.entry == Entry::Locked);
-                    if !approved {
+                    if approved {
+                        assert!(self.ledger.free() >= 0, "{id} approved below its threshold");
+                    } else {
                         self.ledger
                             .claim(id, reward.points_consumed, Entry::Locked, gained);
                     }

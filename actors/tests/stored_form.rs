@@ -255,7 +255,7 @@ fn an_asking_agent() -> Stage {
 }
 
 /// With something in every column of what is asked: questions open and answered, who they are, a completion that
-/// waits.
+/// waits, and a disposition that does.
 fn an_asking_customer() -> Stage {
     let mut customer = Stage::asking_customer();
     customer.apply(0, started("i1"));
@@ -269,5 +269,6 @@ fn an_asking_customer() -> Stage {
     customer.apply(3, started("i3"));
     customer.apply(4, resolved("identity:i3", "failed", Value::Null));
     customer.apply(5, completed("i1", 0, json!({ "duration_s": 61.25 })));
+    customer.apply(6, updated("i9", 6, "sold"));
     customer
 }

@@ -174,6 +174,49 @@ fn s5_07_updates_without_a_disposition_or_of_another_interaction_settle_nothing(
 }
 
 #[test]
+fn s5_07_a_disposition_that_comes_before_its_completion_is_remembered_as_long() {
+    for (after_ms, outcome) in [(WAIT_MS - 1, Some("sold")), (WAIT_MS, None)] {
+        let mut customer = sure();
+        assert_eq!(customer.apply(0, updated("i1", 0, "kept")), []);
+        assert_eq!(customer.apply(0, updated("i1", 0, "sold")), []);
+        assert_eq!(customer.deadline(), None);
+        let mut effects = customer.apply(after_ms, completed("i1", 0, json!({})));
+        assert_eq!(customer.deadline().is_none(), outcome.is_some());
+        effects.extend(customer.wake(after_ms + WAIT_MS));
+        assert_eq!(data(&effects[1..2])["outcome"].as_str(), outcome);
+    }
+}
+
+#[test]
+fn s5_07_a_completions_own_disposition_goes_before_an_earlier_one() {
+    let mut customer = sure();
+    customer.apply(0, updated("i1", 0, "kept"));
+    let effects = customer.apply(1, ended("i1", 0, "sold"));
+    assert_eq!(data(&effects[1..])["outcome"], "sold");
+}
+
+#[test]
+fn s5_07_early_dispositions_are_few_and_short_and_forgotten() {
+    let mut customer = Stage::asking_customer();
+    for n in 0..17 {
+        assert_eq!(customer.apply(0, updated(&n.to_string(), 0, "sold")), []);
+    }
+    let long = "d".repeat(257);
+    assert_eq!(
+        customer.apply(0, updated("long", 0, &long)),
+        ignored(Ignored::TooLarge)
+    );
+    assert!(!customer.is_blank(WAIT_MS - 1));
+    assert!(customer.is_blank(WAIT_MS));
+    let user = || json!({ "customer": { "customer_id": "c1", "cdp_user_id": "u7" } });
+    for (interaction, settled) in [("0", false), ("1", true), ("16", true), ("long", false)] {
+        let effects = customer.apply(0, completed(interaction, 0, user()));
+        let settles = effects.iter().any(is_outcome);
+        assert_eq!(settles, settled, "{interaction}");
+    }
+}
+
+#[test]
 fn s5_07_a_wait_of_nothing_tells_at_once() {
     let rules = asking_with("wait = \"15m\"", "wait = \"0s\"");
     let mut customer = Stage::new(Key::Customer("c1"), rules);
