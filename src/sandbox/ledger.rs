@@ -33,7 +33,7 @@ pub enum Keep {
 pub struct Entry {
     /// Place in the order of arrival, from 1.
     pub seq: u64,
-    /// The request.
+    /// The request; once it is written down, without the parts of its path, which stand in the path.
     pub call: Call,
     /// Status of the answer that was prepared; `None` if none was to be sent.
     pub status: Option<u16>,

@@ -1,8 +1,10 @@
 //! The command: what it prints, that it answers, and that it ends when told.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use aftercall::sandbox::TOKEN;
@@ -83,4 +85,41 @@ fn a_port_that_is_taken_is_said_and_starts_nothing() {
     assert_eq!(second.status.code(), Some(2));
     let told = String::from_utf8_lossy(&second.stderr);
     assert!(told.contains(address), "{told}");
+}
+
+/// A run with many timeouts must not use up the descriptors: what hangs goes with its client.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_hangs_is_freed_when_its_client_goes_away() {
+    let (program, printed) = start(&[]);
+    let address = url(&printed, "crm");
+    let address = address
+        .trim_start_matches("http://")
+        .trim_end_matches("/crm");
+    let open = || {
+        let folder = format!("/proc/{}/fd", program.0.id());
+        std::fs::read_dir(folder).expect("a process").count()
+    };
+    let before = open();
+    let request = "GET /crm/v1/customers HTTP/1.1\r\nhost: x\r\nx-sandbox-fault: hang\r\n\r\n";
+    let clients: Vec<TcpStream> = (0..50)
+        .map(|_| {
+            let mut client = TcpStream::connect(address).expect("a connection");
+            client.write_all(request.as_bytes()).expect("sent");
+            client
+        })
+        .collect();
+    // Two descriptors a connection, and a few that the server opens with its first one.
+    wait_until(|| open() >= before + 100);
+    drop(clients);
+    wait_until(|| open() < before + 50);
+}
+
+#[cfg(target_os = "linux")]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
