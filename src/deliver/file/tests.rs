@@ -1,7 +1,6 @@
 //! The reference, and what is said of each mistake.
 
 use super::*;
-use crate::deliver::fields::{FieldPolicy, SHIPPED};
 use crate::deliver::{
     carry::Start,
     destination::{Body, Method, SmtpSecurity},
