@@ -20,15 +20,19 @@ use crate::{
 
 mod check;
 mod completions;
+mod dead;
 mod demo;
 mod doctor;
+mod fields;
 mod latency;
 mod load;
 mod probe;
 mod publish;
 mod render;
 mod run;
+mod sandbox;
 mod schema;
+mod send;
 mod tap;
 mod terminal;
 
@@ -89,9 +93,13 @@ enum Command {
     Demo(demo::Demo),
     Publish(publish::Publish),
     Tap(tap::Tap),
+    Dead(dead::Dead),
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
+    Send(send::Send),
+    Fields(fields::Fields),
+    Sandbox(sandbox::Sandbox),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -211,12 +219,16 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Schema(command) => return command.run(),
         Command::Completions(command) => return command.run(&mut Cli::command()),
         Command::Check(command) => return command.run(cli.global.config.as_deref()),
+        Command::Fields(command) => return command.run(),
+        Command::Sandbox(command) => return command.run(),
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
         | Command::Tap(_)
+        | Command::Dead(_)
         | Command::Doctor(_)
-        | Command::Load(_) => {}
+        | Command::Load(_)
+        | Command::Send(_) => {}
     }
     let setting = Setting::load(cli.global.config.as_deref())?;
     let telemetry = &setting.config.telemetry;
@@ -224,7 +236,12 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let filter = match &cli.command {
         // What the user of a command looks at is what it prints; a filter that was set on purpose still counts.
         Command::Demo(_) if is_default => "error",
-        Command::Publish(_) | Command::Tap(_) | Command::Doctor(_) | Command::Load(_)
+        Command::Publish(_)
+        | Command::Tap(_)
+        | Command::Dead(_)
+        | Command::Doctor(_)
+        | Command::Load(_)
+        | Command::Send(_)
             if is_default =>
         {
             "warn"
@@ -233,9 +250,13 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Publish(_)
         | Command::Tap(_)
+        | Command::Dead(_)
         | Command::Check(_)
         | Command::Doctor(_)
+        | Command::Sandbox(_)
         | Command::Load(_)
+        | Command::Fields(_)
+        | Command::Send(_)
         | Command::Schema(_)
         | Command::Completions(_) => telemetry.log_filter.as_str(),
     };
@@ -250,10 +271,16 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(command) => command.run(setting, &bus),
         Command::Publish(command) => command.run(setting, &bus),
         Command::Tap(command) => command.run(setting, &bus),
+        Command::Dead(command) => command.run(setting, &bus),
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
+        Command::Send(command) => command.run(setting, &bus),
         // Done above.
-        Command::Schema(_) | Command::Completions(_) | Command::Check(_) => Ok(()),
+        Command::Schema(_)
+        | Command::Completions(_)
+        | Command::Check(_)
+        | Command::Fields(_)
+        | Command::Sandbox(_) => Ok(()),
     }
 }
 

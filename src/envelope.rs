@@ -21,10 +21,11 @@ mod own;
 mod reject;
 mod structured;
 
+pub use attribute::to_header;
 pub use decode::{decode, name};
 pub use encode::{Origin, cause, output_attributes, output_source, structured_output};
 pub use incoming::Incoming;
-pub use own::{rules_activated_event, tick_event};
+pub use own::{Storm, Told, dead_lettered_event, outcome_event, rules_activated_event, tick_event};
 pub use reject::{Reason, Reject};
 
 /// Largest event that is taken, envelope included.

@@ -3,9 +3,11 @@
 //! The engine in `shard` knows only this trait; `log/jetstream.rs`, `log/sqlite.rs` and `log/memory.rs`
 //! implement it, and one conformance suite (`tests/conformance.rs`) holds them to the same words.
 //!
-//! Four logs stand behind it: the **events** (the truth, append only), one **journal** per partition (a record
-//! per commit, fenced), **snapshots** per partition (packed generations), and the **outputs** (one lane per
-//! kind and partition, fenced as well, so that a lane's last message says how far it got).
+//! Six logs stand behind it: the **events** (the truth, append only), one **journal** per partition (a record
+//! per commit, fenced), **snapshots** per partition (packed generations), the **outputs** (one lane per
+//! kind and partition, fenced as well, so that a lane's last message says how far it got), and for each destination
+//! that outputs are delivered to its **delivery records** (fenced like a journal, trimmed behind a checkpoint) and
+//! its **dead letters** (append only: what was given up, and what operators decided about it).
 
 use std::{fmt, sync::Arc};
 
@@ -18,19 +20,24 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub mod checksum;
+pub mod dead;
+pub mod error;
 pub mod headers;
 pub mod jetstream;
 pub mod memory;
 pub mod retry;
 pub mod sqlite;
 
+pub use dead::{DeadPlace, NewDead, StoredDead};
+pub use error::{AppendError, CommitError, LogError};
 pub use headers::Headers;
 
 /// Place of an event in the log: 1 for the first, without holes. 0 stands before the first.
 pub type Position = u64;
 
-/// Sequence of a stored message in the journal, the snapshots or the outputs: ascending, holes allowed.
-/// 0 means "none yet".
+/// Sequence of a stored message in the journal, the snapshots, the outputs, the delivery records or the dead letters,
+/// each counted by itself: ascending, holes allowed. 0 means "none yet".
 pub type Seq = u64;
 
 /// One shard of the actors: a side and a number below the partition count.
@@ -145,7 +152,7 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
-/// A stored journal record or snapshot chunk.
+/// A stored journal record, snapshot chunk or delivery record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its sequence.
@@ -245,6 +252,31 @@ pub enum TailFrom {
     Start,
     /// With the next output to be stored.
     Now,
+    /// With the first output after this sequence: all that is still held of them, then those to come, without a hole
+    /// and without one twice. Of kinds only: quarantined input is counted by itself.
+    After(Seq),
+}
+
+impl TailFrom {
+    /// The lanes a tail from here gives, of those asked for (all there can be, if empty).
+    ///
+    /// # Errors
+    /// [`LogError::Settings`] if quarantined input is asked for behind a sequence of outputs.
+    fn lanes(self, asked: &[Lane]) -> Result<Vec<Lane>, LogError> {
+        let numbered_apart = match self {
+            Self::Start | Self::Now => false,
+            Self::After(_) => true,
+        };
+        match asked {
+            [] if numbered_apart => Ok(Kind::ALL.map(Lane::Out).into()),
+            [] => Ok(Lane::all().collect()),
+            lanes if numbered_apart && lanes.contains(&Lane::Dead) => Err(LogError::Settings(
+                "quarantined input is not counted with the outputs, so it cannot be followed from a sequence of theirs"
+                    .into(),
+            )),
+            lanes => Ok(lanes.to_vec()),
+        }
+    }
 }
 
 /// Events held by the log: the first and the last position. `last` is 0 if there never was one; `first` is then 1.
@@ -277,75 +309,6 @@ pub struct Finding {
     pub subject: String,
     /// What was found, and what would be right.
     pub text: String,
-}
-
-/// A fault of the log other than a refused commit.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum LogError {
-    /// The log cannot be reached or did not answer; the same call can succeed later.
-    #[error("log unreachable: {0}")]
-    Unreachable(String),
-    /// Events are missing in the middle: something was lost.
-    #[error("log lost events: expected position {expected}, found {found}")]
-    Gap {
-        /// Next position that should have come.
-        expected: Position,
-        /// Position that came.
-        found: Position,
-    },
-    /// The events wanted were already removed by retention.
-    #[error(
-        "position {wanted} is gone: retention has trimmed the log up to {first}; raise the retention above the longest lag"
-    )]
-    Trimmed {
-        /// Position asked for.
-        wanted: Position,
-        /// First one still held.
-        first: Position,
-    },
-    /// What was read is not what was written.
-    #[error("log is damaged: {0}")]
-    Corrupt(String),
-    /// The log's settings or version do not allow the guarantees.
-    #[error("log cannot be used: {0}")]
-    Settings(String),
-}
-
-impl LogError {
-    /// Whether the same call can succeed later, so that waiting and trying again makes sense.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable(_) => true,
-            Self::Gap { .. } | Self::Trimmed { .. } | Self::Corrupt(_) | Self::Settings(_) => false,
-        }
-    }
-}
-
-/// Why an event was not stored.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AppendError {
-    /// It may or may not have been stored: append again with the same message id.
-    #[error("no answer from the log: {0}")]
-    Unknown(String),
-    /// Certainly not stored, and trying again as it is will not help (too large, for example).
-    #[error("refused by the log: {0}")]
-    Refused(String),
-}
-
-/// Why a fenced write was not confirmed.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum CommitError {
-    /// Another write stands where this one expected none. Read the head and compare before anything else: it may
-    /// be our own, whose answer was lost.
-    #[error("fenced: another write came first")]
-    Fenced,
-    /// It may or may not have been stored: read the head.
-    #[error("outcome unknown: {0}")]
-    Unknown(String),
-    /// Certainly not stored, and trying again as it is will not help (too large, for example).
-    #[error("refused by the log: {0}")]
-    Refused(String),
 }
 
 /// Events from a position on, in order.
@@ -452,4 +415,59 @@ pub trait EventLog: Send + Sync + 'static {
         lanes: &[Lane],
         from: TailFrom,
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError>;
+
+    /// One output of a kind; `None` if there is none under this sequence, or retention has removed it.
+    async fn output_at(&self, seq: Seq) -> Result<Option<StoredOutput>, LogError>;
+
+    /// The sequence of the last output of any kind, from the log's leader; 0 if there never was one.
+    async fn outputs_last(&self) -> Result<Seq, LogError>;
+
+    /// The newest delivery record of a destination, from the log's leader.
+    ///
+    /// # Errors
+    /// [`LogError::Settings`] if the name is none ([`dead::is_destination`]); so for every call with a destination.
+    async fn delivery_head(&self, destination: &str) -> Result<Option<Stored>, LogError>;
+
+    /// Appends a delivery record if the destination's newest one has sequence `expected` (0: none).
+    ///
+    /// # Errors
+    /// As for [`EventLog::journal_append`]; after all but a refusal the head says what stands.
+    async fn delivery_append(
+        &self,
+        destination: &str,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError>;
+
+    /// All delivery records of a destination held now, in order.
+    async fn delivery_scan(
+        &self,
+        destination: &str,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError>;
+
+    /// Removes the destination's delivery records with sequences below `before`: what a checkpoint at `before` says
+    /// again. The fence stays where it is as long as `before` is not above the head.
+    async fn delivery_trim(&self, destination: &str, before: Seq) -> Result<(), LogError>;
+
+    /// Stores a dead letter or a decision about one. The same message id for the same destination within two minutes
+    /// is stored once, and answered with the sequence it has; whoever reads folds away what comes later than that.
+    async fn dead_append(&self, destination: &str, entry: NewDead) -> Result<Seq, AppendError>;
+
+    /// One dead letter or decision of any destination, if it is held.
+    async fn dead_at(&self, seq: Seq) -> Result<Option<StoredDead>, LogError>;
+
+    /// The dead letters and decisions held now: of one destination, in order; or of all of them, each in its order,
+    /// and with them the input that was quarantined (whose sequences are not those of letters everywhere).
+    async fn dead_scan(
+        &self,
+        destination: Option<&str>,
+    ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError>;
+
+    /// Dead letters and decisions of a destination with sequences above `after`: those held, then those to come.
+    /// A transient fault is told and the stream goes on behind it.
+    async fn dead_tail(
+        &self,
+        destination: &str,
+        after: Seq,
+    ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError>;
 }

@@ -12,15 +12,28 @@ pub enum Bug {
     DedupeForgottenOnRestart,
     /// Replay passes over the states stored with what was said, and says it again.
     OutputAgainOnReplay,
+    /// Delivery tells of a verdict before the commit that holds it.
+    ToldBeforeCommit,
+    /// Delivery sends an attempt before the commit that counts it.
+    SentBeforeCommit,
+    /// Delivery goes on writing behind another owner's record.
+    DeliveryWithoutFence,
 }
 
 impl Bug {
-    /// Every bug.
+    /// Those of the shards.
     pub const ALL: [Self; 4] = [
         Self::CommitWithoutFence,
         Self::SnapshotAheadOfMark,
         Self::DedupeForgottenOnRestart,
         Self::OutputAgainOnReplay,
+    ];
+
+    /// Those of delivery.
+    pub const OF_DELIVERY: [Self; 3] = [
+        Self::ToldBeforeCommit,
+        Self::SentBeforeCommit,
+        Self::DeliveryWithoutFence,
     ];
 }
 

@@ -23,7 +23,6 @@ use crate::{
 
 pub mod batch;
 pub mod board;
-pub mod checksum;
 pub mod drive;
 pub mod engine;
 pub mod host;
@@ -37,6 +36,8 @@ pub mod snapshot;
 pub mod table;
 pub mod tally;
 pub mod ticker;
+
+pub use crate::log::checksum;
 
 use board::Board;
 use drive::Surroundings;

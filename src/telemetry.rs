@@ -10,10 +10,11 @@ use std::{sync::LazyLock, time::Duration};
 
 use aftercall_actors::{effect::Ignored, key::Side, output::Kind};
 use prometheus::{
-    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub mod delivery;
 pub mod logging;
 mod process;
 
@@ -56,6 +57,8 @@ impl SnapshotKind {
 pub struct Metrics {
     registry: Registry,
     process: process::ProcessMetrics,
+    /// Of destinations.
+    pub delivery: delivery::DeliveryMetrics,
     /// Events read from the log, each counted once however many partitions apply it.
     pub events_read: IntCounter,
     applied: [IntCounter; Side::ALL.len()],
@@ -319,6 +322,7 @@ impl Metrics {
                 "aftercall_http_appends_waiting",
                 "Requests with events that wait for the log's answer; beyond http.waiting_max they are answered 429",
             ),
+            delivery: delivery::DeliveryMetrics::new(&make),
             process: process::ProcessMetrics::new(&make),
             registry: make.0,
         }
@@ -356,6 +360,11 @@ impl Maker {
     fn histogram(&self, name: &str, help: &str) -> Histogram {
         let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         self.registered(Histogram::with_opts(opts))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        self.registered(HistogramVec::new(opts, labels))
     }
 
     /// Names and labels are constants of this module, and a test makes them all: neither a malformed nor a repeated

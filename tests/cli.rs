@@ -9,23 +9,33 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "cli/dead.rs"]
+mod dead;
+#[path = "cli/fields.rs"]
+mod fields;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/send.rs"]
+mod send;
 #[path = "cli/service.rs"]
 mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "demo",
     "publish",
     "tap",
+    "dead",
     "check",
     "doctor",
     "load",
+    "send",
+    "fields",
+    "sandbox",
     "schema",
     "completions",
 ];

@@ -4,6 +4,12 @@
 //! one adapter, so a failure reads `sqlite::journal_fence_lets_one_of_two_win`. Another adapter needs a factory
 //! and one line at the end of this file.
 
+#[path = "conformance/behind.rs"]
+mod behind;
+#[path = "conformance/dead.rs"]
+mod dead;
+#[path = "conformance/delivery.rs"]
+mod delivery;
 #[path = "conformance/events.rs"]
 mod events;
 #[path = "conformance/fixtures.rs"]
@@ -107,6 +113,32 @@ macro_rules! every_rule {
                 a_tail_from_now_gives_only_what_comes,
                 a_tail_gives_only_the_lanes_asked_for,
                 outputs_survive_a_restart,
+            }
+            crate::delivery::{
+                a_destination_without_records_has_no_head_and_nothing_to_scan,
+                delivery_records_come_back_in_order_and_the_head_is_the_last,
+                delivery_fence_lets_one_of_two_win,
+                delivery_fence_refuses_an_older_head_and_one_never_given,
+                destinations_have_records_of_their_own,
+                a_delivery_trim_keeps_the_checkpoint_it_names_and_the_fence,
+                a_delivery_record_of_the_largest_size_is_taken_and_one_above_refused,
+                delivery_records_and_dead_letters_survive_a_restart,
+                a_name_that_cannot_be_a_destination_is_refused,
+            }
+            crate::dead::{
+                a_dead_letter_comes_back_as_it_was_written,
+                a_dead_letter_sent_again_is_stored_once_for_each_destination,
+                a_dead_letter_that_is_too_large_is_refused,
+                a_scan_of_all_the_dead_gives_quarantined_events_as_well,
+                dead_letters_do_not_disturb_the_marks_of_lanes,
+                a_long_scan_of_dead_letters_is_whole_and_ends,
+                a_dead_tail_gives_what_is_held_behind_a_sequence_and_what_comes,
+            }
+            crate::behind::{
+                a_tail_behind_a_sequence_gives_history_then_live_without_gap_or_repeat,
+                a_tail_behind_a_sequence_to_come_waits_for_what_is_after_it,
+                quarantined_input_is_not_followed_behind_a_sequence,
+                an_output_is_found_by_its_sequence_and_the_last_one_is_known,
             }
             crate::fixtures::{
                 the_log_names_itself_and_accounts_for_its_durability,

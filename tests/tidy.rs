@@ -69,7 +69,17 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("schema", &["envelope"]),
     ("traffic", &["envelope", "log"]),
     ("shard", &["envelope", "log", "planted", "telemetry"]),
-    ("deliver", &["config", "envelope", "log", "telemetry"]),
+    (
+        "deliver",
+        &[
+            "config",
+            "envelope",
+            "log",
+            "planted",
+            "schema",
+            "telemetry",
+        ],
+    ),
     ("sandbox", &["telemetry"]),
     (
         "desk",
@@ -424,7 +434,7 @@ fn sources(places: &[&str]) -> Vec<String> {
 
 /// Files that are part of the tests as a whole.
 fn is_test_file(file: &str) -> bool {
-    file.ends_with("/tests.rs") || file == "actors/src/rules/oracle.rs"
+    file.ends_with("/tests.rs") || file.contains("/tests/") || file == "actors/src/rules/oracle.rs"
 }
 
 fn module_of(file: &str) -> String {

@@ -110,6 +110,7 @@ impl Customer {
             | Body::EnpsResponse(_)
             | Body::WfmMetric(_)
             | Body::PointsAdjusted(_)
+            | Body::RewardDecided(_)
             | Body::AlertAcknowledged(_)
             | Body::DeadLettered(_)
             | Body::Tick

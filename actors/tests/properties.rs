@@ -310,7 +310,7 @@ proptest! {
     fn a_blank_actor_acts_as_a_new_one(
         history in prop::collection::vec((told(), 0u8..3, 0i64..400), 1..30),
     ) {
-        for make in [Stage::asking_agent, Stage::asking_customer] {
+        for make in [Stage::asking_agent, rewarded, Stage::asking_customer] {
             let (mut kept, mut dropped, mut after_ms) = (make(), make(), 0);
             for (n, (told, disposition, hours)) in history.iter().enumerate() {
                 // Mostly a few hours, now and then weeks, so that everything leaves at times.
@@ -345,6 +345,12 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let (mut agent, mut customer) = (Stage::asking_agent(), Stage::asking_customer());
+        // One reward issued and being taken back, the next one asked for.
+        let mut rewarded = rewarded();
+        rewarded.apply(0, adjusted("grant", 500, NOW_MS));
+        rewarded.apply(0, reward_outcome(&id(0), "issued"));
+        rewarded.apply(0, adjusted("loss", -300, NOW_MS));
+        rewarded.apply(0, adjusted("again", 900, NOW_MS));
         for (n, told) in history.iter().enumerate() {
             let n = n as i64;
             agent.apply(n, body_of(told));
@@ -352,7 +358,7 @@ proptest! {
             customer.apply(n, updated(&(n + 1).to_string(), n, "sold"));
             customer.apply(n, completed(&n.to_string(), n, json!({ "summary": "s", "sentiment": 0.5 })));
         }
-        for stage in [&mut agent, &mut customer] {
+        for stage in [&mut agent, &mut rewarded, &mut customer] {
             let mut bytes = stage.encoded();
             for (index, byte) in &damage {
                 let place = index.index(bytes.len());
@@ -367,6 +373,10 @@ proptest! {
                 }
                 stage.apply(0, completed("other", 0, json!({})));
                 stage.apply(0, updated("1", 0, "sold"));
+                for (output, word) in [(id(0) + ":reverse", "rejected"), (id(0) + ":reverse", "reversed"), (id(1), "rejected"), (id(1), "issued")] {
+                    stage.apply(DAY_MS, reward_outcome(&output, word));
+                    stage.apply(2 * DAY_MS, adjusted("more", -2_000, NOW_MS));
+                }
                 stage.wake(0);
                 stage.wake(HOUR_MS);
                 stage.is_blank(0);

@@ -8,8 +8,10 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
-    event::OutcomeKind,
+    event::{Body, OutcomeKind},
     key::{Key, Side},
+    redemption::{REVERSE, Stage as Tier, Standing, reward_id},
+    rules::RuleSet,
 };
 use common::*;
 use serde_json::{Value, json};
@@ -17,6 +19,24 @@ use serde_json::{Value, json};
 #[test]
 fn an_agent_of_format_1_is_written_and_read_as_ever() {
     assert_golden(&an_agent(), Side::Agent, include_str!("golden/agent-1.hex"));
+}
+
+#[test]
+fn an_agent_with_rewards_of_format_1_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/agent-1-rewards.hex");
+    assert_golden(&a_rewarded_agent(), Side::Agent, golden);
+    let golden = include_str!("golden/agent-1-debt.hex");
+    assert_golden(&an_agent_in_debt(), Side::Agent, golden);
+}
+
+#[test]
+fn an_agent_from_before_there_were_rewards_goes_on() {
+    let mut agent = an_agent();
+    assert!(rewards(&agent).is_blank());
+    agent.rules = enabled();
+    // It had 297 points.
+    let effects = agent.apply(6_000, adjusted("x2", 203, NOW_MS));
+    assert_eq!(ids(&effects), [id(0)]);
 }
 
 #[test]
@@ -76,6 +96,7 @@ fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
     // Fields are cut off one by one from the end; the reader may accept what is whole, but never panics.
     for (side, bytes) in [
         (Side::Agent, an_agent().encoded()),
+        (Side::Agent, a_rewarded_agent().encoded()),
         (Side::Customer, a_customer().encoded()),
         (Side::Agent, an_asking_agent().encoded()),
         (Side::Customer, an_asking_customer().encoded()),
@@ -119,6 +140,78 @@ fn an_agent() -> Stage {
     agent.apply(4_000, wfm("2026-11-18", "points", 12.0, Some(NOW_MS - 1)));
     agent.apply(4_000, wfm("2026-11-19", "points", 300.0, None));
     agent.apply(5_000, adjusted("x1", -25, NOW_MS));
+    agent
+}
+
+/// With a tier in each stage and a reward in each standing.
+fn a_rewarded_agent() -> Stage {
+    let tiers = [
+        ("awaiting", 101),
+        ("locked", 102),
+        ("review", 103),
+        ("rejected", 104),
+    ];
+    let mut text = enabled().text().to_owned();
+    for (name, threshold) in tiers {
+        let approval = if name == "awaiting" { "always" } else { "none" };
+        text += &format!(
+            "[[program]]\nname = \"{name}\"\nenabled = true\napproval = \"{approval}\"\n[[program.tier]]\n\
+             name = \"t\"\nthreshold = {threshold}\nreward_type = \"card\"\n"
+        );
+    }
+    let rules = RuleSet::parse(&text, "test").unwrap();
+    let mut agent = rewarded();
+    agent.apply(0, wfm("2026-11-17", "points", 900.0, None));
+    agent.apply(1, wfm("2026-11-18", "points", 1_600.0, None));
+    for ordinal in 0..5 {
+        agent.apply(
+            2 + i64::from(ordinal),
+            reward_outcome(&id(ordinal), "issued"),
+        );
+    }
+    let reverse = |ordinal| format!("{}{REVERSE}", id(ordinal));
+    // The latest is taken back, the next one not, of the third nobody knows, the fourth is on its way.
+    agent.apply(10, adjusted("x1", -1_900, NOW_MS));
+    agent.apply(11, reward_outcome(&reverse(4), "reversed"));
+    agent.apply(12, reward_outcome(&reverse(3), "rejected"));
+    agent.apply(13, reward_outcome(&reverse(2), "needs_review"));
+    agent.rules = rules;
+    let row = json!({
+        "agent_id": "a1", "date": "2026-11-19", "metric": "points", "value": 1_850, "export_version": "r7",
+    });
+    agent.apply(14, Body::WfmMetric(serde_json::from_value(row).unwrap()));
+    let tier = |name| reward_id(name, "a1", "t", 0);
+    agent.apply(15, reward_outcome(&tier("review"), "needs_review"));
+    agent.apply(16, reward_outcome(&tier("rejected"), "rejected"));
+    let given = rewards(&agent).given().iter().map(|given| given.standing);
+    let mut given: Vec<Standing> = given.collect();
+    given.dedup();
+    use Standing::{Debt, Issued, Reversed, Reversing, Review};
+    assert_eq!(given, [Issued, Reversing, Review, Debt, Reversed]);
+    let stages = rewards(&agent).tiers().iter().map(|tier| &tier.stage);
+    let stages: Vec<u8> = stages
+        .map(|stage| match stage {
+            Tier::Open => 0,
+            Tier::Awaiting(_) => 1,
+            Tier::Locked(_) => 2,
+            Tier::Review(_) => 3,
+            Tier::Rejected { .. } => 4,
+        })
+        .collect();
+    assert_eq!(stages, [0, 1, 2, 3, 4]);
+    agent
+}
+
+fn an_agent_in_debt() -> Stage {
+    let mut agent = rewarded();
+    agent.apply(0, adjusted("x1", 500, NOW_MS));
+    agent.apply(1, reward_outcome(&id(0), "issued"));
+    agent.apply(2, adjusted("x2", -30, NOW_MS));
+    agent.apply(
+        3,
+        reward_outcome(&format!("{}{REVERSE}", id(0)), "rejected"),
+    );
+    assert_eq!(rewards(&agent).debt(), 30);
     agent
 }
 

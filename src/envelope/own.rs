@@ -1,11 +1,16 @@
-//! The two events the system itself puts into the log, for every partition: time moving on, and rules.
+//! The events the system itself puts into the log: time moving on and rules, for every partition; what became of an
+//! output, for the actor that emitted it; dead letters, for nobody's actor, who raises the alarm.
 
 use aftercall_actors::{event::RulesActivated, time::LogTime, value::Id};
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use super::{JSON, Reason, Reject, SPECVERSION, attribute, incoming::message_id, structured};
+use super::{
+    EVENT_ID_BYTES_MAX, Incoming, JSON, Reason, Reject, SPECVERSION, attribute,
+    incoming::message_id, structured,
+};
 use crate::log::{Destination, Headers, NewEvent};
 
 /// CloudEvents `source` of what the system says itself.
@@ -41,12 +46,136 @@ pub fn rules_activated_event(version: &str, text: &str, now: LogTime) -> Result<
     Ok(event)
 }
 
+/// What became of an output at a destination.
+#[derive(Clone, Debug)]
+pub struct Told<'a> {
+    /// The destination.
+    pub destination: &'a str,
+    /// The event's type: `reward.outcome`, ...
+    pub event_type: &'a str,
+    /// CloudEvents id of the output.
+    pub output_id: &'a str,
+    /// CloudEvents subject of the output: the actor that hears of it.
+    pub subject: &'a str,
+    /// 1, and one more for every time an operator had it retried: each round has an outcome of its own.
+    pub round: u32,
+    /// The verdict, in the configuration's words.
+    pub status: &'a str,
+    /// Attempts made.
+    pub attempts: u32,
+    /// What the vendor said.
+    pub response: Option<Value>,
+    /// Log time of the verdict.
+    pub at: LogTime,
+}
+
+/// Tells an actor what became of its output. The id follows from destination, output and round alone, so telling
+/// again after a crash is a repeat of the same event.
+///
+/// # Errors
+/// If a reader of the log would refuse it: the type is none of ours, the status no id, the response too long.
+pub fn outcome_event(told: &Told<'_>) -> Result<NewEvent, Reject> {
+    let id = named(
+        "outcome",
+        told.destination,
+        told.round.into(),
+        told.output_id,
+    );
+    let mut data = json!({
+        "output_id": told.output_id,
+        "subject": told.subject,
+        "status": told.status,
+        "attempts": told.attempts,
+    });
+    if let (Some(response), Some(data)) = (&told.response, data.as_object_mut()) {
+        data.insert("response".into(), response.clone());
+    }
+    actors_event(
+        &source(told.destination),
+        &id,
+        told.event_type,
+        told.at,
+        &data,
+    )
+}
+
+/// Dead letters of a destination that operators have not heard of yet.
+#[derive(Clone, Debug)]
+pub struct Storm<'a> {
+    /// The destination.
+    pub destination: &'a str,
+    /// Consecutive in the destination.
+    pub number: u64,
+    /// Why the newest was given up.
+    pub reason: &'a str,
+    /// How many.
+    pub count: u64,
+    /// CloudEvents id of the newest one's output.
+    pub output_id: &'a str,
+    /// Log time.
+    pub at: LogTime,
+}
+
+/// Tells nobody's actor of dead letters: it alerts the operators.
+///
+/// # Errors
+/// As [`outcome_event`].
+pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
+    let id = named("dead_lettered", storm.destination, storm.number, "");
+    let data = json!({
+        "destination": storm.destination,
+        "reason": storm.reason,
+        "count": storm.count,
+        "output_id": storm.output_id,
+        "at": storm.at.to_string(),
+    });
+    let event_type = "delivery.dead_lettered";
+    actors_event(&source(storm.destination), &id, event_type, storm.at, &data)
+}
+
+fn source(destination: &str) -> String {
+    format!("{SOURCE}/deliver/{destination}")
+}
+
+/// An id that says what it is about, or its hash where that would be too long for an id.
+fn named(what: &str, destination: &str, number: u64, output_id: &str) -> String {
+    let id = format!("{what}:{destination}:{number}:{output_id}");
+    if id.len() <= EVENT_ID_BYTES_MAX {
+        return id;
+    }
+    let digest = Sha256::digest(id.as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{what}:{destination}:{number}:{hex}")
+}
+
+/// An event for whichever actors its data names, checked as one from outside is.
+fn actors_event(
+    source: &str,
+    id: &str,
+    event_type: &str,
+    now: LogTime,
+    data: &Value,
+) -> Result<NewEvent, Reject> {
+    let envelope = Envelope {
+        specversion: SPECVERSION,
+        id,
+        source,
+        event_type,
+        time: now.to_string(),
+        datacontenttype: JSON,
+        data,
+    };
+    let payload = serde_json::to_vec(&envelope)
+        .map_err(|error| Reject::new(Reason::NotJson, error.to_string()))?;
+    Incoming::structured(payload.into()).into_new_event()
+}
+
 /// Field order as every SDK writes it: what decodes in one pass.
 #[derive(Serialize)]
 struct Envelope<'a, D> {
     specversion: &'static str,
     id: &'a str,
-    source: &'static str,
+    source: &'a str,
     #[serde(rename = "type")]
     event_type: &'a str,
     time: String,
@@ -124,6 +253,56 @@ mod tests {
             made("1", &long).map_err(|e| e.reason).err(),
             Some(Reason::TooLarge)
         );
+    }
+
+    #[test]
+    fn an_outcome_reaches_the_actor_of_the_output_under_an_id_of_its_own() {
+        let told = |round, output_id| {
+            let told = Told {
+                destination: "rewards",
+                event_type: "reward.outcome",
+                output_id,
+                subject: "agent/7",
+                round,
+                status: "issued",
+                attempts: 2,
+                response: Some(json!({ "reward_id": "R1" })),
+                at: LogTime(1_000),
+            };
+            outcome_event(&told).expect("an event")
+        };
+        let event = told(1, "reward:a");
+        let Body::Outcome(_, outcome) = decoded(event.clone()) else {
+            panic!("{event:?}");
+        };
+        assert_eq!((&*outcome.output_id, outcome.attempts), ("reward:a", 2));
+        assert_eq!(
+            outcome.subject.key(),
+            aftercall_actors::key::Key::Agent("7")
+        );
+        assert_eq!(outcome.response, Some(json!({ "reward_id": "R1" })));
+        assert_eq!(event.message_id, told(1, "reward:a").message_id);
+        assert_ne!(event.message_id, told(2, "reward:a").message_id);
+        let long = "x".repeat(EVENT_ID_BYTES_MAX);
+        assert_ne!(told(1, &long).message_id, told(2, &long).message_id);
+    }
+
+    #[test]
+    fn dead_letters_reach_nobodys_actor() {
+        let storm = Storm {
+            destination: "rewards",
+            number: 3,
+            reason: "rejected",
+            count: 12,
+            output_id: "reward:a",
+            at: LogTime(1_000),
+        };
+        let event = dead_lettered_event(&storm).expect("an event");
+        assert!(matches!(decoded(event.clone()), Body::DeadLettered(_)));
+        let Destination::Actors { owner, .. } = event.destination else {
+            panic!("for all");
+        };
+        assert_eq!(owner, "_");
     }
 
     fn decoded(event: NewEvent) -> Body {

@@ -1,6 +1,7 @@
 //! The event log on NATS JetStream: the one for production, clustered if the server is.
 //!
-//! Four streams behind the port's four logs, and two more for quarantine and raw vendor payloads. Exclusion between
+//! Six streams behind the port's six logs, and one more for raw vendor payloads; quarantined input stands with the dead
+//! letters. Exclusion between
 //! two owners of a partition is the server's check of a subject's last sequence, and nothing else: no lease, no clock.
 //! What the server was measured to do, and where it bites, stands in the module that deals with it.
 
@@ -17,8 +18,8 @@ use futures::stream::BoxStream;
 
 use super::{
     AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Lane, LaneFences,
-    LogError, NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq, Stored,
-    StoredOutput, TailFrom,
+    LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq,
+    Stored, StoredDead, StoredOutput, TailFrom, dead,
 };
 
 mod answers;
@@ -27,6 +28,7 @@ mod events;
 mod findings;
 mod follower;
 mod groups;
+mod letters;
 mod link;
 mod outputs;
 mod records;
@@ -37,6 +39,7 @@ pub use link::Login;
 pub use outputs::{COMMIT_HEADER, ORDINAL_HEADER};
 
 use events::Events;
+use letters::Letters;
 use link::Link;
 use outputs::Outputs;
 use records::Records;
@@ -99,6 +102,8 @@ pub struct JetStreamLog {
     journal: Records,
     snapshots: Records,
     outputs: Outputs,
+    deliveries: Records,
+    letters: Letters,
 }
 
 impl JetStreamLog {
@@ -120,10 +125,13 @@ impl JetStreamLog {
             let stream = link.api.get_stream_no_info(name).await;
             stream.map_err(|error| answers::unreachable(&error))
         };
+        let records = async |name| Ok(Records::new(link.clone(), name, handle(name).await?));
         let log = Self {
             events: Events::new(link.clone(), handle(subjects::EVENTS).await?, partitions),
-            journal: Records::journal(link.clone(), handle(subjects::JOURNAL).await?),
-            snapshots: Records::snapshots(link.clone(), handle(subjects::SNAPSHOT).await?),
+            journal: records(subjects::JOURNAL).await?,
+            snapshots: records(subjects::SNAPSHOT).await?,
+            deliveries: records(subjects::DELIVERY).await?,
+            letters: Letters::new(link.clone(), handle(subjects::DEAD).await?),
             outputs: Outputs::new(
                 link.clone(),
                 handle(subjects::OUT).await?,
@@ -135,6 +143,22 @@ impl JetStreamLog {
             differences,
         };
         Ok(log)
+    }
+
+    async fn append_fenced(
+        &self,
+        records: &Records,
+        subject: String,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        if record.len() > self.record_bytes_max() {
+            return Err(CommitError::Refused(too_large(
+                record.len(),
+                self.record_bytes_max(),
+            )));
+        }
+        records.append(subject, Some(expected), record).await
     }
 }
 
@@ -170,6 +194,7 @@ impl EventLog for JetStreamLog {
             subjects::SNAPSHOT,
             subjects::OUT,
             subjects::DEAD,
+            subjects::DELIVERY,
         ] {
             let stream = self.link.api.get_stream(name).await;
             let stream = stream.map_err(|error| answers::unreachable(&error))?;
@@ -199,7 +224,7 @@ impl EventLog for JetStreamLog {
     }
 
     async fn journal_head(&self, partition: PartitionId) -> Result<Option<Stored>, LogError> {
-        self.journal.head(partition).await
+        self.journal.head(&subjects::journal(partition)).await
     }
 
     async fn journal_append(
@@ -208,13 +233,13 @@ impl EventLog for JetStreamLog {
         expected: Seq,
         record: Bytes,
     ) -> Result<Seq, CommitError> {
-        if record.len() > self.record_bytes_max() {
-            return Err(CommitError::Refused(too_large(
-                record.len(),
-                self.record_bytes_max(),
-            )));
-        }
-        self.journal.append(partition, Some(expected), record).await
+        self.append_fenced(
+            &self.journal,
+            subjects::journal(partition),
+            expected,
+            record,
+        )
+        .await
     }
 
     async fn journal_scan(
@@ -223,7 +248,9 @@ impl EventLog for JetStreamLog {
         from: Seq,
         to: Seq,
     ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
-        self.journal.scan(partition, from, to).await
+        self.journal
+            .scan(subjects::journal(partition), from, to)
+            .await
     }
 
     async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError> {
@@ -234,7 +261,7 @@ impl EventLog for JetStreamLog {
             )));
         }
         self.snapshots
-            .append(partition, None, chunk)
+            .append(subjects::snapshot(partition), None, chunk)
             .await
             .map_err(|error| match error {
                 CommitError::Refused(text) => LogError::Settings(text),
@@ -248,11 +275,15 @@ impl EventLog for JetStreamLog {
         &self,
         partition: PartitionId,
     ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
-        self.snapshots.scan(partition, 1, Seq::MAX).await
+        self.snapshots
+            .scan(subjects::snapshot(partition), 1, Seq::MAX)
+            .await
     }
 
     async fn snapshot_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
-        self.snapshots.trim(partition, before).await
+        self.snapshots
+            .trim(subjects::snapshot(partition), before)
+            .await
     }
 
     async fn output_mark(
@@ -278,6 +309,76 @@ impl EventLog for JetStreamLog {
         from: TailFrom,
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
         self.outputs.tail(lanes, from).await
+    }
+
+    async fn output_at(&self, seq: Seq) -> Result<Option<StoredOutput>, LogError> {
+        self.outputs.at(seq).await
+    }
+
+    async fn outputs_last(&self) -> Result<Seq, LogError> {
+        self.outputs.last().await
+    }
+
+    async fn delivery_head(&self, destination: &str) -> Result<Option<Stored>, LogError> {
+        dead::known_destination(destination)?;
+        self.deliveries.head(&subjects::delivery(destination)).await
+    }
+
+    async fn delivery_append(
+        &self,
+        destination: &str,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        dead::check_destination(destination).map_err(CommitError::Refused)?;
+        let subject = subjects::delivery(destination);
+        self.append_fenced(&self.deliveries, subject, expected, record)
+            .await
+    }
+
+    async fn delivery_scan(
+        &self,
+        destination: &str,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
+        dead::known_destination(destination)?;
+        let subject = subjects::delivery(destination);
+        self.deliveries.scan(subject, 1, Seq::MAX).await
+    }
+
+    async fn delivery_trim(&self, destination: &str, before: Seq) -> Result<(), LogError> {
+        // Also because the server would take a filter in its place, and purge what it matches.
+        dead::known_destination(destination)?;
+        self.deliveries
+            .trim(subjects::delivery(destination), before)
+            .await
+    }
+
+    async fn dead_append(&self, destination: &str, entry: NewDead) -> Result<Seq, AppendError> {
+        dead::check_destination(destination).map_err(AppendError::Refused)?;
+        self.letters.append(destination, entry).await
+    }
+
+    async fn dead_at(&self, seq: Seq) -> Result<Option<StoredDead>, LogError> {
+        self.letters.at(seq).await
+    }
+
+    async fn dead_scan(
+        &self,
+        destination: Option<&str>,
+    ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError> {
+        if let Some(destination) = destination {
+            dead::known_destination(destination)?;
+        }
+        self.letters.scan(destination).await
+    }
+
+    async fn dead_tail(
+        &self,
+        destination: &str,
+        after: Seq,
+    ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError> {
+        dead::known_destination(destination)?;
+        Ok(self.letters.tail(destination, after))
     }
 }
 

@@ -7,7 +7,7 @@
 //! Deterministic in a current-thread runtime with paused time: ordered maps, one sequence of draws, first come
 //! first served.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use aftercall_actors::time::LogTime;
 use async_trait::async_trait;
@@ -15,9 +15,9 @@ use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 
 use super::{
-    AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Lane, LaneFences,
-    Level, LogError, NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq, Stored,
-    StoredOutput, TailFrom,
+    AppendError, Appended, Bounds, CommitError, DeadPlace, EventLog, EventReader, Finding, Lane,
+    LaneFences, Level, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position,
+    RawEvent, Seq, Stored, StoredDead, StoredOutput, TailFrom, dead,
 };
 
 mod faults;
@@ -59,6 +59,38 @@ impl MemoryLog {
         let found = self.world.see(look);
         self.world.travel().await;
         Ok(found)
+    }
+
+    /// A write, there and back; if there is no answer, why.
+    async fn write<T>(
+        &self,
+        write: impl FnOnce(&mut store::Store, LogTime) -> T + Send + 'static,
+    ) -> Result<T, &'static str> {
+        self.world.travel().await;
+        let answer = self.decide(write);
+        self.world.travel().await;
+        answer
+    }
+
+    /// Decides and carries out the fate of one write; if there is no answer, why.
+    fn decide<T>(
+        &self,
+        write: impl FnOnce(&mut store::Store, LogTime) -> T + Send + 'static,
+    ) -> Result<T, &'static str> {
+        match self.world.fate() {
+            Fate::Answered => Ok(self.world.write(write)),
+            Fate::AnswerLost => {
+                self.world.write(write);
+                Err(ANSWER_LOST)
+            }
+            Fate::RequestLost => Err(REQUEST_LOST),
+            Fate::Late { after_ms } => {
+                self.world.write_later(after_ms, move |store, now| {
+                    write(store, now);
+                });
+                Err(LATE)
+            }
+        }
     }
 }
 
@@ -153,26 +185,9 @@ impl EventLog for MemoryLog {
         if let Some(text) = too_large("a record", record.len()) {
             return Err(CommitError::Refused(text));
         }
-        self.world.travel().await;
-        let write = move |store: &mut store::Store, _: LogTime| {
-            store.journal_append(partition, expected, record)
-        };
-        let answer = match self.world.fate() {
-            Fate::Answered => self.world.write(write),
-            Fate::AnswerLost => {
-                let _lost = self.world.write(write);
-                Err(CommitError::Unknown(ANSWER_LOST.into()))
-            }
-            Fate::RequestLost => Err(CommitError::Unknown(REQUEST_LOST.into())),
-            Fate::Late { after_ms } => {
-                self.world.write_later(after_ms, move |store, now| {
-                    let _lost = write(store, now);
-                });
-                Err(CommitError::Unknown(LATE.into()))
-            }
-        };
-        self.world.travel().await;
-        answer
+        self.write(move |store, _| store.journal_append(partition, expected, record))
+            .await
+            .unwrap_or_else(|why| Err(CommitError::Unknown(why.into())))
     }
 
     async fn journal_scan(
@@ -197,25 +212,9 @@ impl EventLog for MemoryLog {
         if let Some(text) = too_large("a chunk", chunk.len()) {
             return Err(LogError::Settings(text));
         }
-        self.world.travel().await;
-        let write =
-            move |store: &mut store::Store, _: LogTime| store.snapshot_append(partition, chunk);
-        let answer = match self.world.fate() {
-            Fate::Answered => Ok(self.world.write(write)),
-            Fate::AnswerLost => {
-                self.world.write(write);
-                Err(LogError::Unreachable(ANSWER_LOST.into()))
-            }
-            Fate::RequestLost => Err(LogError::Unreachable(REQUEST_LOST.into())),
-            Fate::Late { after_ms } => {
-                self.world.write_later(after_ms, move |store, now| {
-                    write(store, now);
-                });
-                Err(LogError::Unreachable(LATE.into()))
-            }
-        };
-        self.world.travel().await;
-        answer
+        self.write(move |store, _| store.snapshot_append(partition, chunk))
+            .await
+            .map_err(|why| LogError::Unreachable(why.into()))
     }
 
     async fn snapshot_scan(
@@ -234,28 +233,9 @@ impl EventLog for MemoryLog {
     }
 
     async fn snapshot_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
-        self.world.travel().await;
-        let answer = match self.world.fate() {
-            Fate::Answered => {
-                self.world
-                    .write(|store, _| store.snapshot_trim(partition, before));
-                Ok(())
-            }
-            Fate::AnswerLost => {
-                self.world
-                    .write(|store, _| store.snapshot_trim(partition, before));
-                Err(LogError::Unreachable(ANSWER_LOST.into()))
-            }
-            Fate::RequestLost => Err(LogError::Unreachable(REQUEST_LOST.into())),
-            Fate::Late { after_ms } => {
-                self.world.write_later(after_ms, move |store, _| {
-                    store.snapshot_trim(partition, before);
-                });
-                Err(LogError::Unreachable(LATE.into()))
-            }
-        };
-        self.world.travel().await;
-        answer
+        self.write(move |store, _| store.snapshot_trim(partition, before))
+            .await
+            .map_err(|why| LogError::Unreachable(why.into()))
     }
 
     async fn output_mark(
@@ -279,33 +259,16 @@ impl EventLog for MemoryLog {
             return Err(CommitError::Refused(text));
         }
         self.world.travel().await;
-        let prefix = &outputs[..self.world.share(outputs.len())];
+        let prefix = outputs[..self.world.share(outputs.len())].to_vec();
+        let stored = prefix.len();
         let mut moved = *fences;
-        let answer = match self.world.fate() {
-            Fate::Answered => self
-                .world
-                .write(|store, now| store.outputs_append(now, partition, &mut moved, prefix))
-                .map(|()| prefix.len()),
-            Fate::AnswerLost => {
-                let _lost = self
-                    .world
-                    .write(|store, now| store.outputs_append(now, partition, &mut moved, prefix));
-                Err(CommitError::Unknown(ANSWER_LOST.into()))
-            }
-            Fate::RequestLost => Err(CommitError::Unknown(REQUEST_LOST.into())),
-            Fate::Late { after_ms } => {
-                let prefix = prefix.to_vec();
-                self.world.write_later(after_ms, move |store, now| {
-                    let _lost = store.outputs_append(now, partition, &mut moved, &prefix);
-                });
-                Err(CommitError::Unknown(LATE.into()))
-            }
-        };
+        let answer = self.decide(move |store, now| {
+            store.outputs_append(now, partition, &mut moved, &prefix)?;
+            Ok(moved)
+        });
         self.world.travel().await;
-        if answer.is_ok() {
-            *fences = moved;
-        }
-        answer
+        *fences = answer.unwrap_or_else(|why| Err(CommitError::Unknown(why.into())))?;
+        Ok(stored)
     }
 
     async fn outputs_tail(
@@ -313,34 +276,111 @@ impl EventLog for MemoryLog {
         lanes: &[Lane],
         from: TailFrom,
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
+        let lanes = from.lanes(lanes)?;
         let after = self
             .ask(|store| match from {
                 TailFrom::Start => 0,
                 TailFrom::Now => store.output_last(),
+                TailFrom::After(seq) => seq,
             })
             .await?;
-        let lanes = lanes.to_vec();
-        let tail = stream::unfold((self.world.clone(), after), move |(world, after)| {
-            let lanes = lanes.clone();
-            async move {
-                world.travel().await;
-                if world.is_disconnected() {
-                    return Some((Err(disconnected()), (world, after)));
-                }
-                let wanted = |lane| lanes.is_empty() || lanes.contains(&lane);
-                let output = world
-                    .wait(|store| {
-                        let mut newer = store.outputs.range(after + 1..).map(|(_, o)| o);
-                        newer
-                            .find(|stored| wanted(stored.output.lane))
-                            .map(WorldOutput::stored)
-                    })
-                    .await;
-                let seq = output.seq;
-                Some((Ok(output), (world, seq)))
-            }
-        });
-        Ok(tail.boxed())
+        Ok(self.follow(after, move |store, after| {
+            let mut newer = store.outputs.range(after + 1..).map(|(_, output)| output);
+            let found = newer.find(|stored| lanes.contains(&stored.output.lane))?;
+            Some((found.seq, found.stored()))
+        }))
+    }
+
+    async fn output_at(&self, seq: Seq) -> Result<Option<StoredOutput>, LogError> {
+        self.ask(|store| {
+            let found = store.outputs.get(&seq)?;
+            (found.output.lane != Lane::Dead).then(|| found.stored())
+        })
+        .await
+    }
+
+    async fn outputs_last(&self) -> Result<Seq, LogError> {
+        self.ask(store::Store::kinds_last).await
+    }
+
+    async fn delivery_head(&self, destination: &str) -> Result<Option<Stored>, LogError> {
+        dead::known_destination(destination)?;
+        self.ask(|store| store.delivery_head(destination)).await
+    }
+
+    async fn delivery_append(
+        &self,
+        destination: &str,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        dead::check_destination(destination).map_err(CommitError::Refused)?;
+        if let Some(text) = too_large("a record", record.len()) {
+            return Err(CommitError::Refused(text));
+        }
+        let destination = destination.to_owned();
+        self.write(move |store, _| store.delivery_append(&destination, expected, record))
+            .await
+            .unwrap_or_else(|why| Err(CommitError::Unknown(why.into())))
+    }
+
+    async fn delivery_scan(
+        &self,
+        destination: &str,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
+        dead::known_destination(destination)?;
+        let found = self.ask(|store| store.deliveries(destination)).await?;
+        Ok(self.deliver(found.into()))
+    }
+
+    async fn delivery_trim(&self, destination: &str, before: Seq) -> Result<(), LogError> {
+        dead::known_destination(destination)?;
+        let destination = destination.to_owned();
+        self.write(move |store, _| store.delivery_trim(&destination, before))
+            .await
+            .map_err(|why| LogError::Unreachable(why.into()))
+    }
+
+    async fn dead_append(&self, destination: &str, entry: NewDead) -> Result<Seq, AppendError> {
+        dead::check_destination(destination).map_err(AppendError::Refused)?;
+        if let Some(text) = too_large("a dead letter", entry.payload.len()) {
+            return Err(AppendError::Refused(text));
+        }
+        let destination = destination.to_owned();
+        self.write(move |store, now| store.dead_append(now, destination, entry))
+            .await
+            .map_err(|why| AppendError::Unknown(why.into()))
+    }
+
+    async fn dead_at(&self, seq: Seq) -> Result<Option<StoredDead>, LogError> {
+        self.ask(|store| store.dead.get(&seq).cloned()).await
+    }
+
+    async fn dead_scan(
+        &self,
+        destination: Option<&str>,
+    ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError> {
+        if let Some(destination) = destination {
+            dead::known_destination(destination)?;
+        }
+        let found = self.ask(|store| store.dead_of(destination)).await?;
+        Ok(self.deliver(found.into()))
+    }
+
+    async fn dead_tail(
+        &self,
+        destination: &str,
+        after: Seq,
+    ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError> {
+        dead::known_destination(destination)?;
+        // As in the other logs, a tail begins with a log that answers.
+        self.ask(|_| ()).await?;
+        let place = DeadPlace::Delivery(destination.to_owned());
+        Ok(self.follow(after, move |store, after| {
+            let mut newer = store.dead.range(after + 1..).map(|(_, entry)| entry);
+            let found = newer.find(|entry| entry.place == place)?;
+            Some((found.seq, found.clone()))
+        }))
     }
 }
 
@@ -357,27 +397,33 @@ impl MemoryLog {
                 store.append_again(count, now, again);
             });
         }
-        match self.world.fate() {
-            Fate::Answered => Ok(self
-                .world
-                .write(|store, now| store.append(count, now, event))),
-            Fate::AnswerLost => {
-                self.world
-                    .write(|store, now| store.append(count, now, event));
-                Err(AppendError::Unknown(ANSWER_LOST.into()))
+        self.decide(move |store, now| store.append(count, now, event))
+            .map_err(|why| AppendError::Unknown(why.into()))
+    }
+
+    /// Whatever `next` finds after a sequence, one by one, and what it will find later.
+    fn follow<T: Send + 'static>(
+        &self,
+        after: Seq,
+        next: impl Fn(&store::Store, Seq) -> Option<(Seq, T)> + Send + Sync + 'static,
+    ) -> BoxStream<'static, Result<T, LogError>> {
+        let state = (self.world.clone(), Arc::new(next), after);
+        let tail = stream::unfold(state, |(world, next, after)| async move {
+            world.travel().await;
+            if world.is_disconnected() {
+                return Some((Err(disconnected()), (world, next, after)));
             }
-            Fate::RequestLost => Err(AppendError::Unknown(REQUEST_LOST.into())),
-            Fate::Late { after_ms } => {
-                self.world.write_later(after_ms, move |store, now| {
-                    store.append(count, now, event);
-                });
-                Err(AppendError::Unknown(LATE.into()))
-            }
-        }
+            let (seq, found) = world.wait(|store| next(store, after)).await;
+            Some((Ok(found), (world, next, seq)))
+        });
+        tail.boxed()
     }
 
     /// Records already found, one by one, with a chance of a disconnect before each.
-    fn deliver(&self, found: VecDeque<Stored>) -> BoxStream<'static, Result<Stored, LogError>> {
+    fn deliver<T: Send + 'static>(
+        &self,
+        found: VecDeque<T>,
+    ) -> BoxStream<'static, Result<T, LogError>> {
         let world = self.world.clone();
         let records = stream::unfold((world, found), |(world, mut found)| async move {
             let next = found.pop_front()?;

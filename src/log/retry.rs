@@ -1,4 +1,4 @@
-//! Appending until it is known what became of every event.
+//! Appending until it is known what became of every event, and reading until the log can be reached.
 //!
 //! An append without an answer may have been stored. Sent again under the same message id it is stored once, within
 //! the log's two minutes; so whoever takes events from outside (HTTP, files) repeats those, and only those.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{AppendError, Appended, EventLog, NewEvent};
+use super::{AppendError, Appended, EventLog, LogError, NewEvent};
 
 /// First pause before trying again; doubled each time up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(50);
@@ -58,5 +58,28 @@ pub async fn append(
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Pause between tries to read while the log cannot be reached.
+pub const READ_PAUSE: Duration = Duration::from_millis(100);
+
+/// Repeats a read for as long as the log cannot be reached.
+///
+/// # Errors
+/// Those that trying again does not help against.
+pub async fn read<T, F, Fut>(mut call: F) -> Result<T, LogError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, LogError>>,
+{
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "waiting for the log");
+                sleep(READ_PAUSE).await;
+            }
+            other => return other,
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The embedded log: one SQLite file, nothing to install, nothing to run beside it.
 //!
 //! `file` knows the tables, `writer` is the one thread that writes and syncs (group commit), `batch` says what a
-//! write does, `ids` remembers message ids, `checkpoint` tidies up, `pool` and `reads` read on threads of their own. Several processes may
-//! have the file open: each transaction takes SQLite's write lock, and all fences and positions are settled inside
+//! write does, `ids` remembers message ids, `checkpoint` tidies up; `reads`, `records` and `lines` read, on the threads
+//! of `pool`. Several processes may have the file open: each transaction takes SQLite's write lock, and all fences and positions are settled inside
 //! it. SQLite was chosen because nothing that stores is tested more, and because anyone can open the file.
 
 use std::{
@@ -19,25 +19,28 @@ use tokio::sync::watch;
 
 use super::{
     AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Headers, Lane,
-    LaneFences, Level, LogError, NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent,
-    Route, Seq, Stored, StoredOutput, TailFrom,
+    LaneFences, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position,
+    RawEvent, Route, Seq, Stored, StoredDead, StoredOutput, TailFrom, dead,
 };
 
 mod batch;
 mod checkpoint;
 mod file;
+mod findings;
 mod ids;
+mod lines;
 mod pool;
 mod reads;
+mod records;
 mod writer;
 
 pub use file::FILE;
 
-use batch::{EventRow, Fenced, OutputRow};
+use batch::{DeadRow, EventRow, Fenced, OutputRow};
 use checkpoint::Checkpoints;
 use ids::MessageId;
 use pool::Pool;
-use reads::Table;
+use records::Table;
 use writer::Writer;
 
 /// Partitions a side of a new file, if nothing else is asked for. (A zero here would not compile.)
@@ -49,6 +52,9 @@ const RECORD_BYTES_MAX: usize = 4 << 20;
 
 /// Snapshot chunks removed in one transaction, so that commits get in between.
 const TRIM_CHUNKS: usize = 16;
+
+/// Delivery records removed in one transaction: they are small, and come by the thousand.
+const TRIM_RECORDS: usize = 512;
 
 /// What can be chosen when the file is opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,12 +115,59 @@ impl SqliteLog {
         })
     }
 
-    /// Size of the file and of its write-ahead log, in bytes.
-    fn size_bytes(&self) -> u64 {
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-        length(&self.path) + length(Path::new(&wal))
+    async fn append_fenced(
+        &self,
+        table: Table,
+        key: String,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        committed(
+            self.writer
+                .write(record.len(), move |batch| {
+                    batch.append_fenced(table, &key, expected, &record)
+                })
+                .await,
+        )
+    }
+
+    /// The records of `key` held now, and not what is added meanwhile.
+    async fn held(
+        &self,
+        table: Table,
+        key: String,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
+        let name = key.clone();
+        let last = self
+            .pool
+            .ask(move |connection| records::last_record(connection, table, &name))
+            .await?;
+        Ok(match last {
+            Some(last) => records::scan(self.pool.clone(), table, key, 1, last.seq),
+            None => stream::empty().boxed(),
+        })
+    }
+
+    /// Removes the records of `key` below `before`, `at_once` in a transaction.
+    async fn trim(
+        &self,
+        table: Table,
+        key: String,
+        before: Seq,
+        at_once: usize,
+    ) -> Result<(), LogError> {
+        loop {
+            let name = key.clone();
+            let removed = self
+                .writer
+                .write(RECORD_BYTES_MAX, move |batch| {
+                    batch.trim(table, &name, before, at_once)
+                })
+                .await?;
+            if removed < at_once {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -150,52 +203,7 @@ impl EventLog for SqliteLog {
     }
 
     async fn findings(&self) -> Result<Vec<Finding>, LogError> {
-        let journal_mode: String = self
-            .pool
-            .ask(|connection| {
-                connection
-                    .pragma_query_value(None, "journal_mode", |row| row.get(0))
-                    .map_err(file::fault)
-            })
-            .await?;
-        // A setting of the connection that writes, so that one must be asked.
-        let synchronous = self.writer.write(0, |batch| batch.synchronous()).await?;
-        let is_safe = journal_mode == "wal" && synchronous == 2;
-        let finding = |level, subject: &str, text: String| Finding {
-            level,
-            subject: subject.into(),
-            text,
-        };
-        Ok(vec![
-            finding(
-                Level::Good,
-                "file",
-                format!(
-                    "{}, {} bytes, {} partitions a side, SQLite {}",
-                    self.path.display(),
-                    self.size_bytes(),
-                    self.partition_count,
-                    rusqlite::version()
-                ),
-            ),
-            finding(
-                if is_safe { Level::Good } else { Level::Bad },
-                "sync mode",
-                format!(
-                    "journal_mode {journal_mode}, synchronous {synchronous}: a write is answered once it is on the disk only with wal and 2 (FULL)"
-                ),
-            ),
-            finding(
-                Level::Risk,
-                "replicas",
-                "one machine, one disk: survives a crash and a power failure, not the loss of the disk; for more use NATS with three replicas".into(),
-            ),
-            finding(
-                Level::Risk,
-                "retention",
-                "nothing is removed but old snapshots: the file grows with every event and output, so watch the disk".into(),
-            ),
-        ])
+        findings::of(self).await
     }
 
     async fn append(&self, events: Vec<NewEvent>) -> Vec<Result<Appended, AppendError>> {
@@ -262,7 +270,9 @@ impl EventLog for SqliteLog {
 
     async fn journal_head(&self, partition: PartitionId) -> Result<Option<Stored>, LogError> {
         self.pool
-            .ask(move |connection| reads::last_record(connection, Table::Journal, partition))
+            .ask(move |connection| {
+                records::last_record(connection, Table::Journal, &partition.to_string())
+            })
             .await
     }
 
@@ -275,14 +285,8 @@ impl EventLog for SqliteLog {
         if let Some(text) = too_large("a record", record.len()) {
             return Err(CommitError::Refused(text));
         }
-        let partition = partition.to_string();
-        committed(
-            self.writer
-                .write(record.len(), move |batch| {
-                    batch.journal_append(&partition, expected, &record)
-                })
-                .await,
-        )
+        self.append_fenced(Table::Journal, partition.to_string(), expected, record)
+            .await
     }
 
     async fn journal_scan(
@@ -291,13 +295,8 @@ impl EventLog for SqliteLog {
         from: Seq,
         to: Seq,
     ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
-        Ok(reads::scan(
-            self.pool.clone(),
-            Table::Journal,
-            partition,
-            from,
-            to,
-        ))
+        let (pool, name) = (self.pool.clone(), partition.to_string());
+        Ok(records::scan(pool, Table::Journal, name, from, to))
     }
 
     async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError> {
@@ -307,7 +306,7 @@ impl EventLog for SqliteLog {
         let partition = partition.to_string();
         self.writer
             .write(chunk.len(), move |batch| {
-                batch.snapshot_append(&partition, &chunk)
+                batch.append_record(Table::Snapshot, &partition, &chunk)
             })
             .await
     }
@@ -316,31 +315,12 @@ impl EventLog for SqliteLog {
         &self,
         partition: PartitionId,
     ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
-        // What is held now, and not what another generation adds meanwhile.
-        let last = self
-            .pool
-            .ask(move |connection| reads::last_record(connection, Table::Snapshot, partition))
-            .await?;
-        Ok(match last {
-            Some(last) => reads::scan(self.pool.clone(), Table::Snapshot, partition, 1, last.seq),
-            None => stream::empty().boxed(),
-        })
+        self.held(Table::Snapshot, partition.to_string()).await
     }
 
     async fn snapshot_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
-        let name = partition.to_string();
-        loop {
-            let name = name.clone();
-            let removed = self
-                .writer
-                .write(RECORD_BYTES_MAX, move |batch| {
-                    batch.snapshot_trim(&name, before, TRIM_CHUNKS)
-                })
-                .await?;
-            if removed < TRIM_CHUNKS {
-                return Ok(());
-            }
-        }
+        self.trim(Table::Snapshot, partition.to_string(), before, TRIM_CHUNKS)
+            .await
     }
 
     async fn output_mark(
@@ -395,19 +375,110 @@ impl EventLog for SqliteLog {
         lanes: &[Lane],
         from: TailFrom,
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
+        let lanes = from.lanes(lanes)?;
         let after = match from {
             TailFrom::Start => 0,
             TailFrom::Now => {
                 self.pool
-                    .ask(|connection| reads::output_last(connection))
+                    .ask(|connection| lines::output_last(connection))
                     .await?
             }
+            TailFrom::After(seq) => seq,
         };
-        Ok(reads::tail(
-            self.pool.clone(),
-            self.stored.clone(),
-            lanes,
-            after,
-        ))
+        let (pool, stored) = (self.pool.clone(), self.stored.clone());
+        Ok(lines::outputs_tail(pool, stored, &lanes, after))
+    }
+
+    async fn output_at(&self, seq: Seq) -> Result<Option<StoredOutput>, LogError> {
+        self.pool
+            .ask(move |connection| lines::output_at(connection, seq))
+            .await
+    }
+
+    async fn outputs_last(&self) -> Result<Seq, LogError> {
+        self.pool
+            .ask(|connection| lines::kinds_last(connection))
+            .await
+    }
+
+    async fn delivery_head(&self, destination: &str) -> Result<Option<Stored>, LogError> {
+        dead::known_destination(destination)?;
+        let name = destination.to_owned();
+        self.pool
+            .ask(move |connection| records::last_record(connection, Table::Delivery, &name))
+            .await
+    }
+
+    async fn delivery_append(
+        &self,
+        destination: &str,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        dead::check_destination(destination).map_err(CommitError::Refused)?;
+        if let Some(text) = too_large("a record", record.len()) {
+            return Err(CommitError::Refused(text));
+        }
+        self.append_fenced(Table::Delivery, destination.to_owned(), expected, record)
+            .await
+    }
+
+    async fn delivery_scan(
+        &self,
+        destination: &str,
+    ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
+        dead::known_destination(destination)?;
+        self.held(Table::Delivery, destination.to_owned()).await
+    }
+
+    async fn delivery_trim(&self, destination: &str, before: Seq) -> Result<(), LogError> {
+        dead::known_destination(destination)?;
+        let name = destination.to_owned();
+        self.trim(Table::Delivery, name, before, TRIM_RECORDS).await
+    }
+
+    async fn dead_append(&self, destination: &str, entry: NewDead) -> Result<Seq, AppendError> {
+        dead::check_destination(destination).map_err(AppendError::Refused)?;
+        if let Some(text) = too_large("a dead letter", entry.payload.len()) {
+            return Err(AppendError::Refused(text));
+        }
+        let row = DeadRow {
+            destination: destination.to_owned(),
+            message_id: entry.message_id,
+            headers: entry.headers.to_block(),
+            payload: entry.payload,
+        };
+        self.writer
+            .write(row.headers.len() + row.payload.len(), move |batch| {
+                batch.dead_append(&row)
+            })
+            .await
+            .map_err(|error| AppendError::Unknown(error.to_string()))
+    }
+
+    async fn dead_at(&self, seq: Seq) -> Result<Option<StoredDead>, LogError> {
+        self.pool
+            .ask(move |connection| lines::dead_at(connection, seq))
+            .await
+    }
+
+    async fn dead_scan(
+        &self,
+        destination: Option<&str>,
+    ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError> {
+        if let Some(destination) = destination {
+            dead::known_destination(destination)?;
+        }
+        lines::dead_scan(self.pool.clone(), destination.map(str::to_owned)).await
+    }
+
+    async fn dead_tail(
+        &self,
+        destination: &str,
+        after: Seq,
+    ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError> {
+        dead::known_destination(destination)?;
+        let name = destination.to_owned();
+        Ok(lines::dead_tail(self.pool.clone(), name, after))
     }
 }

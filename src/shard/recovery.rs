@@ -4,7 +4,7 @@
 //! floor. Everything read is checked against everything else: hashes along the journal, commit numbers without
 //! holes, the log's end against the committed position, and the identity of the event there.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use aftercall_actors::{actor::StateError, rules::RuleSet, time::LogTime};
 use bytes::Bytes;
@@ -74,8 +74,7 @@ pub struct Recovered {
     pub unrelayed: Vec<(Relayed, Vec<NewOutput>)>,
 }
 
-/// Pause between tries while the log cannot be reached.
-pub const RETRY_PAUSE: Duration = Duration::from_millis(100);
+pub use crate::log::retry::{READ_PAUSE as RETRY_PAUSE, read as retry};
 
 /// Takes `partition` over and loads its state. `genesis` holds where the partition never had an owner.
 ///
@@ -461,23 +460,6 @@ fn chain(
         }
         // A base always came first; anything else would be a loop.
         (manifest.base < *chain.last()?).then(|| chain.push(manifest.base))?;
-    }
-}
-
-/// Tries until the log answers; any other fault is final.
-pub async fn retry<T, F, Fut>(mut call: F) -> Result<T, LogError>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, LogError>>,
-{
-    loop {
-        match call().await {
-            Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "waiting for the log");
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
-            other => return other,
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use aftercall::{
 };
 use aftercall_actors::{
     key::Key,
+    redemption::{REVERSE, reward_id},
     rules::RuleSet,
     time::{EventTime, LogTime},
 };
@@ -112,7 +113,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
     let customer = format!("c{}", draws.below(4));
     let interaction = format!("i{}", draws.below(20));
     let started = at(draws.below(600)).to_string();
-    let (event_type, data) = match draws.below(38) {
+    let (event_type, data) = match draws.below(42) {
         0..=6 => (
             "survey.response.created",
             json!({
@@ -179,6 +180,30 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
                 "output_id": "o", "at": at(0).to_string(),
             });
             return nobodys_event(number, "delivery.dead_lettered", data);
+        }
+        38 => (
+            "points.adjusted",
+            json!({
+                "adjustment_id": format!("x{}", draws.below(40)), "agent_id": agent,
+                "points": draws.below(120) as i64 - 60, "kind": "correction", "reason": "sim",
+                "effective_at": started,
+            }),
+        ),
+        39..=41 => {
+            // Of rewards that were asked for, and of some that never were.
+            let reward = reward_id("recognition", &agent, "bronze", draws.below(6) as u32);
+            let (suffix, done) = match draws.one_in(3) {
+                true => (REVERSE, "reversed"),
+                false => ("", "issued"),
+            };
+            let status = ["rejected", "needs_review", done, done][draws.below(4) as usize];
+            (
+                "reward.outcome",
+                json!({
+                    "output_id": format!("{reward}{suffix}"), "subject": format!("agent/{agent}"),
+                    "status": status, "attempts": 1,
+                }),
+            )
         }
         _ => ("interaction.vanished", json!({})),
     };
@@ -257,7 +282,8 @@ fn actors_event(
     }
 }
 
-/// The shipped rules without their comments, which only cost time here, and with waits that end within a run.
+/// The shipped rules without their comments, which only cost time here, with waits that end within a run, and with
+/// rewards that are given, and for little.
 pub fn genesis() -> RuleSet {
     static GENESIS: LazyLock<RuleSet> = LazyLock::new(|| {
         let shipped = RuleSet::default_rules();
@@ -274,6 +300,13 @@ pub fn genesis() -> RuleSet {
             .into_iter()
             .chain([("wait = \"15m\"", "wait = \"7s\"")])
         {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        for (from, to) in [
+            ("enabled = false", "enabled = true"),
+            ("threshold = 500", "threshold = 30"),
+        ] {
             assert!(text.contains(from), "{from}");
             text = text.replace(from, to);
         }

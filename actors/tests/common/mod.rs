@@ -7,6 +7,7 @@ use aftercall_actors::{
     event::{Body, Event, OutcomeKind},
     key::Key,
     output::Output,
+    redemption::{Rewards, reward_id},
     rules::RuleSet,
     time::LogTime,
 };
@@ -232,6 +233,58 @@ pub fn started(interaction_id: &str) -> Body {
         "agent_id": "a1", "customer": { "customer_id": "c1" },
     });
     Body::InteractionStarted(serde_json::from_value(data).unwrap())
+}
+
+pub fn reward_outcome(output_id: &str, status: &str) -> Body {
+    let data =
+        json!({ "output_id": output_id, "subject": "agent/a1", "status": status, "attempts": 1 });
+    Body::Outcome(OutcomeKind::Reward, serde_json::from_value(data).unwrap())
+}
+
+pub fn decided(reward_id: &str, decision: &str) -> Body {
+    let data = json!({
+        "reward_id": reward_id, "agent_id": "a1", "decision": decision, "by": "admin", "at": NOW_MS,
+    });
+    Body::RewardDecided(serde_json::from_value(data).unwrap())
+}
+
+/// Id of the agent's bronze reward.
+pub fn id(ordinal: u32) -> String {
+    reward_id("recognition", "a1", "bronze", ordinal)
+}
+
+/// The shipped rules, with the program switched on.
+pub fn enabled() -> RuleSet {
+    rules_with("enabled = false", "enabled = true")
+}
+
+/// The program with these keys instead of its approval, and these after its one tier.
+pub fn program(keys: &str, tier: &str) -> RuleSet {
+    let text = include_str!("../../../config/rules.toml");
+    let (head, tail) = text.split_once("[[program]]").unwrap();
+    let (_, rules) = tail.split_once("# Rules.").unwrap();
+    let enabled = if keys.contains("enabled") {
+        ""
+    } else {
+        "enabled = true\n"
+    };
+    let program = format!(
+        "[[program]]\nname = \"recognition\"\n{enabled}{keys}[[program.tier]]\nname = \"bronze\"\n\
+         threshold = 500\nreward_type = \"gift_card_25\"\n{tier}"
+    );
+    RuleSet::parse(&format!("{head}{program}# Rules.{rules}"), "test").unwrap()
+}
+
+/// An agent under the shipped rules, with the program switched on.
+pub fn rewarded() -> Stage {
+    Stage::new(Key::Agent("a1"), enabled())
+}
+
+pub fn rewards(stage: &Stage) -> &Rewards {
+    match &stage.actor {
+        Actor::Agent(agent) => agent.rewards(),
+        Actor::Customer(_) => panic!("a customer has no rewards"),
+    }
 }
 
 pub fn wrapup(interaction_id: &str, status: &str) -> Body {

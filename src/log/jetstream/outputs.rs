@@ -10,13 +10,13 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::{
     answers, atomic,
-    follower::{Follower, Prefetch},
+    follower::{Follower, Prefetch, log_time},
     groups::{Groups, Message},
     link::Link,
     subjects,
 };
 use crate::log::{
-    CommitError, Headers, Lane, LaneFences, LogError, NewOutput, OutputMark, PartitionId,
+    CommitError, Headers, Lane, LaneFences, LogError, NewOutput, OutputMark, PartitionId, Seq,
     StoredOutput, TailFrom,
 };
 
@@ -157,11 +157,7 @@ impl Outputs {
         lanes: &[Lane],
         from: TailFrom,
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
-        let lanes: BTreeSet<Lane> = if lanes.is_empty() {
-            Lane::all().collect()
-        } else {
-            lanes.iter().copied().collect()
-        };
+        let lanes: BTreeSet<Lane> = from.lanes(lanes)?.into_iter().collect();
         let mut tails = Vec::new();
         for (name, handle) in [(subjects::OUT, &self.out), (subjects::DEAD, &self.dead)] {
             let filters: Vec<String> = lanes
@@ -174,19 +170,49 @@ impl Outputs {
             }
             let next = match from {
                 TailFrom::Start => 1,
-                TailFrom::Now => {
-                    let info = handle.get_info().await;
-                    info.map_err(|error| answers::unreachable(&error))?
-                        .state
-                        .last_sequence
-                        + 1
-                }
+                TailFrom::Now => last(handle).await? + 1,
+                TailFrom::After(seq) => seq.saturating_add(1),
             };
             let follower = Follower::new(self.link.clone(), name, filters, next, PREFETCH);
             tails.push(stream::unfold(follower, next_output).boxed());
         }
         Ok(stream::select_all(tails).boxed())
     }
+
+    /// One output of a kind, read from the stream's leader.
+    pub async fn at(&self, seq: Seq) -> Result<Option<StoredOutput>, LogError> {
+        if seq == 0 {
+            return Ok(None);
+        }
+        let message = match self.out.get_raw_message(seq).await {
+            Ok(message) => message,
+            Err(error) => return answers::read(&error).map_or(Ok(None), Err),
+        };
+        // Whatever else stands in the stream is not an output.
+        let Some((lane, partition)) = subjects::parse_lane(&message.subject) else {
+            return Ok(None);
+        };
+        Ok(Some(StoredOutput {
+            seq: message.sequence,
+            time: log_time(message.time.unix_timestamp_nanos()),
+            lane,
+            partition,
+            headers: Headers::Nats(message.headers),
+            payload: message.payload,
+        }))
+    }
+
+    /// The last sequence of the kinds' stream.
+    pub async fn last(&self) -> Result<Seq, LogError> {
+        last(&self.out).await
+    }
+}
+
+/// The last sequence of a stream, as its leader knows it.
+async fn last(stream: &Stream<()>) -> Result<Seq, LogError> {
+    let info = stream.get_info().await;
+    let info = info.map_err(|error| answers::unreachable(&error))?;
+    Ok(info.state.last_sequence)
 }
 
 /// The next output of a tail. A fault is told, and the tail goes on behind it.

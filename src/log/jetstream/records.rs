@@ -1,4 +1,5 @@
-//! Records of a partition, each under one subject: the journal, which is fenced, and the snapshots, which are not.
+//! Records of a partition or a destination, each under one subject: the journal and the delivery records, which are
+//! fenced, and the snapshots, which are not. And what is read up to now, of these and of the dead letters.
 //!
 //! The fence is the subject's last sequence: of two writers who both saw the same head, the server stores one.
 
@@ -14,11 +15,10 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::{
     answers,
-    follower::{Follower, Prefetch},
+    follower::{Delivery, Follower, Prefetch},
     link::Link,
-    subjects,
 };
-use crate::log::{CommitError, LogError, PartitionId, Seq, Stored};
+use crate::log::{CommitError, LogError, Seq, Stored};
 
 /// Records are large: few of them are asked for ahead.
 const PREFETCH: Prefetch = Prefetch {
@@ -32,36 +32,20 @@ pub struct Records {
     link: Link,
     name: &'static str,
     stream: Arc<Stream<()>>,
-    subject: fn(PartitionId) -> String,
 }
 
 impl Records {
-    /// The journals, on a server where their stream is known to stand.
-    pub fn journal(link: Link, stream: Stream<()>) -> Self {
+    /// The records of a stream that is known to stand.
+    pub fn new(link: Link, name: &'static str, stream: Stream<()>) -> Self {
         Self {
             link,
-            name: subjects::JOURNAL,
+            name,
             stream: Arc::new(stream),
-            subject: subjects::journal,
         }
     }
 
-    /// The snapshots, on a server where their stream is known to stand.
-    pub fn snapshots(link: Link, stream: Stream<()>) -> Self {
-        Self {
-            link,
-            name: subjects::SNAPSHOT,
-            stream: Arc::new(stream),
-            subject: subjects::snapshot,
-        }
-    }
-
-    /// The partition's newest record, from the stream's leader.
-    pub async fn head(&self, partition: PartitionId) -> Result<Option<Stored>, LogError> {
-        self.newest(&(self.subject)(partition)).await
-    }
-
-    async fn newest(&self, subject: &str) -> Result<Option<Stored>, LogError> {
+    /// The newest record of a subject, from the stream's leader.
+    pub async fn head(&self, subject: &str) -> Result<Option<Stored>, LogError> {
         match self.stream.get_last_raw_message_by_subject(subject).await {
             Ok(message) => Ok(Some(Stored {
                 seq: message.sequence,
@@ -74,7 +58,7 @@ impl Records {
     /// Appends a record, behind a fence if one is given.
     pub async fn append(
         &self,
-        partition: PartitionId,
+        subject: String,
         fence: Option<Seq>,
         record: Bytes,
     ) -> Result<Seq, CommitError> {
@@ -82,20 +66,36 @@ impl Records {
         if let Some(expected) = fence {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         }
-        let subject = (self.subject)(partition).into();
-        let ack = self.link.publish(subject, headers, record).await?;
+        let ack = self.link.publish(subject.into(), headers, record).await?;
         Ok(ack.sequence)
     }
 
-    /// The partition's records from `from` on, up to `to` or to the newest one at the time of the call.
+    /// The subject's records from `from` on, up to `to` or to the newest one at the time of the call.
     pub async fn scan(
         &self,
-        partition: PartitionId,
+        subject: String,
         from: Seq,
         to: Seq,
     ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
-        let subject = (self.subject)(partition);
-        let head = self.newest(&subject).await?.map_or(0, |stored| stored.seq);
+        let records = self.messages(subject, from, to).await?;
+        let stored = records.map(|delivery| {
+            let delivery = delivery?;
+            Ok(Stored {
+                seq: delivery.seq,
+                bytes: delivery.message.payload,
+            })
+        });
+        Ok(stored.boxed())
+    }
+
+    /// The messages of a subject, which may be a filter, as [`Records::scan`] gives records.
+    pub async fn messages(
+        &self,
+        subject: String,
+        from: Seq,
+        to: Seq,
+    ) -> Result<BoxStream<'static, Result<Delivery, LogError>>, LogError> {
+        let head = self.head(&subject).await?.map_or(0, |stored| stored.seq);
         let end = head.min(to);
         if end < from {
             return Ok(stream::empty().boxed());
@@ -116,15 +116,15 @@ impl Records {
         Ok(stream::unfold(Some(scan), |scan| async { scan?.next().await }).boxed())
     }
 
-    /// Removes the partition's records with sequences below `before`.
-    pub async fn trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
+    /// Removes the subject's records with sequences below `before`.
+    pub async fn trim(&self, subject: String, before: Seq) -> Result<(), LogError> {
         // The server reads 0 as "all".
         if before <= 1 {
             return Ok(());
         }
         self.stream
             .purge()
-            .filter((self.subject)(partition))
+            .filter(subject)
             .sequence(before)
             .await
             .map(drop)
@@ -148,19 +148,15 @@ struct Scan {
 }
 
 /// What [`stream::unfold`] takes: an item, and what the rest comes from, if there is a rest.
-type Step = Option<(Result<Stored, LogError>, Option<Scan>)>;
+type Step = Option<(Result<Delivery, LogError>, Option<Scan>)>;
 
 impl Scan {
     async fn next(mut self) -> Step {
         match self.follower.wait().await {
             Ok(Some(delivery)) if delivery.seq > self.end => None,
             Ok(Some(delivery)) => {
-                let stored = Stored {
-                    seq: delivery.seq,
-                    bytes: delivery.message.payload,
-                };
-                let ended = stored.seq >= self.end;
-                Some((Ok(stored), (!ended).then_some(self)))
+                let ended = delivery.seq >= self.end;
+                Some((Ok(delivery), (!ended).then_some(self)))
             }
             Ok(None) => self.quiet().await.map(|error| (Err(error), None)),
             Err(error) => Some((Err(error), None)),
@@ -169,7 +165,7 @@ impl Scan {
 
     /// Nothing came: all right only if the rest was trimmed meanwhile.
     async fn quiet(&self) -> Option<LogError> {
-        match self.records.newest(&self.subject).await {
+        match self.records.head(&self.subject).await {
             Ok(None) => None,
             Ok(Some(newest)) if newest.seq < self.follower.next() => None,
             Ok(Some(_)) => Some(LogError::Unreachable(format!(

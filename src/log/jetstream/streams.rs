@@ -19,7 +19,8 @@ use crate::log::LogError;
 
 /// Largest event, headers included, in bytes.
 pub const EVENT_BYTES_MAX: i32 = 256 * 1024;
-/// Ids of outputs are never used again, so the server need not remember them: this is about its least.
+/// Ids of outputs are never used again, so the server need not remember them: this is about its least. The ids of dead
+/// letters are, after a crash, so their stream has the usual window.
 const OUTPUT_ID_WINDOW: Duration = Duration::from_secs(1);
 /// Within this time the server stores one message of two with the same id.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -141,9 +142,9 @@ fn wanted(settings: &Settings) -> Vec<Config> {
         },
         Config {
             allow_atomic_publish: true,
-            duplicate_window: OUTPUT_ID_WINDOW,
-            ..base(subjects::DEAD, "cx.dead.>")
+            ..base(subjects::DEAD, subjects::ALL_DEAD)
         },
+        base(subjects::DELIVERY, "cx.delivery.>"),
         base(subjects::INBOX, "cx.inbox.>"),
     ]
 }
@@ -288,8 +289,8 @@ fn compare(wanted: &Config, found: &Config) -> Vec<Difference> {
         list.breaks_unless_equal("deny_delete", &found.deny_delete, &true);
         list.breaks_unless_equal("deny_purge", &found.deny_purge, &true);
     }
-    if wanted.name == subjects::SNAPSHOT {
-        // Old generations are purged.
+    if wanted.name == subjects::SNAPSHOT || wanted.name == subjects::DELIVERY {
+        // Old generations are purged, and what stands behind a checkpoint.
         list.breaks_unless_equal("deny_purge", &found.deny_purge, &false);
     }
     if wanted.allow_atomic_publish {
@@ -327,6 +328,14 @@ fn compare(wanted: &Config, found: &Config) -> Vec<Difference> {
         list.breaks_if_limited("max_msg_size", i64::from(found.max_message_size), true);
         list.risk_unless_equal("max_bytes", &found.max_bytes.max(0), &0);
         list.risk_unless_equal("max_msgs", &found.max_messages.max(0), &0);
+        // A letter repeated after it stands there twice; its readers fold it.
+        if wanted.name == subjects::DEAD && found.duplicate_window < wanted.duplicate_window {
+            list.risk_unless_equal(
+                "duplicate_window",
+                &found.duplicate_window,
+                &wanted.duplicate_window,
+            );
+        }
     }
     if found.num_replicas < wanted.num_replicas {
         list.risk_unless_equal("num_replicas", &found.num_replicas, &wanted.num_replicas);
@@ -385,108 +394,4 @@ impl Comparison<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(name: &str) -> Config {
-        wanted(&Settings::new("nats://localhost"))
-            .into_iter()
-            .find(|config| config.name == name)
-            .expect("one of ours")
-    }
-
-    /// Fields that break, and fields that are a risk, after one change.
-    fn after(
-        name: &str,
-        change: impl FnOnce(&mut Config),
-    ) -> (Vec<&'static str>, Vec<&'static str>) {
-        let wanted = of(name);
-        let mut found = wanted.clone();
-        change(&mut found);
-        let (breaks, risks): (Vec<_>, Vec<_>) = compare(&wanted, &found)
-            .into_iter()
-            .partition(|difference| difference.breaks);
-        (
-            breaks.into_iter().map(|d| d.field).collect(),
-            risks.into_iter().map(|d| d.field).collect(),
-        )
-    }
-
-    #[test]
-    fn the_streams_as_we_make_them_have_no_differences() {
-        for wanted in wanted(&Settings::new("nats://localhost")) {
-            assert_eq!(compare(&wanted, &wanted), Vec::new(), "{}", wanted.name);
-        }
-    }
-
-    #[test]
-    fn a_setting_that_breaks_a_guarantee_is_told_from_one_that_is_a_risk() {
-        let breaks = |field| (vec![field], Vec::new());
-        let risk = |field| (Vec::new(), vec![field]);
-        use subjects::{EVENTS, JOURNAL, OUT, SNAPSHOT};
-        assert_eq!(
-            after(EVENTS, |c| c.deny_delete = false),
-            breaks("deny_delete")
-        );
-        assert_eq!(
-            after(JOURNAL, |c| c.deny_purge = false),
-            breaks("deny_purge")
-        );
-        assert_eq!(
-            after(SNAPSHOT, |c| c.deny_purge = true),
-            breaks("deny_purge")
-        );
-        assert_eq!(
-            after(OUT, |c| c.allow_atomic_publish = false),
-            breaks("allow_atomic")
-        );
-        assert_eq!(
-            after(OUT, |c| c.storage = StorageType::Memory),
-            breaks("storage")
-        );
-        assert_eq!(
-            after(OUT, |c| c.max_age = Duration::from_secs(1)),
-            breaks("max_age set")
-        );
-        assert_eq!(
-            after(EVENTS, |c| c.max_messages_per_subject = 1),
-            breaks("max_msgs_per_subject")
-        );
-        assert_eq!(
-            after(EVENTS, |c| c.max_age = Duration::from_secs(1)),
-            risk("max_age")
-        );
-        assert_eq!(
-            after(EVENTS, |c| c.discard = DiscardPolicy::New),
-            risk("discard")
-        );
-        assert_eq!(after(EVENTS, |c| c.max_bytes = -1), (vec![], vec![]));
-        // With `discard new` the server refuses what does not fit; with `old` it deletes.
-        assert_eq!(after(JOURNAL, |c| c.max_bytes = 1), risk("max_bytes"));
-        assert_eq!(
-            after(JOURNAL, |c| {
-                c.max_bytes = 1;
-                c.discard = DiscardPolicy::Old;
-            }),
-            (vec!["max_bytes with discard old"], vec!["max_bytes"])
-        );
-    }
-
-    #[test]
-    fn a_wrong_transform_is_refused_with_stream_field_found_and_wanted() {
-        let mut config = of(subjects::EVENTS);
-        assert_eq!(partition_count(&config).ok(), Some(8));
-        config.subject_transform = None;
-        let error = partition_count(&config)
-            .expect_err("no transform")
-            .to_string();
-        for part in [
-            "CX_EVENTS",
-            "subject_transform",
-            "missing",
-            "partition(8,1)",
-        ] {
-            assert!(error.contains(part), "{error}");
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 
 use aftercall_actors::{key::Side, output::Kind};
 
-use crate::log::{Destination, Lane, PartitionId, Route};
+use crate::log::{DeadPlace, Destination, Lane, PartitionId, Route, dead::is_destination};
 
 /// Events: the truth, append only.
 pub const EVENTS: &str = "CX_EVENTS";
@@ -18,6 +18,8 @@ pub const SNAPSHOT: &str = "CX_SNAPSHOT";
 pub const OUT: &str = "CX_OUT";
 /// Quarantined input and dead letters.
 pub const DEAD: &str = "CX_DEAD";
+/// Delivery records of destinations.
+pub const DELIVERY: &str = "CX_DELIVERY";
 /// Raw vendor payloads from a bus that does not know our shape.
 pub const INBOX: &str = "CX_INBOX";
 
@@ -25,6 +27,11 @@ pub const INBOX: &str = "CX_INBOX";
 pub const EVENTS_SOURCE: &str = "cx.events.*.*.>";
 /// What goes to every partition.
 pub const CONTROL: &str = "cx.control.>";
+
+/// Everything in [`DEAD`].
+pub const ALL_DEAD: &str = "cx.dead.>";
+/// Beginning of the subjects of dead letters.
+const LETTERS: &str = "cx.dead.delivery.";
 
 /// Longest subject we send, in bytes. The server ends the connection of whoever sends a protocol line above 4,096.
 const SUBJECT_BYTES_MAX: usize = 3_072;
@@ -124,6 +131,16 @@ pub fn snapshot(partition: PartitionId) -> String {
     format!("cx.snapshot.{partition}")
 }
 
+/// Subject of a destination's delivery records.
+pub fn delivery(destination: &str) -> String {
+    format!("cx.delivery.{destination}")
+}
+
+/// Subject of a destination's dead letters.
+pub fn letters(destination: &str) -> String {
+    format!("{LETTERS}{destination}")
+}
+
 /// Subject of a partition's lane.
 pub fn lane(lane: Lane, partition: PartitionId) -> String {
     match lane {
@@ -163,6 +180,17 @@ pub fn parse_lane(subject: &str) -> Option<(Lane, PartitionId)> {
         .next()
         .is_none()
         .then_some((lane, PartitionId { side, index }))
+}
+
+/// The line a message of [`DEAD`] stands in.
+pub fn parse_dead(subject: &str) -> Option<DeadPlace> {
+    if let Some(destination) = subject.strip_prefix(LETTERS) {
+        return is_destination(destination).then(|| DeadPlace::Delivery(destination.to_owned()));
+    }
+    match parse_lane(subject)? {
+        (Lane::Dead, partition) => Some(DeadPlace::Event(partition)),
+        (Lane::Out(_), _) => None,
+    }
 }
 
 #[cfg(test)]
@@ -256,6 +284,28 @@ mod tests {
             "cx.dead.delivery.agent.1",
         ] {
             assert_eq!(parse_lane(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_dead_is_found_again_in_its_subject() {
+        let partition = PartitionId {
+            side: Side::Agent,
+            index: 3,
+        };
+        for (subject, place) in [
+            (letters("event"), DeadPlace::Delivery("event".to_owned())),
+            (lane(Lane::Dead, partition), DeadPlace::Event(partition)),
+        ] {
+            assert_eq!(parse_dead(&subject), Some(place), "{subject}");
+        }
+        for other in [
+            "cx.dead.delivery.a.b",
+            "cx.dead.delivery.",
+            "cx.dead.event.agent",
+            "cx.out.alert.agent.3",
+        ] {
+            assert_eq!(parse_dead(other), None, "{other}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a simulated log holds, and the rules by which writes get in. No faults and no waiting here.
 //!
-//! Journals, snapshots and outputs each draw their sequences from one counter for all partitions, so that holes
-//! are common and nobody comes to rely on there being none.
+//! Journals, snapshots and outputs each draw their sequences from one counter for all partitions, delivery records and
+//! dead letters from one for all destinations, so that holes are common and nobody comes to rely on there being none.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,8 +9,9 @@ use aftercall_actors::time::LogTime;
 use bytes::Bytes;
 
 use crate::log::{
-    Appended, Bounds, CommitError, Headers, Lane, LaneFences, LogError, NewEvent, NewOutput,
-    OutputMark, PartitionId, Position, RawEvent, Seq, Stored, StoredOutput,
+    Appended, Bounds, CommitError, DeadPlace, Headers, Lane, LaneFences, LogError, NewDead,
+    NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq, Stored, StoredDead,
+    StoredOutput,
 };
 
 /// How long a message id is remembered, as in the real logs.
@@ -43,7 +44,7 @@ impl WorldOutput {
     }
 }
 
-/// Records of one partition, by sequence.
+/// Records of one partition or destination, by sequence.
 pub(super) type Records = BTreeMap<Seq, Bytes>;
 
 #[derive(Debug, Default)]
@@ -61,6 +62,12 @@ pub(super) struct Store {
     pub(super) outputs: BTreeMap<Seq, WorldOutput>,
     output_seq: Seq,
     marks: BTreeMap<(PartitionId, Lane), OutputMark>,
+    deliveries: BTreeMap<String, Records>,
+    delivery_seq: Seq,
+    pub(super) dead: BTreeMap<Seq, StoredDead>,
+    dead_seq: Seq,
+    /// Destination and message id of each letter and decision, with the newest sequence it was stored under.
+    dead_ids: BTreeMap<(String, String), Seq>,
 }
 
 impl Store {
@@ -225,6 +232,87 @@ impl Store {
 
     pub(super) const fn output_last(&self) -> Seq {
         self.output_seq
+    }
+
+    /// The sequence of the last output that is no quarantined input.
+    pub(super) fn kinds_last(&self) -> Seq {
+        let kinds = self
+            .marks
+            .iter()
+            .filter(|((_, lane), _)| *lane != Lane::Dead);
+        kinds.map(|(_, mark)| mark.seq).max().unwrap_or(0)
+    }
+
+    pub(super) fn delivery_head(&self, destination: &str) -> Option<Stored> {
+        let (seq, bytes) = self.deliveries.get(destination)?.last_key_value()?;
+        Some(stored(*seq, bytes))
+    }
+
+    pub(super) fn delivery_append(
+        &mut self,
+        destination: &str,
+        expected: Seq,
+        record: Bytes,
+    ) -> Result<Seq, CommitError> {
+        if self.delivery_head(destination).map_or(0, |head| head.seq) != expected {
+            return Err(CommitError::Fenced);
+        }
+        self.delivery_seq += 1;
+        let records = self.deliveries.entry(destination.to_owned()).or_default();
+        records.insert(self.delivery_seq, record);
+        Ok(self.delivery_seq)
+    }
+
+    pub(super) fn deliveries(&self, destination: &str) -> Vec<Stored> {
+        let records = self.deliveries.get(destination).into_iter().flatten();
+        records.map(|(seq, bytes)| stored(*seq, bytes)).collect()
+    }
+
+    pub(super) fn delivery_trim(&mut self, destination: &str, before: Seq) {
+        if let Some(records) = self.deliveries.get_mut(destination) {
+            *records = records.split_off(&before);
+        }
+    }
+
+    /// Stores a letter or a decision, unless its message id stands already.
+    pub(super) fn dead_append(&mut self, now: LogTime, destination: String, entry: NewDead) -> Seq {
+        let time = self.stamp(now);
+        let id = (destination.clone(), entry.message_id.clone());
+        let same = self.dead_ids.get(&id).and_then(|seq| self.dead.get(seq));
+        if let Some(same) = same
+            && time.since_ms(same.time) <= DEDUPE_WINDOW_MS
+        {
+            return same.seq;
+        }
+        self.dead_seq += 1;
+        let stored = StoredDead {
+            seq: self.dead_seq,
+            time,
+            place: DeadPlace::Delivery(destination),
+            message_id: entry.message_id,
+            headers: entry.headers,
+            payload: entry.payload,
+        };
+        self.dead.insert(stored.seq, stored);
+        self.dead_ids.insert(id, self.dead_seq);
+        self.dead_seq
+    }
+
+    /// The entries of a destination, or all there are with the quarantined input before them.
+    pub(super) fn dead_of(&self, destination: Option<&str>) -> Vec<StoredDead> {
+        let wanted = |entry: &&StoredDead| match (destination, &entry.place) {
+            (Some(wanted), DeadPlace::Delivery(destination)) => destination == wanted,
+            (Some(_), DeadPlace::Event(_)) => false,
+            (None, DeadPlace::Delivery(_) | DeadPlace::Event(_)) => true,
+        };
+        let quarantined = self
+            .outputs
+            .values()
+            .filter(|stored| destination.is_none() && stored.output.lane == Lane::Dead)
+            .map(|stored| StoredDead::quarantined(stored.stored()));
+        quarantined
+            .chain(self.dead.values().filter(wanted).cloned())
+            .collect()
     }
 }
 

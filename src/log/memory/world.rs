@@ -17,7 +17,7 @@ use super::{
     faults::{Dice, Fate, Faults},
     store::{Records, Store, stored},
 };
-use crate::log::{PartitionId, Position, RawEvent, Seq, Stored};
+use crate::log::{PartitionId, Position, RawEvent, Seq, Stored, StoredDead};
 
 /// Log time at which every simulation begins: 2026-01-01T00:00:00Z.
 const EPOCH: LogTime = LogTime(1_767_225_600_000);
@@ -113,6 +113,24 @@ impl World {
     #[must_use]
     pub fn outputs(&self) -> Vec<WorldOutput> {
         self.inner().store.outputs.values().cloned().collect()
+    }
+
+    /// Every delivery record a destination holds, in order.
+    #[must_use]
+    pub fn delivery(&self, destination: &str) -> Vec<Stored> {
+        self.inner().store.deliveries(destination)
+    }
+
+    /// Every dead letter and decision of every destination, in the order in which they were stored.
+    #[must_use]
+    pub fn dead(&self) -> Vec<StoredDead> {
+        self.inner().store.dead.values().cloned().collect()
+    }
+
+    /// Removes the outputs with sequences below `before`, as retention does. The marks of their lanes stay.
+    pub fn trim_outputs(&self, before: Seq) {
+        let mut inner = self.inner();
+        inner.store.outputs = inner.store.outputs.split_off(&before);
     }
 
     /// Removes events below `before`, as retention does.

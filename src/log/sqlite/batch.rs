@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     file::{fault, to_sql},
     ids::{ID_BYTES, MessageId, MessageIds, WINDOW_MS},
+    records::Table,
 };
 use crate::log::{Appended, Lane, LaneFences, LogError, OutputMark, Position, Seq};
 
@@ -29,6 +30,15 @@ pub(super) struct OutputRow {
     pub(super) lane: Lane,
     pub(super) commit: u64,
     pub(super) ordinal: u32,
+    pub(super) headers: Bytes,
+    pub(super) payload: Bytes,
+}
+
+/// A dead letter or a decision ready to be stored.
+#[derive(Clone, Debug)]
+pub(super) struct DeadRow {
+    pub(super) destination: String,
+    pub(super) message_id: String,
     pub(super) headers: Bytes,
     pub(super) payload: Bytes,
 }
@@ -131,51 +141,75 @@ impl<'a> Batch<'a> {
         Ok(answers)
     }
 
-    pub(super) fn journal_append(
+    /// Appends a record behind the last one of `key`, if that has the sequence `expected`.
+    pub(super) fn append_fenced(
         &mut self,
-        partition: &str,
+        table: Table,
+        key: &str,
         expected: Seq,
         record: &[u8],
     ) -> Result<Result<Seq, Fenced>, LogError> {
         let head: Option<i64> = self
             .connection
-            .prepare_cached("SELECT max(seq) FROM journal WHERE partition = ?1")
-            .and_then(|mut select| select.query_row([partition], |row| row.get(0)))
+            .prepare_cached(&table.head())
+            .and_then(|mut select| select.query_row([key], |row| row.get(0)))
             .map_err(fault)?;
         if head.unwrap_or(0).cast_unsigned() != expected {
             return Ok(Err(Fenced));
         }
-        self.execute(
-            "INSERT INTO journal (partition, bytes) VALUES (?1, ?2)",
-            params![partition, record],
-        )?;
-        Ok(Ok(self.connection.last_insert_rowid().cast_unsigned()))
+        self.append_record(table, key, record).map(Ok)
     }
 
-    pub(super) fn snapshot_append(
+    pub(super) fn append_record(
         &mut self,
-        partition: &str,
-        chunk: &[u8],
+        table: Table,
+        key: &str,
+        record: &[u8],
     ) -> Result<Seq, LogError> {
-        self.execute(
-            "INSERT INTO snapshot (partition, bytes) VALUES (?1, ?2)",
-            params![partition, chunk],
-        )?;
+        self.execute(&table.insert(), params![key, record])?;
         Ok(self.connection.last_insert_rowid().cast_unsigned())
     }
 
-    /// Removes at most `max` chunks and says how many it removed.
-    pub(super) fn snapshot_trim(
+    /// Removes at most `max` records and says how many it removed.
+    pub(super) fn trim(
         &mut self,
-        partition: &str,
+        table: Table,
+        key: &str,
         before: Seq,
         max: usize,
     ) -> Result<usize, LogError> {
         self.execute(
-            "DELETE FROM snapshot WHERE seq IN
-             (SELECT seq FROM snapshot WHERE partition = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)",
-            params![partition, to_sql(before), to_sql(max as u64)],
+            &table.trim(),
+            params![key, to_sql(before), to_sql(max as u64)],
         )
+    }
+
+    /// Stores a letter or a decision, unless its message id stands already.
+    pub(super) fn dead_append(&mut self, entry: &DeadRow) -> Result<Seq, LogError> {
+        let stands: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT seq FROM dead WHERE destination = ?1 AND message_id = ?2")
+            .and_then(|mut select| {
+                select
+                    .query_row([&entry.destination, &entry.message_id], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(fault)?;
+        if let Some(seq) = stands {
+            return Ok(seq.cast_unsigned());
+        }
+        self.execute(
+            "INSERT INTO dead (time, destination, message_id, headers, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                self.time.0,
+                entry.destination,
+                entry.message_id,
+                &entry.headers[..],
+                &entry.payload[..],
+            ],
+        )?;
+        Ok(self.connection.last_insert_rowid().cast_unsigned())
     }
 
     /// Stores all of `outputs`, or none if a lane's fence does not hold. Returns the fences as they then are.

@@ -18,8 +18,9 @@ use crate::log::LogError;
 /// Name of the file in its folder.
 pub const FILE: &str = "aftercall.db";
 
-/// Version of the tables below; a program reads exactly the one it knows.
-const FORMAT: i64 = 1;
+/// Version of the tables below. A file of version 1, which lacks [`DELIVERY_TABLES`], is given them when it is opened;
+/// a program from before reads it no more.
+const FORMAT: i64 = 2;
 
 /// Marks the file as ours, in SQLite's header: `aftc`.
 const APPLICATION: i64 = 0x6166_7463;
@@ -91,6 +92,29 @@ CREATE TABLE output_mark (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 2 has besides: the records by which deliveries go on after a restart, trimmed behind their
+/// checkpoints, so numbers are never given again; and the dead letters, each message id of a destination once. The
+/// quarantined input among the outputs gets an index, since it is listed with them.
+const DELIVERY_TABLES: &str = "
+CREATE TABLE delivery (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    destination TEXT NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE INDEX delivery_destination ON delivery (destination);
+CREATE TABLE dead (
+    seq INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    headers BLOB NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE INDEX dead_destination ON dead (destination);
+CREATE UNIQUE INDEX dead_message_id ON dead (destination, message_id);
+CREATE INDEX output_dead ON output (lane) WHERE lane = 'dead';
+";
+
 /// Opens the file for writing, makes it if there is none, and checks that it is ours. Returns the connection and
 /// the partitions a side.
 ///
@@ -127,8 +151,14 @@ pub(super) fn open_to_write(
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(fault)?;
-    if number(&transaction, "user_version")? == 0 {
-        make_tables(&transaction, wanted.unwrap_or(default)).map_err(fault)?;
+    // Looked at once more under the lock: another process may have come first.
+    match number(&transaction, "user_version")? {
+        0 => make_tables(&transaction, wanted.unwrap_or(default)).map_err(fault)?,
+        1 => {
+            add_delivery_tables(&transaction).map_err(fault)?;
+            tracing::info!(path = %path.display(), "embedded log brought from format 1 to {FORMAT}");
+        }
+        _ => {}
     }
     let partition_count: u16 = transaction
         .query_row("SELECT partition_count FROM meta", [], |row| row.get(0))
@@ -205,9 +235,9 @@ fn refuse_a_stranger(connection: &Connection, path: &Path) -> Result<(), LogErro
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(fault)?;
     match (application, format, tables) {
-        (0, 0, 0) | (APPLICATION, FORMAT, _) => Ok(()),
+        (0, 0, 0) | (APPLICATION, 1..=FORMAT, _) => Ok(()),
         (APPLICATION, ..) => Err(LogError::Settings(format!(
-            "{path} has format {format}, and this program reads format {FORMAT}: use the program that made it, or start a new folder"
+            "{path} has format {format}, and this program reads formats 1 to {FORMAT}: use the program that made it, or start a new folder"
         ))),
         _ => Err(not_ours()),
     }
@@ -247,6 +277,12 @@ fn make_tables(transaction: &Transaction<'_>, count: NonZeroU16) -> rusqlite::Re
     transaction.execute_batch(TABLES)?;
     transaction.execute("INSERT INTO meta VALUES (1, ?1, 0, 0)", [count.get()])?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
+    add_delivery_tables(transaction)
+}
+
+/// From version 1 to version 2. What stands in the other tables is not touched.
+fn add_delivery_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(DELIVERY_TABLES)?;
     transaction.pragma_update(None, "user_version", FORMAT)
 }
 

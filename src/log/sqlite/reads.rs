@@ -1,37 +1,28 @@
-//! Everything that is read from the file: events, journal records, snapshot chunks, outputs.
+//! What is read of the events, and what all reading shares. Records are read by `records`, outputs and dead letters
+//! by `lines`.
 //!
 //! Long reads go in chunks, so that none holds a thread or the write-ahead log for long. Whoever waits for more
 //! is woken by this process's writer, and looks every few milliseconds for what other processes have stored.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
-use aftercall_actors::{key::Side, time::LogTime};
+use aftercall_actors::time::LogTime;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, stream, stream::BoxStream};
-use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
+use rusqlite::{Connection, Row, params, types::ValueRef};
 use tokio::sync::watch;
 
 use super::{
     file::{fault, to_sql},
     pool::{Answer, Pool, received},
 };
-use crate::log::{
-    Bounds, EventReader, Headers, Lane, LogError, PartitionId, Position, RawEvent, Route, Seq,
-    Stored, StoredOutput,
-};
+use crate::log::{Bounds, EventReader, Headers, LogError, Position, RawEvent, Route};
 
 /// How often to look for what another process has stored.
-const POLL: Duration = Duration::from_millis(5);
+pub(super) const POLL: Duration = Duration::from_millis(5);
 
 /// A chunk is cut once it has this many bytes.
-const CHUNK_BYTES_MAX: usize = 4 << 20;
-
-/// Journal records or snapshot chunks read at a time.
-const RECORDS_MAX: i64 = 256;
-
-/// Outputs looked at at a time.
-const OUTPUTS_MAX: i64 = 1_000;
+pub(super) const CHUNK_BYTES_MAX: usize = 4 << 20;
 
 pub(super) fn bounds(connection: &Connection) -> Result<Bounds, LogError> {
     connection
@@ -145,7 +136,7 @@ fn event(row: &Row<'_>, position: Position) -> Result<RawEvent, LogError> {
 }
 
 /// Both in one allocation.
-fn headers_and_payload(
+pub(super) fn headers_and_payload(
     row: &Row<'_>,
     headers: usize,
     payload: usize,
@@ -230,245 +221,10 @@ impl EventReader for Reader {
 }
 
 /// Waits for a transaction of this process, or for the time to look what others have stored.
-async fn wait(stored: &mut watch::Receiver<()>) {
+pub(super) async fn wait(stored: &mut watch::Receiver<()>) {
     let timed = tokio::time::timeout(POLL, stored.changed()).await;
     if let Ok(Err(_)) = timed {
         // The writer has ended; other processes may still write.
         tokio::time::sleep(POLL).await;
     }
-}
-
-/// The two tables of records.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Table {
-    Journal,
-    Snapshot,
-}
-
-impl Table {
-    const fn scan(self) -> &'static str {
-        match self {
-            Self::Journal => {
-                "SELECT seq, bytes FROM journal WHERE partition = ?1 AND seq BETWEEN ?2 AND ?3
-                 ORDER BY seq LIMIT ?4"
-            }
-            Self::Snapshot => {
-                "SELECT seq, bytes FROM snapshot WHERE partition = ?1 AND seq BETWEEN ?2 AND ?3
-                 ORDER BY seq LIMIT ?4"
-            }
-        }
-    }
-
-    const fn last(self) -> &'static str {
-        match self {
-            Self::Journal => {
-                "SELECT seq, bytes FROM journal WHERE partition = ?1 ORDER BY seq DESC LIMIT 1"
-            }
-            Self::Snapshot => {
-                "SELECT seq, bytes FROM snapshot WHERE partition = ?1 ORDER BY seq DESC LIMIT 1"
-            }
-        }
-    }
-}
-
-/// The newest record of a partition.
-pub(super) fn last_record(
-    connection: &Connection,
-    table: Table,
-    partition: PartitionId,
-) -> Result<Option<Stored>, LogError> {
-    connection
-        .prepare_cached(table.last())
-        .and_then(|mut select| select.query_row([partition.to_string()], stored).optional())
-        .map_err(fault)
-}
-
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    Ok(Stored {
-        seq: row.get::<_, i64>(0)?.cast_unsigned(),
-        bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?),
-    })
-}
-
-/// The records of a partition with sequences from `from` to `to`.
-pub(super) fn scan(
-    pool: Pool,
-    table: Table,
-    partition: PartitionId,
-    from: Seq,
-    to: Seq,
-) -> BoxStream<'static, Result<Stored, LogError>> {
-    let chunks = stream::unfold(Some(from), move |from| {
-        let pool = pool.clone();
-        async move {
-            let from = from?;
-            let chunk = pool
-                .ask(move |connection| records(connection, table, partition, from, to))
-                .await;
-            match chunk {
-                Ok(chunk) => {
-                    let next = chunk.last()?.seq + 1;
-                    let records: Vec<_> = chunk.into_iter().map(Ok).collect();
-                    Some((records, (next <= to).then_some(next)))
-                }
-                Err(error) => Some((vec![Err(error)], None)),
-            }
-        }
-    });
-    chunks.flat_map(stream::iter).boxed()
-}
-
-fn records(
-    connection: &Connection,
-    table: Table,
-    partition: PartitionId,
-    from: Seq,
-    to: Seq,
-) -> Result<Vec<Stored>, LogError> {
-    let mut select = connection.prepare_cached(table.scan()).map_err(fault)?;
-    let mut rows = select
-        .query(params![
-            partition.to_string(),
-            to_sql(from),
-            to_sql(to),
-            RECORDS_MAX
-        ])
-        .map_err(fault)?;
-    let mut records = Vec::new();
-    let mut bytes = 0;
-    while bytes < CHUNK_BYTES_MAX
-        && let Some(row) = rows.next().map_err(fault)?
-    {
-        let record = stored(row).map_err(fault)?;
-        bytes += record.bytes.len();
-        records.push(record);
-    }
-    Ok(records)
-}
-
-pub(super) fn output_last(connection: &Connection) -> Result<Seq, LogError> {
-    let last: Option<i64> = connection
-        .query_row("SELECT max(seq) FROM output", [], |row| row.get(0))
-        .map_err(fault)?;
-    Ok(last.unwrap_or(0).cast_unsigned())
-}
-
-/// What a tail has yet to give, and where it goes on.
-struct Tail {
-    pool: Pool,
-    stored: watch::Receiver<()>,
-    lanes: [bool; Lane::COUNT],
-    after: Seq,
-    ready: VecDeque<StoredOutput>,
-    ended: bool,
-}
-
-/// Outputs after `after` in the lanes wanted, those to come included.
-pub(super) fn tail(
-    pool: Pool,
-    stored: watch::Receiver<()>,
-    lanes: &[Lane],
-    after: Seq,
-) -> BoxStream<'static, Result<StoredOutput, LogError>> {
-    let mut wanted = [lanes.is_empty(); Lane::COUNT];
-    for lane in lanes {
-        wanted[lane.index()] = true;
-    }
-    let tail = Tail {
-        pool,
-        stored,
-        lanes: wanted,
-        after,
-        ready: VecDeque::new(),
-        ended: false,
-    };
-    stream::unfold(tail, |mut tail| async move {
-        let next = tail.next().await?;
-        Some((next, tail))
-    })
-    .boxed()
-}
-
-impl Tail {
-    async fn next(&mut self) -> Option<Result<StoredOutput, LogError>> {
-        loop {
-            if let Some(output) = self.ready.pop_front() {
-                return Some(Ok(output));
-            }
-            if self.ended {
-                return None;
-            }
-            self.stored.borrow_and_update();
-            let (after, lanes) = (self.after, self.lanes);
-            let chunk = self
-                .pool
-                .ask(move |connection| outputs(connection, &lanes, after))
-                .await;
-            match chunk {
-                Ok((_, to)) if to == after => wait(&mut self.stored).await,
-                Ok((outputs, to)) => {
-                    self.ready = outputs;
-                    self.after = to;
-                }
-                Err(error) => {
-                    self.ended = !error.is_transient();
-                    return Some(Err(error));
-                }
-            }
-        }
-    }
-}
-
-/// The next outputs of the lanes wanted, and the last sequence looked at.
-fn outputs(
-    connection: &Connection,
-    lanes: &[bool; Lane::COUNT],
-    after: Seq,
-) -> Result<(VecDeque<StoredOutput>, Seq), LogError> {
-    let mut select = connection
-        .prepare_cached(
-            "SELECT seq, time, partition, lane, headers, payload FROM output
-             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-        )
-        .map_err(fault)?;
-    let mut rows = select
-        .query(params![to_sql(after), OUTPUTS_MAX])
-        .map_err(fault)?;
-    let mut found = VecDeque::new();
-    let mut seq = after;
-    while let Some(row) = rows.next().map_err(fault)? {
-        seq = row.get::<_, i64>(0).map_err(fault)?.cast_unsigned();
-        let name = text(row, 3)?;
-        let lane = Lane::all()
-            .find(|lane| lane.name() == name)
-            .ok_or_else(|| LogError::Corrupt(format!("output {seq} is in no lane: {name}")))?;
-        if lanes[lane.index()] {
-            let partition = partition(text(row, 2)?)
-                .ok_or_else(|| LogError::Corrupt(format!("output {seq} has no partition")))?;
-            let (headers, payload) = headers_and_payload(row, 4, 5)?;
-            found.push_back(StoredOutput {
-                seq,
-                time: LogTime(row.get(1).map_err(fault)?),
-                lane,
-                partition,
-                headers,
-                payload,
-            });
-        }
-    }
-    Ok((found, seq))
-}
-
-fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, LogError> {
-    let value = row.get_ref(column).map_err(fault)?;
-    value.as_str().map_err(|error| fault(error.into()))
-}
-
-/// A partition from its name, `agent.3`.
-fn partition(name: &str) -> Option<PartitionId> {
-    let (side, index) = name.split_once('.')?;
-    Some(PartitionId {
-        side: Side::ALL.into_iter().find(|s| s.name() == side)?,
-        index: index.parse().ok()?,
-    })
 }

@@ -1,4 +1,4 @@
-//! Checksums on stored messages: journal records and snapshot pieces.
+//! Checksums on stored messages: journal records, snapshot pieces and delivery records.
 //!
 //! The journal's hashes find a damaged record through the one that follows it, so not the newest one, and nothing
 //! follows a snapshot piece. nats-server sums what it stores; SQLite and a careless copy do not. The sum stands in a

@@ -1,0 +1,609 @@
+//! One destination's life: take over, then take, send, settle and tell until told to stop.
+//!
+//! The loop performs what the machine decides. One record is in flight while more facts gather; attempts and tidings
+//! of committed facts run beside it. All of it is one task: dropped at any await, it leaves nothing that the next owner
+//! cannot read from the line. The simulation runs this same code.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aftercall_actors::time::LogTime;
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{LocalBoxFuture, OptionFuture},
+    stream::FuturesUnordered,
+};
+use serde_json::Value;
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    account::Account,
+    answer::{Attempt, Fault, Verdict},
+    board::{Board, DriverState},
+    carry::Carry,
+    line::{Line, LineError},
+    parcel::Parcel,
+    pull::{self, Follow, Wish, Word},
+    record::Fact,
+    state::{Action, Batch, Decision, Find, Machine},
+    tell::Teller,
+};
+use crate::{
+    log::{Log, LogError, Seq, StoredOutput, retry::read},
+    planted::{Bug, is_planted},
+};
+
+/// What was merely passed over is noted at least this often.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// A checkpoint is written this long after the last one, if anything was,
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// or once this many records have been, so that a line stays short.
+const CHECKPOINT_RECORDS: u64 = 1_000;
+
+/// A stopping driver waits at most this long for what is out.
+const STOP_MAX: Duration = Duration::from_secs(3);
+
+/// Things taken in before the next look at what may begin.
+const DRAIN_MAX: usize = 256;
+
+/// Outputs kept in memory while they are unfinished; the rest is read again when its turn comes.
+const PARCELS_MAX: usize = 4_096;
+
+/// Streams nobody wants to read from are let go after this long.
+const UNWANTED_MAX: Duration = Duration::from_secs(5);
+
+/// Why a destination is no longer driven.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// It was told to stop.
+    #[error("stopped as asked")]
+    AsAsked,
+    /// Its line cannot be written on, or read.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Ended {
+    /// Says on the board, and in the program's log, how it ended.
+    pub fn show(&self, board: &Board, destination: &str) {
+        let state = match self {
+            Self::AsAsked => {
+                super::account::show_state(destination, None);
+                return tracing::debug!(destination, "deliveries released");
+            }
+            Self::Line(LineError::Fenced(_)) => DriverState::Fenced,
+            Self::Line(
+                LineError::Log(_)
+                | LineError::Record { .. }
+                | LineError::Broken { .. }
+                | LineError::Refused(_),
+            )
+            | Self::Log(_) => DriverState::Stopped,
+        };
+        tracing::error!(destination, reason = %self, "deliveries ended");
+        super::account::show_state(destination, Some(state));
+        board.end(destination, state, self);
+    }
+}
+
+/// Drives one destination until it is told to stop or must. `owner` tells this process from every other.
+pub async fn drive(
+    log: Log,
+    carry: Arc<dyn Carry>,
+    board: Arc<Board>,
+    owner: u64,
+    stopping: watch::Receiver<bool>,
+) -> Ended {
+    let mut stopped = stopping.clone();
+    let taking = Line::take_over(&*log, &*carry, owner);
+    let taken = tokio::select! {
+        biased;
+        // A dropped sender is a stop as well.
+        _ = stopped.wait_for(|stop| *stop) => return Ended::AsAsked,
+        taken = taking => taken,
+    };
+    let (line, state) = match taken {
+        Ok(taken) => taken,
+        Err(error) => return error.into(),
+    };
+    let destination: Arc<str> = carry.name().into();
+    let machine = Machine::resume(state, log.now());
+    let driver = Driver {
+        account: Account::new(Arc::clone(&destination), board, line.epoch()),
+        outputs: pull::outputs(&log, &carry.lanes()),
+        words: pull::words(&log, &destination),
+        teller: Teller {
+            log: Arc::clone(&log),
+            destination: Arc::clone(&destination),
+            outcome_type: carry
+                .policy()
+                .outcome
+                .as_ref()
+                .map(|rule| rule.event_type.clone()),
+        },
+        destination,
+        machine,
+        line: Some(line),
+        commit: None,
+        attempts: FuturesUnordered::new(),
+        errands: FuturesUnordered::new(),
+        parcels: BTreeMap::new(),
+        marked_at: Instant::now(),
+        wanted_at: Instant::now(),
+        checkpoint_at: Instant::now(),
+        records: 0,
+        stage: Stage::Running,
+        log,
+        carry,
+    };
+    driver.run(stopping).await
+}
+
+struct Driver {
+    log: Log,
+    carry: Arc<dyn Carry>,
+    destination: Arc<str>,
+    machine: Machine,
+    account: Account,
+    teller: Teller,
+    /// Gone while a record is on its way.
+    line: Option<Line>,
+    commit: Option<LocalBoxFuture<'static, Result<Committed, LineError>>>,
+    attempts: FuturesUnordered<LocalBoxFuture<'static, Landed>>,
+    errands: FuturesUnordered<LocalBoxFuture<'static, Result<Errand, LogError>>>,
+    outputs: Follow<StoredOutput>,
+    words: Follow<Word>,
+    /// Of unfinished items, as far as there is room.
+    parcels: BTreeMap<Seq, Arc<Parcel>>,
+    marked_at: Instant,
+    wanted_at: Instant,
+    checkpoint_at: Instant,
+    /// Records since the last checkpoint.
+    records: u64,
+    stage: Stage,
+}
+
+/// Where a driver stands in stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Nothing begins any more; what is out is waited for.
+    Stopping {
+        since: Instant,
+    },
+    /// The last checkpoint is on its way.
+    Closing,
+}
+
+struct Committed {
+    line: Line,
+    batch: Batch,
+    /// Sequence of a checkpoint's first record.
+    checkpoint: Option<Seq>,
+}
+
+struct Landed {
+    seq: Seq,
+    attempt: Attempt,
+    took: Duration,
+}
+
+/// What is done beside the attempts.
+enum Errand {
+    Told(Seq),
+    AlarmTold,
+    Trimmed,
+}
+
+/// What the loop waits for.
+enum Event {
+    Committed(Result<Committed, LineError>),
+    Landed(Landed),
+    Done(Result<Errand, LogError>),
+    Word(Result<Word, LogError>),
+    Output(Result<StoredOutput, LogError>),
+    Stop,
+    Time,
+}
+
+impl Driver {
+    async fn run(mut self, mut stopping: watch::Receiver<bool>) -> Ended {
+        loop {
+            let now = self.log.now();
+            self.machine.decide(now);
+            if let Some(ended) = self.begin_commit() {
+                return ended;
+            }
+            self.account.show(self.machine.state(), now);
+            let event = self.wait(now, &mut stopping).await;
+            let handled = self.handle(event).and_then(|()| self.drain());
+            if let Err(ended) = handled {
+                return ended;
+            }
+        }
+    }
+
+    async fn wait(&mut self, now: LogTime, stopping: &mut watch::Receiver<bool>) -> Event {
+        let looked = self.machine.looked();
+        let wants_word = self.machine.wants_decision();
+        let wants_output = self.machine.wants_output(now);
+        if wants_output {
+            self.wanted_at = Instant::now();
+        } else if self.wanted_at.elapsed() > UNWANTED_MAX {
+            self.outputs.close();
+        }
+        let wake = self.wake_at(now);
+        tokio::select! {
+            biased;
+            Some(done) = OptionFuture::from(self.commit.as_mut()), if self.commit.is_some() => {
+                Event::Committed(done)
+            }
+            Some(landed) = self.attempts.next(), if !self.attempts.is_empty() => Event::Landed(landed),
+            Some(done) = self.errands.next(), if !self.errands.is_empty() => Event::Done(done),
+            _ = stopping.wait_for(|stop| *stop), if self.stage == Stage::Running => Event::Stop,
+            word = self.words.next(looked.dead), if wants_word => Event::Word(word),
+            output = self.outputs.next(looked.output), if wants_output => Event::Output(output),
+            () = tokio::time::sleep_until(wake) => Event::Time,
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Ended> {
+        match event {
+            Event::Committed(done) => {
+                self.commit = None;
+                self.committed(done?);
+            }
+            Event::Landed(landed) => self.landed(landed),
+            Event::Done(done) => match done? {
+                Errand::Told(seq) => self.machine.told(seq),
+                Errand::AlarmTold => self.machine.alarm_told(),
+                Errand::Trimmed => {}
+            },
+            Event::Word(word) => self.hear(word?),
+            Event::Output(stored) => self.look(&stored?),
+            Event::Stop => {
+                self.machine.stop();
+                self.stage = Stage::Stopping {
+                    since: Instant::now(),
+                };
+            }
+            Event::Time => {}
+        }
+        Ok(())
+    }
+
+    /// Takes in whatever else is ready, so that it is decided on and committed together.
+    fn drain(&mut self) -> Result<(), Ended> {
+        for _ in 0..DRAIN_MAX {
+            let Some(Some(landed)) = self.attempts.next().now_or_never() else {
+                break;
+            };
+            self.landed(landed);
+        }
+        for _ in 0..DRAIN_MAX {
+            let Some(Some(done)) = self.errands.next().now_or_never() else {
+                break;
+            };
+            self.handle(Event::Done(done))?;
+        }
+        let now = self.log.now();
+        for _ in 0..DRAIN_MAX {
+            if !self.machine.wants_output(now) {
+                break;
+            }
+            let after = self.machine.looked().output;
+            let Some(stored) = self.outputs.next(after).now_or_never() else {
+                break;
+            };
+            self.look(&stored?);
+        }
+        Ok(())
+    }
+
+    /// Starts the next record, if one is due and the one before is through. The answer is the end, once all is said.
+    fn begin_commit(&mut self) -> Option<Ended> {
+        if self.commit.is_some() {
+            return None;
+        }
+        let half = self.log.record_bytes_max() / 2;
+        match self.stage {
+            Stage::Running => {}
+            Stage::Stopping { since } => {
+                let idle = self.attempts.is_empty() && self.errands.is_empty();
+                let done = idle && !self.machine.has_facts();
+                if done || since.elapsed() >= STOP_MAX {
+                    // Whatever is still out has an outcome nobody knows; whoever comes next says so.
+                    self.attempts.clear();
+                    self.errands.clear();
+                    self.stage = Stage::Closing;
+                    self.begin_checkpoint(half);
+                    return None;
+                }
+            }
+            Stage::Closing => return Some(Ended::AsAsked),
+        }
+        let is_due = self.records >= CHECKPOINT_RECORDS
+            || (self.records > 0 && self.checkpoint_at.elapsed() >= CHECKPOINT_EVERY);
+        let mark_due = self.machine.has_passed() && self.marked_at.elapsed() >= MARK_EVERY;
+        if is_due {
+            self.begin_checkpoint(half);
+        } else if self.machine.has_facts() || mark_due {
+            self.marked_at = Instant::now();
+            let batch = self.machine.batch(half);
+            if batch.facts.is_empty() {
+                self.perform(batch.actions);
+            } else {
+                self.begin_record(batch);
+            }
+        }
+        None
+    }
+
+    fn begin_record(&mut self, mut batch: Batch) {
+        let Some(line) = self.line.take() else {
+            return;
+        };
+        self.too_early(&mut batch);
+        let records = line.record(&batch.facts);
+        self.records += 1;
+        let log = Arc::clone(&self.log);
+        self.commit = Some(
+            async move {
+                let (line, _) = line.write(log, records).await?;
+                let checkpoint = None;
+                Ok(Committed {
+                    line,
+                    batch,
+                    checkpoint,
+                })
+            }
+            .boxed_local(),
+        );
+    }
+
+    fn begin_checkpoint(&mut self, bytes_max: usize) {
+        let Some(line) = self.line.take() else {
+            return;
+        };
+        let (steps, batch) = self.machine.checkpoint();
+        let records = line.checkpoint(steps, bytes_max);
+        self.records = 0;
+        self.checkpoint_at = Instant::now();
+        self.marked_at = self.checkpoint_at;
+        let log = Arc::clone(&self.log);
+        self.commit = Some(
+            async move {
+                let (line, first) = line.write(log, records).await?;
+                Ok(Committed {
+                    line,
+                    batch,
+                    checkpoint: Some(first),
+                })
+            }
+            .boxed_local(),
+        );
+    }
+
+    /// The bugs the simulation has to find.
+    fn too_early(&mut self, batch: &mut Batch) {
+        let (told, sent) = (
+            is_planted(Bug::ToldBeforeCommit),
+            is_planted(Bug::SentBeforeCommit),
+        );
+        if told || sent {
+            let early = batch.actions.extract_if(.., |action| match action {
+                Action::Send { .. } => sent,
+                Action::Tell { .. } | Action::Alarm(_) => told,
+            });
+            let early: Vec<Action> = early.collect();
+            self.perform(early);
+        }
+    }
+
+    fn committed(&mut self, committed: Committed) {
+        let Committed {
+            line,
+            batch,
+            checkpoint,
+        } = committed;
+        self.line = Some(line);
+        for fact in &batch.facts {
+            self.account.committed(fact, self.stored_at(fact));
+        }
+        if self.stage != Stage::Closing {
+            self.perform(batch.actions);
+            if let Some(before) = checkpoint {
+                self.trim(before);
+            }
+        }
+        let items = self.machine.state().items();
+        for fact in &batch.facts {
+            let (Fact::Told(_) | Fact::Settled(_) | Fact::Merged(_)) = fact else {
+                continue;
+            };
+            if let Some(seq) = subject(fact)
+                && !items.contains_key(&seq)
+            {
+                self.parcels.remove(&seq);
+            }
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Send {
+                    seq,
+                    attempt,
+                    handle,
+                } => self.send(seq, attempt, handle),
+                Action::Tell { item } => {
+                    let seq = item.taken.seq;
+                    let parcel = self.parcels.get(&seq).cloned();
+                    let telling = self.teller.clone().tell(item, parcel);
+                    let errand = async move { telling.await.map(|()| Errand::Told(seq)) };
+                    self.errands.push(errand.boxed_local());
+                }
+                Action::Alarm(alarmed) => {
+                    let telling = self.teller.clone().alarm(alarmed);
+                    let errand = async move {
+                        telling.await;
+                        Ok(Errand::AlarmTold)
+                    };
+                    self.errands.push(errand.boxed_local());
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, seq: Seq, number: u32, handle: Option<Value>) {
+        let parcel = self.parcels.get(&seq).cloned();
+        let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
+        let landing = async move {
+            let parcel = match parcel {
+                Some(parcel) => Ok(parcel),
+                None => fetch(&log, seq).await,
+            };
+            let began = Instant::now();
+            let attempt = match parcel {
+                Ok(parcel) => carry.attempt(&parcel, handle.as_ref(), number).await,
+                Err(why) => unsendable(why),
+            };
+            let took = began.elapsed();
+            Landed { seq, attempt, took }
+        };
+        self.attempts.push(landing.boxed_local());
+    }
+
+    fn landed(&mut self, landed: Landed) {
+        self.account.attempt_took(landed.took);
+        self.machine
+            .finished(self.log.now(), landed.seq, &landed.attempt);
+    }
+
+    fn look(&mut self, stored: &StoredOutput) {
+        match Parcel::read(stored) {
+            Ok(parcel) if self.carry.selects(&parcel) => {
+                let find = self.find(&parcel);
+                self.machine.take(self.log.now(), find);
+                self.keep(parcel);
+            }
+            Ok(_) => self.machine.pass(stored.seq),
+            Err(error) => {
+                tracing::error!(destination = %self.destination, %error, "output passed over");
+                self.account.unreadable();
+                self.machine.pass(stored.seq);
+            }
+        }
+    }
+
+    fn hear(&mut self, word: Word) {
+        let seq = word.seq;
+        let (case, parcel) = match word.wish {
+            Wish::None => return self.machine.pass_dead(seq),
+            Wish::Drop(case) => (case, None),
+            Wish::Retry(case, parcel) => (case, Some(parcel)),
+        };
+        let retry = parcel.as_ref().map(|parcel| self.find(parcel));
+        let decision = Decision { seq, case, retry };
+        self.machine.decided(self.log.now(), decision);
+        if let Some(parcel) = parcel {
+            self.keep(*parcel);
+        }
+    }
+
+    fn find(&self, parcel: &Parcel) -> Find {
+        let thread = self.carry.thread(parcel).map_err(|fault| fault.to_string());
+        Find {
+            seq: parcel.seq,
+            id: parcel.id.clone(),
+            kind: parcel.kind,
+            event_type: parcel.event_type.clone(),
+            subject: parcel.subject.clone(),
+            stored_at: parcel.stored_at,
+            thread,
+        }
+    }
+
+    /// Keeps an output at hand, if it became an item.
+    fn keep(&mut self, parcel: Parcel) {
+        let is_item = self.machine.state().items().contains_key(&parcel.seq);
+        if is_item && self.parcels.len() < PARCELS_MAX {
+            self.parcels.insert(parcel.seq, Arc::new(parcel));
+        }
+    }
+
+    fn stored_at(&self, fact: &Fact) -> Option<LogTime> {
+        let parcel = self.parcels.get(&subject(fact)?)?;
+        Some(parcel.stored_at)
+    }
+
+    /// Removes what a checkpoint made needless. Failing is harmless: the next one tries again.
+    fn trim(&self, before: Seq) {
+        let (log, destination) = (Arc::clone(&self.log), Arc::clone(&self.destination));
+        let errand = async move {
+            if let Err(error) = log.delivery_trim(&destination, before).await {
+                tracing::warn!(%destination, %error, "old delivery records not removed");
+            }
+            Ok(Errand::Trimmed)
+        };
+        self.errands.push(errand.boxed_local());
+    }
+
+    /// When to look again though nothing has come.
+    fn wake_at(&self, now: LogTime) -> Instant {
+        const LOOK_EVERY: Duration = Duration::from_millis(250);
+        let due = self.machine.wake_at().map(|at| {
+            // Log time counts whole milliseconds; a wait of none would spin.
+            let ms = u64::try_from(at.since_ms(now)).unwrap_or(0).max(1);
+            Duration::from_millis(ms)
+        });
+        Instant::now() + due.map_or(LOOK_EVERY, |due| due.min(LOOK_EVERY))
+    }
+}
+
+/// The item a fact is about, of those that end an item.
+const fn subject(fact: &Fact) -> Option<Seq> {
+    match fact {
+        Fact::Told(told) => Some(told.seq),
+        Fact::Settled(settled) => Some(settled.seq),
+        Fact::Merged(merged) => Some(merged.seq),
+        Fact::Looked(_)
+        | Fact::Taken(_)
+        | Fact::Reopened(_)
+        | Fact::Dropped(_)
+        | Fact::Started(_)
+        | Fact::Ended(_)
+        | Fact::Alarmed(_)
+        | Fact::AlarmTold(_)
+        | Fact::Standing(_)
+        | Fact::Held(_)
+        | Fact::Remembered(_) => None,
+    }
+}
+
+/// Reads an output again; or why it cannot be sent.
+async fn fetch(log: &Log, seq: Seq) -> Result<Arc<Parcel>, String> {
+    let stored = read(|| log.output_at(seq)).await;
+    match stored {
+        Ok(Some(stored)) => Parcel::read(&stored)
+            .map(Arc::new)
+            .map_err(|error| error.to_string()),
+        Ok(None) => Err("retention has removed the output".to_owned()),
+        Err(error) => Err(format!("the output cannot be read: {error}")),
+    }
+}
+
+fn unsendable(why: String) -> Attempt {
+    Attempt {
+        result: Err(Fault::Unsendable(why.clone())),
+        verdict: Verdict::Rejected { why },
+        handle: None,
+        status: None,
+        response: None,
+    }
+}

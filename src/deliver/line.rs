@@ -1,0 +1,414 @@
+//! A destination's line of records in the log: taken over, read, and written on.
+//!
+//! As with a partition's journal, the sequence of the newest record is the fence: of two processes that both believe
+//! the destination is theirs, one writes, and the other finds out at its next record. A write without an answer is
+//! settled by reading the head, before anything else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use prost::Message as _;
+
+use super::{
+    carry::{Carry, Start},
+    record::{FORMAT, Fact, Looked, Piece, Record, RecordError, Step},
+    state::{Misfit, State},
+};
+use crate::{
+    log::{
+        CommitError, EventLog, Log, LogError, Seq, Stored,
+        retry::{READ_PAUSE, read},
+    },
+    planted::{Bug, is_planted},
+    telemetry::metrics,
+};
+
+/// What the program is, stamped on every record.
+const LOGIC: &str = env!("CARGO_PKG_VERSION");
+
+/// Two owners that start together fence each other a few times at most.
+const TRIES_MAX: usize = 20;
+
+/// Where a line stands: what the next record must follow.
+#[derive(Clone, Debug)]
+pub struct Line {
+    destination: Arc<str>,
+    owner: u64,
+    epoch: u64,
+    /// Number of the newest record.
+    number: u64,
+    /// Its sequence: the fence.
+    head: Seq,
+}
+
+/// Why a destination cannot be driven on.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Another process delivers to it.
+    #[error("another process has taken over: {0}")]
+    Fenced(String),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A record cannot be trusted.
+    #[error("delivery record {seq}: {error}")]
+    Record {
+        /// Its sequence.
+        seq: Seq,
+        /// What is wrong.
+        error: RecordError,
+    },
+    /// Records are missing, or say what cannot be.
+    #[error("delivery records are broken at {seq}: {why}")]
+    Broken {
+        /// Sequence of the record that does not follow.
+        seq: Seq,
+        /// What does not fit.
+        why: String,
+    },
+    /// The log refuses a record for good.
+    #[error("log refuses a delivery record: {0}")]
+    Refused(String),
+}
+
+impl Line {
+    /// Times the destination changed hands.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Takes a destination over and computes what its former owner knew.
+    ///
+    /// # Errors
+    /// If it must not be driven. A log that cannot be reached is waited for.
+    pub async fn take_over(
+        log: &dyn EventLog,
+        carry: &dyn Carry,
+        owner: u64,
+    ) -> Result<(Self, State), LineError> {
+        let destination: Arc<str> = carry.name().into();
+        let mut mine: Option<Bytes> = None;
+        for _ in 0..TRIES_MAX {
+            let (last, state) = match load(log, carry).await {
+                // Removed or not reachable while it was read: from the beginning.
+                Err(LineError::Log(error)) if error.is_transient() => {
+                    tokio::time::sleep(READ_PAUSE).await;
+                    continue;
+                }
+                loaded => loaded?,
+            };
+            if let (Some(last), Some(mine)) = (&last, &mine)
+                && last.bytes == *mine
+            {
+                let line = Self::at(destination, owner, last);
+                return Ok((line, state));
+            }
+            let (epoch, number, expected) = last.as_ref().map_or((0, 0, 0), |last| {
+                (last.record.epoch, last.record.number, last.seq)
+            });
+            let (piece, steps) = match last {
+                Some(_) => (None, Vec::new()),
+                // The first record ever is a checkpoint, so that a line always begins with one.
+                None => (Some(Piece { index: 0, count: 1 }), state.checkpoint()),
+            };
+            let record = Record {
+                format: FORMAT,
+                epoch: epoch + 1,
+                number: number + 1,
+                owner,
+                logic: LOGIC.to_owned(),
+                piece,
+                steps,
+            };
+            let bytes = record.to_bytes();
+            match log
+                .delivery_append(&destination, expected, bytes.clone())
+                .await
+            {
+                Ok(seq) => {
+                    let last = Last { seq, bytes, record };
+                    return Ok((Self::at(destination, owner, &last), state));
+                }
+                Err(CommitError::Refused(why)) => return Err(LineError::Refused(why)),
+                Err(CommitError::Fenced | CommitError::Unknown(_)) => {
+                    mine = Some(bytes);
+                    tokio::time::sleep(READ_PAUSE).await;
+                }
+            }
+        }
+        let why = "it keeps doing so".to_owned();
+        Err(LineError::Fenced(why))
+    }
+
+    fn at(destination: Arc<str>, owner: u64, last: &Last) -> Self {
+        Self {
+            destination,
+            owner,
+            epoch: last.record.epoch,
+            number: last.record.number,
+            head: last.seq,
+        }
+    }
+
+    /// A record of facts, after the newest one.
+    #[must_use]
+    pub fn record(&self, facts: &[Fact]) -> Vec<Record> {
+        vec![Record {
+            steps: facts.iter().cloned().map(Step::from).collect(),
+            ..self.blank(1)
+        }]
+    }
+
+    /// A checkpoint, in as many records as it takes to keep each below about `bytes_max`.
+    #[must_use]
+    pub fn checkpoint(&self, steps: Vec<Step>, bytes_max: usize) -> Vec<Record> {
+        let mut pieces: Vec<Vec<Step>> = vec![Vec::new()];
+        let mut bytes = 0;
+        for step in steps {
+            let length = step.encoded_len() + 8;
+            if bytes + length > bytes_max {
+                pieces.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += length;
+            if let Some(piece) = pieces.last_mut() {
+                piece.push(step);
+            }
+        }
+        let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
+        let numbered = (0..count).zip(1..).zip(pieces);
+        numbered
+            .map(|((index, ahead), steps)| Record {
+                piece: Some(Piece { index, count }),
+                steps,
+                ..self.blank(ahead)
+            })
+            .collect()
+    }
+
+    fn blank(&self, ahead: u64) -> Record {
+        Record {
+            format: FORMAT,
+            epoch: self.epoch,
+            number: self.number + ahead,
+            owner: self.owner,
+            logic: LOGIC.to_owned(),
+            piece: None,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Brings records into the line, or finds out who did. The answer holds the sequence of the first.
+    ///
+    /// # Errors
+    /// If another owner has written, or the log can never take them.
+    pub async fn write(mut self, log: Log, records: Vec<Record>) -> Result<(Self, Seq), LineError> {
+        let mut first = None;
+        for record in records {
+            self.write_one(&*log, &record).await?;
+            first.get_or_insert(self.head);
+        }
+        let first = first.unwrap_or(self.head);
+        Ok((self, first))
+    }
+
+    async fn write_one(&mut self, log: &dyn EventLog, record: &Record) -> Result<(), LineError> {
+        let began = tokio::time::Instant::now();
+        let bytes = record.to_bytes();
+        loop {
+            let answer = log
+                .delivery_append(&self.destination, self.head, bytes.clone())
+                .await;
+            let seq = match answer {
+                Ok(seq) => Some(seq),
+                Err(CommitError::Refused(why)) => return Err(LineError::Refused(why)),
+                Err(error @ (CommitError::Fenced | CommitError::Unknown(_))) => {
+                    tracing::debug!(destination = %self.destination, %error, "reading the line's head");
+                    self.settle(log, &bytes).await?
+                }
+            };
+            if let Some(seq) = seq {
+                self.head = seq;
+                self.number = record.number;
+                metrics()
+                    .delivery
+                    .commit_seconds
+                    .observe(began.elapsed().as_secs_f64());
+                return Ok(());
+            }
+            tokio::time::sleep(READ_PAUSE / 5).await;
+        }
+    }
+
+    /// Reads the head after a write whose outcome is unknown: our record stands (its sequence), the one before still
+    /// does (nothing: try again), or another owner's.
+    async fn settle(
+        &mut self,
+        log: &dyn EventLog,
+        bytes: &Bytes,
+    ) -> Result<Option<Seq>, LineError> {
+        let head = read(|| log.delivery_head(&self.destination)).await?;
+        let found = head.as_ref().map_or(0, |head| head.seq);
+        match head {
+            Some(head) if head.bytes == *bytes => Ok(Some(head.seq)),
+            Some(head) if head.seq > self.head => {
+                if is_planted(Bug::DeliveryWithoutFence) {
+                    self.head = head.seq;
+                    return Ok(None);
+                }
+                Err(LineError::Fenced(format!(
+                    "delivery record {} is not ours",
+                    head.seq
+                )))
+            }
+            Some(head) if head.seq == self.head => Ok(None),
+            None if self.head == 0 => Ok(None),
+            Some(_) | None => Err(LineError::Broken {
+                seq: found,
+                why: format!("record {} stood behind it: records are lost", self.head),
+            }),
+        }
+    }
+}
+
+/// The newest record of a line.
+struct Last {
+    seq: Seq,
+    bytes: Bytes,
+    record: Record,
+}
+
+/// Reads a line and folds it.
+async fn load(log: &dyn EventLog, carry: &dyn Carry) -> Result<(Option<Last>, State), LineError> {
+    let mut fold = Fold::new(carry);
+    let mut records = log.delivery_scan(carry.name()).await?;
+    while let Some(stored) = records.next().await {
+        fold.take(stored?)?;
+    }
+    match (fold.last, fold.state) {
+        (Some(last), Some(state)) => Ok((Some(last), state)),
+        (Some(last), None) => Err(LineError::Broken {
+            seq: last.seq,
+            why: "no checkpoint stands before it".to_owned(),
+        }),
+        (None, _) => {
+            let looked = beginning(log, carry).await?;
+            Ok((None, State::new(carry.policy().clone(), looked)))
+        }
+    }
+}
+
+/// Where a destination that never ran begins. Decisions about letters of a life that is gone are not for it.
+async fn beginning(log: &dyn EventLog, carry: &dyn Carry) -> Result<Looked, LogError> {
+    let output = match carry.start() {
+        Start::Now => log.outputs_last().await?,
+        Start::Beginning => 0,
+    };
+    let mut dead = 0;
+    let mut entries = log.dead_scan(Some(carry.name())).await?;
+    while let Some(entry) = entries.next().await {
+        dead = dead.max(entry?.seq);
+    }
+    Ok(Looked { output, dead })
+}
+
+/// Folds records in order.
+struct Fold<'a> {
+    carry: &'a dyn Carry,
+    /// Nothing before the first complete checkpoint.
+    state: Option<State>,
+    last: Option<Last>,
+    /// A checkpoint that has begun.
+    partial: Option<(State, Piece)>,
+}
+
+impl<'a> Fold<'a> {
+    const fn new(carry: &'a dyn Carry) -> Self {
+        Self {
+            carry,
+            state: None,
+            last: None,
+            partial: None,
+        }
+    }
+
+    fn take(&mut self, stored: Stored) -> Result<(), LineError> {
+        let Stored { seq, bytes } = stored;
+        let record = Record::read(&bytes).map_err(|error| LineError::Record { seq, error })?;
+        self.check_follows(seq, &record)?;
+        match record.piece {
+            // A checkpoint that another owner's record interrupts is void; what stood before it still holds.
+            None => {
+                self.partial = None;
+                if let Some(state) = &mut self.state {
+                    fold(state, seq, &record.steps)?;
+                }
+            }
+            Some(piece) => self.take_piece(seq, piece, &record.steps)?,
+        }
+        self.last = Some(Last { seq, bytes, record });
+        Ok(())
+    }
+
+    fn take_piece(&mut self, seq: Seq, piece: Piece, steps: &[Step]) -> Result<(), LineError> {
+        let mut state = match self.partial.take() {
+            Some((state, before))
+                if before.index + 1 == piece.index && before.count == piece.count =>
+            {
+                state
+            }
+            _ if piece.index == 0 => State::new(self.carry.policy().clone(), Looked::default()),
+            // The line was trimmed between the pieces of an older checkpoint: a newer one follows.
+            _ if self.state.is_none() => return Ok(()),
+            Some(_) | None => {
+                let why = "a piece of a checkpoint follows no other".to_owned();
+                return Err(LineError::Broken { seq, why });
+            }
+        };
+        fold(&mut state, seq, steps)?;
+        if piece.index + 1 == piece.count {
+            self.state = Some(state);
+        } else {
+            self.partial = Some((state, piece));
+        }
+        Ok(())
+    }
+
+    /// Numbers have no holes. But what was trimmed while it was read is no loss: a checkpoint says it again.
+    fn check_follows(&mut self, seq: Seq, record: &Record) -> Result<(), LineError> {
+        let Some(last) = &self.last else {
+            return Ok(());
+        };
+        if record.number == last.record.number + 1 && record.epoch >= last.record.epoch {
+            return Ok(());
+        }
+        let begins_anew = record.piece.is_some_and(|piece| piece.index == 0);
+        if record.number > last.record.number && begins_anew {
+            self.state = None;
+            self.partial = None;
+            return Ok(());
+        }
+        Err(LineError::Broken {
+            seq,
+            why: format!(
+                "record {} of epoch {} follows record {} of epoch {}",
+                record.number, record.epoch, last.record.number, last.record.epoch
+            ),
+        })
+    }
+}
+
+fn fold(state: &mut State, seq: Seq, steps: &[Step]) -> Result<(), LineError> {
+    for step in steps {
+        let broken = |why: String| LineError::Broken { seq, why };
+        let Some(fact) = &step.fact else {
+            return Err(broken("it holds a fact this program does not know".into()));
+        };
+        state
+            .apply(fact)
+            .map_err(|misfit: Misfit| broken(misfit.to_string()))?;
+    }
+    Ok(())
+}

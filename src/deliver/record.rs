@@ -1,0 +1,631 @@
+//! What stands in a destination's line of delivery records: steps, each a fact that is never taken back.
+//!
+//! The steps of a record hold together or not at all, and folding them in order (`state`) gives what the driver
+//! knew; a checkpoint is a record (or a few) whose steps say all of it anew, so that what stands before can go. Steps
+//! carry their results (when to try again, what a verdict was), so that a later configuration reads an older line
+//! the way it was meant. Fields are only ever added; `tests/golden` holds records of every format version.
+
+use aftercall_actors::{breaker, time::LogTime};
+use bytes::Bytes;
+use prost::{Enumeration, Message, Oneof};
+
+use crate::log::{Seq, checksum};
+
+/// The format this program writes.
+pub const FORMAT: u32 = 1;
+
+/// One commit of a destination.
+#[derive(Clone, PartialEq, Message)]
+pub struct Record {
+    /// Format version.
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// Times the destination changed hands, this owner's taking over included.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// Consecutive from 1: a hole is a loss.
+    #[prost(uint64, tag = "3")]
+    pub number: u64,
+    /// Who wrote it: two processes that take over at once write different bytes.
+    #[prost(fixed64, tag = "4")]
+    pub owner: u64,
+    /// Version of the program.
+    #[prost(string, tag = "5")]
+    pub logic: String,
+    /// Which piece of a checkpoint this is; none: the steps go on from the record before.
+    #[prost(message, optional, tag = "6")]
+    pub piece: Option<Piece>,
+    /// What happened, in order.
+    #[prost(message, repeated, tag = "7")]
+    pub steps: Vec<Step>,
+}
+
+/// A checkpoint's place for one of its records.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Piece {
+    /// From 0.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    /// How many there are. They follow each other without another record between them.
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+}
+
+/// One fact.
+#[derive(Clone, PartialEq, Message)]
+pub struct Step {
+    /// The fact; none if this program does not know it.
+    #[prost(oneof = "Fact", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    pub fact: Option<Fact>,
+}
+
+/// What can happen in the life of a destination's deliveries.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Fact {
+    /// Outputs and dead letters were looked at and passed over.
+    #[prost(message, tag = "1")]
+    Looked(Looked),
+    /// An output became an item.
+    #[prost(message, tag = "2")]
+    Taken(Taken),
+    /// A dead letter became an item again.
+    #[prost(message, tag = "3")]
+    Reopened(Reopened),
+    /// An attempt is about to be made.
+    #[prost(message, tag = "4")]
+    Started(Started),
+    /// An attempt has ended, or nobody knows how it did.
+    #[prost(message, tag = "5")]
+    Ended(Ended),
+    /// An item has its verdict.
+    #[prost(message, tag = "6")]
+    Settled(Settled),
+    /// A newer output of the same thread makes an item needless.
+    #[prost(message, tag = "7")]
+    Merged(Merged),
+    /// Everyone who had to know of a verdict does.
+    #[prost(message, tag = "8")]
+    Told(Told),
+    /// Operators are to hear of dead letters.
+    #[prost(message, tag = "9")]
+    Alarmed(Alarmed),
+    /// They have.
+    #[prost(message, tag = "10")]
+    AlarmTold(AlarmTold),
+    /// Checkpoint: what there is one of.
+    #[prost(message, tag = "11")]
+    Standing(Standing),
+    /// Checkpoint: an unfinished item.
+    #[prost(message, tag = "12")]
+    Held(Item),
+    /// Checkpoint: what is remembered of a thread.
+    #[prost(message, tag = "13")]
+    Remembered(Memory),
+    /// An operator wants nothing more of a dead letter.
+    #[prost(message, tag = "14")]
+    Dropped(Dropped),
+}
+
+impl From<Fact> for Step {
+    fn from(fact: Fact) -> Self {
+        Self { fact: Some(fact) }
+    }
+}
+
+/// All up to here was looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Looked {
+    /// Sequence among the outputs.
+    #[prost(uint64, tag = "1")]
+    pub output: Seq,
+    /// Sequence among the dead letters.
+    #[prost(uint64, tag = "2")]
+    pub dead: Seq,
+}
+
+/// An output that is to be delivered.
+#[derive(Clone, PartialEq, Message)]
+pub struct Taken {
+    /// Its sequence among the outputs: the item's name from here on.
+    #[prost(uint64, tag = "1")]
+    pub seq: Seq,
+    /// Its CloudEvents id.
+    #[prost(string, tag = "2")]
+    pub id: String,
+    /// Its CloudEvents subject: the actor that emitted it.
+    #[prost(string, tag = "3")]
+    pub subject: String,
+    /// What it is about, if order within that matters.
+    #[prost(string, optional, tag = "4")]
+    pub thread: Option<String>,
+    /// When the log stored the output, in milliseconds.
+    #[prost(int64, tag = "5")]
+    pub stored_at_ms: i64,
+    /// Log time of the taking, in milliseconds.
+    #[prost(int64, tag = "6")]
+    pub at_ms: i64,
+    /// Its CloudEvents type.
+    #[prost(string, tag = "7")]
+    pub event_type: String,
+    /// Place of its kind in `Kind::ALL`.
+    #[prost(uint32, tag = "8")]
+    pub kind: u32,
+}
+
+/// An operator wants a dead letter tried again.
+#[derive(Clone, PartialEq, Message)]
+pub struct Reopened {
+    /// The item as it would be taken anew.
+    #[prost(message, required, tag = "1")]
+    pub taken: Taken,
+    /// 2 for the first retry, since the first life was round 1.
+    #[prost(uint32, tag = "2")]
+    pub round: u32,
+    /// Sequence of the decision among the dead letters.
+    #[prost(uint64, tag = "3")]
+    pub decision: Seq,
+}
+
+/// An operator has closed a dead letter's case.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Dropped {
+    /// Sequence of the decision among the dead letters.
+    #[prost(uint64, tag = "1")]
+    pub decision: Seq,
+    /// The case.
+    #[prost(message, required, tag = "2")]
+    pub case: Case,
+}
+
+/// One life of an output that ended with a dead letter. Of several decisions about it the first counts.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Case {
+    /// Its sequence among the outputs.
+    #[prost(uint64, tag = "1")]
+    pub output: Seq,
+    /// Its round.
+    #[prost(uint32, tag = "2")]
+    pub round: u32,
+}
+
+/// Attempt begun. Which one it is follows from those before.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Started {
+    /// The item.
+    #[prost(uint64, tag = "1")]
+    pub seq: Seq,
+    /// Log time, in milliseconds.
+    #[prost(int64, tag = "2")]
+    pub at_ms: i64,
+    /// Whether it finds out if the destination is back.
+    #[prost(bool, tag = "3")]
+    pub probe: bool,
+}
+
+/// Attempt ended.
+#[derive(Clone, PartialEq, Message)]
+pub struct Ended {
+    /// The item.
+    #[prost(uint64, tag = "1")]
+    pub seq: Seq,
+    /// What came of it, for people and for the dead letter.
+    #[prost(message, required, tag = "2")]
+    pub note: Note,
+    /// Whether it counts among the attempts that may fail.
+    #[prost(bool, tag = "3")]
+    pub counts: bool,
+    /// What it says about the destination.
+    #[prost(enumeration = "Sign", tag = "4")]
+    pub sign: i32,
+    /// The next attempt is made no earlier, in milliseconds of log time; not set if there is none.
+    #[prost(int64, optional, tag = "5")]
+    pub again_at_ms: Option<i64>,
+    /// Nothing is sent to the destination before, in milliseconds of log time.
+    #[prost(int64, optional, tag = "6")]
+    pub pause_until_ms: Option<i64>,
+    /// JSON to be handed in with the next output of the thread.
+    #[prost(string, optional, tag = "7")]
+    pub handle: Option<String>,
+}
+
+/// One attempt, as a dead letter shows it.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Note {
+    /// From 1 in each round.
+    #[prost(uint32, tag = "1")]
+    pub attempt: u32,
+    /// Log time of its start, in milliseconds.
+    #[prost(int64, tag = "2")]
+    pub started_at_ms: i64,
+    /// Log time of its end, in milliseconds.
+    #[prost(int64, tag = "3")]
+    pub ended_at_ms: i64,
+    /// What came of it.
+    #[prost(enumeration = "Seen", tag = "4")]
+    pub seen: i32,
+    /// Status of the answer; 0 if there was none.
+    #[prost(uint32, tag = "5")]
+    pub status: u32,
+    /// In words; empty if there is nothing to say.
+    #[prost(string, tag = "6")]
+    pub why: String,
+    /// The beginning of the answer's body; not set if there was none, or of a success.
+    #[prost(string, optional, tag = "7")]
+    pub answer: Option<String>,
+}
+
+/// A verdict.
+#[derive(Clone, PartialEq, Message)]
+pub struct Settled {
+    /// The item.
+    #[prost(uint64, tag = "1")]
+    pub seq: Seq,
+    /// Log time, in milliseconds.
+    #[prost(int64, tag = "2")]
+    pub at_ms: i64,
+    /// The verdict.
+    #[prost(enumeration = "Ending", tag = "3")]
+    pub ending: i32,
+    /// Why it was not delivered.
+    #[prost(enumeration = "Reason", tag = "4")]
+    pub reason: i32,
+    /// The same in words.
+    #[prost(string, tag = "5")]
+    pub why: String,
+    /// `status` of the outcome event; not set: none is sent.
+    #[prost(string, optional, tag = "6")]
+    pub outcome: Option<String>,
+    /// JSON for the outcome event's `response`.
+    #[prost(string, optional, tag = "7")]
+    pub response: Option<String>,
+}
+
+impl Settled {
+    /// Whether a dead letter is written: for all that was not delivered.
+    #[must_use]
+    pub fn has_letter(&self) -> bool {
+        match self.ending() {
+            Ending::Failed | Ending::Rejected => true,
+            Ending::Delivered => false,
+        }
+    }
+
+    /// Whether anyone is to hear of it.
+    #[must_use]
+    pub fn is_to_tell(&self) -> bool {
+        self.has_letter() || self.outcome.is_some()
+    }
+}
+
+/// Item overtaken.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Merged {
+    /// The item.
+    #[prost(uint64, tag = "1")]
+    pub seq: Seq,
+    /// The output that says it better.
+    #[prost(uint64, tag = "2")]
+    pub by: Seq,
+    /// Log time, in milliseconds.
+    #[prost(int64, tag = "3")]
+    pub at_ms: i64,
+}
+
+/// Item finished.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Told {
+    /// The item.
+    #[prost(uint64, tag = "1")]
+    pub seq: Seq,
+}
+
+/// An alarm: at most one a minute, whatever happens.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Alarmed {
+    /// From 1.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// Log time, in milliseconds.
+    #[prost(int64, tag = "2")]
+    pub at_ms: i64,
+    /// Dead letters since the last one.
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+    /// Why, of the newest of them.
+    #[prost(enumeration = "Reason", tag = "4")]
+    pub reason: i32,
+    /// CloudEvents id of the newest of them.
+    #[prost(string, tag = "5")]
+    pub output_id: String,
+}
+
+/// The open alarm is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct AlarmTold {}
+
+/// What there is one of in a destination.
+#[derive(Clone, PartialEq, Message)]
+pub struct Standing {
+    /// How far outputs and dead letters were looked at.
+    #[prost(message, required, tag = "1")]
+    pub looked: Looked,
+    /// The next item's place in line.
+    #[prost(uint64, tag = "2")]
+    pub place_next: u64,
+    /// The breaker.
+    #[prost(message, required, tag = "3")]
+    pub breaker: BreakerRecord,
+    /// Nothing is sent before, in milliseconds of log time.
+    #[prost(int64, tag = "4")]
+    pub paused_until_ms: i64,
+    /// The rate limit admits the next attempt then, in microseconds of log time.
+    #[prost(int64, tag = "5")]
+    pub free_at_us: i64,
+    /// Dead letters no alarm has spoken of, as the next alarm would.
+    #[prost(message, required, tag = "6")]
+    pub unalarmed: Alarmed,
+    /// The alarm that has to be told.
+    #[prost(message, optional, tag = "7")]
+    pub alarm: Option<Alarmed>,
+    /// Cases decided lately, oldest first.
+    #[prost(message, repeated, tag = "8")]
+    pub decided: Vec<Case>,
+}
+
+/// A breaker's state.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct BreakerRecord {
+    /// Times of the failures that count, in milliseconds; of a closed one.
+    #[prost(int64, repeated, tag = "1")]
+    pub failures_ms: Vec<i64>,
+    /// When a probe may go, in milliseconds; of an open one.
+    #[prost(int64, optional, tag = "2")]
+    pub open_until_ms: Option<i64>,
+    /// A probe is out.
+    #[prost(bool, tag = "3")]
+    pub half_open: bool,
+}
+
+impl From<&breaker::Breaker> for BreakerRecord {
+    fn from(breaker: &breaker::Breaker) -> Self {
+        let mut record = Self::default();
+        match breaker {
+            breaker::Breaker::Closed { failures } => {
+                record.failures_ms = failures.iter().map(|at| at.0).collect();
+            }
+            breaker::Breaker::Open { until } => record.open_until_ms = Some(until.0),
+            breaker::Breaker::HalfOpen => record.half_open = true,
+        }
+        record
+    }
+}
+
+impl From<&BreakerRecord> for breaker::Breaker {
+    fn from(record: &BreakerRecord) -> Self {
+        match record.open_until_ms {
+            Some(until) => Self::Open {
+                until: LogTime(until),
+            },
+            None if record.half_open => Self::HalfOpen,
+            None => Self::Closed {
+                failures: record.failures_ms.iter().map(|at| LogTime(*at)).collect(),
+            },
+        }
+    }
+}
+
+/// An unfinished item.
+#[derive(Clone, PartialEq, Message)]
+pub struct Item {
+    /// The output.
+    #[prost(message, required, tag = "1")]
+    pub taken: Taken,
+    /// 1, and one more for every time an operator had it retried.
+    #[prost(uint32, tag = "2")]
+    pub round: u32,
+    /// Its place in line among all items.
+    #[prost(uint64, tag = "3")]
+    pub place: u64,
+    /// Attempts begun.
+    #[prost(uint32, tag = "4")]
+    pub attempts: u32,
+    /// Attempts that failed and count.
+    #[prost(uint32, tag = "5")]
+    pub failures: u32,
+    /// Whether nobody knows of an attempt if the destination acted on it.
+    #[prost(bool, tag = "6")]
+    pub unknown: bool,
+    /// Log time of the first attempt, in milliseconds.
+    #[prost(int64, optional, tag = "7")]
+    pub first_at_ms: Option<i64>,
+    /// The next attempt is made no earlier, in milliseconds of log time.
+    #[prost(int64, tag = "8")]
+    pub due_at_ms: i64,
+    /// The attempt that is out.
+    #[prost(message, optional, tag = "9")]
+    pub flight: Option<Started>,
+    /// The verdict, if it has one.
+    #[prost(message, optional, tag = "10")]
+    pub settled: Option<Settled>,
+    /// The first and the last attempts that ended.
+    #[prost(message, repeated, tag = "11")]
+    pub notes: Vec<Note>,
+}
+
+/// What is remembered of a thread.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Memory {
+    /// Its key.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// JSON to be handed in with its next output.
+    #[prost(string, optional, tag = "2")]
+    pub handle: Option<String>,
+    /// Log time of the last attempt's start, in milliseconds.
+    #[prost(int64, optional, tag = "3")]
+    pub started_at_ms: Option<i64>,
+    /// Its newest output ever taken.
+    #[prost(uint64, tag = "4")]
+    pub newest: Seq,
+    /// Log time at which it was last of use, in milliseconds.
+    #[prost(int64, tag = "5")]
+    pub touched_ms: i64,
+}
+
+/// What an attempt says about the destination as a whole: an input to its breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
+#[repr(i32)]
+pub enum Sign {
+    /// Nothing.
+    Withdrawn = 0,
+    /// It is there, and up to it.
+    Up = 1,
+    /// It is not.
+    Down = 2,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
+#[repr(i32)]
+pub enum Seen {
+    /// Nobody knows: no answer in time, a connection lost, a process that ended.
+    Unknown = 0,
+    /// Success.
+    Delivered = 1,
+    /// A no that stays a no.
+    Rejected = 2,
+    /// An answer that makes another attempt worth while.
+    Failed = 3,
+    /// 429.
+    Throttled = 4,
+    /// No connection.
+    Unreached = 5,
+    /// Not sent, for want of something that may come back.
+    NotReady = 6,
+    /// Not sent, and never will be.
+    Unsendable = 7,
+}
+
+impl Seen {
+    /// Every one.
+    pub const ALL: [Self; 8] = [
+        Self::Unknown,
+        Self::Delivered,
+        Self::Rejected,
+        Self::Failed,
+        Self::Throttled,
+        Self::Unreached,
+        Self::NotReady,
+        Self::Unsendable,
+    ];
+
+    /// The label in metrics and dead letters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Delivered => "delivered",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Throttled => "throttled",
+            Self::Unreached => "unreached",
+            Self::NotReady => "not_ready",
+            Self::Unsendable => "unsendable",
+        }
+    }
+}
+
+/// How an item ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
+#[repr(i32)]
+pub enum Ending {
+    /// Given up.
+    Failed = 0,
+    /// Refused for good.
+    Rejected = 1,
+    /// Done.
+    Delivered = 2,
+}
+
+impl Ending {
+    /// The label in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
+/// Why an item was not delivered: the words of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
+#[repr(i32)]
+pub enum Reason {
+    /// It was.
+    None = 0,
+    /// The destination refused it.
+    Rejected = 1,
+    /// Its attempts or its time ran out, and none of them did anything.
+    Failed = 2,
+    /// The same, and of at least one attempt nobody knows what it did (S3.09).
+    Unknown = 3,
+    /// It cannot be sent: a template, a field policy or a size forbids it, or retention has removed it.
+    Unsendable = 4,
+}
+
+impl Reason {
+    /// The label in metrics and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Unsendable => "unsendable",
+        }
+    }
+}
+
+/// A record that cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not as it was written.
+    #[error("delivery record is damaged: its checksum does not hold")]
+    Damaged,
+    /// Not a record at all.
+    #[error("delivery record cannot be decoded: {0}")]
+    Undecodable(#[from] prost::DecodeError),
+    /// Decodes by accident, but names no format.
+    #[error("delivery record names no format: it is damaged or not ours")]
+    Formless,
+    /// Written by a newer program.
+    #[error("delivery record has format {0}, this program knows {FORMAT}: upgrade before starting")]
+    Newer(u32),
+}
+
+impl Record {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// If it is damaged or of a newer format.
+    pub fn read(bytes: &Bytes) -> Result<Self, RecordError> {
+        if !checksum::holds(bytes) {
+            return Err(RecordError::Damaged);
+        }
+        let record = Self::decode(bytes.clone())?;
+        match record.format {
+            1..=FORMAT => Ok(record),
+            0 => Err(RecordError::Formless),
+            newer => Err(RecordError::Newer(newer)),
+        }
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        checksum::add(self.encode_to_vec())
+    }
+}

@@ -1,0 +1,468 @@
+//! What is known of one destination's deliveries: a fold over the facts in its line (`record`).
+//!
+//! Facts come from two places and meet the same [`State::apply`]: `machine` decides new ones while the driver runs,
+//! recovery reads old ones from the log. So what is true after a restart is what was true before it, by construction.
+//! No clock, no I/O, no randomness: every fact brings its time.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `machine` | decides which facts come next, and what to do once they are committed |
+//! | `weigh` | what an attempt's result says of the item and of the destination |
+//! | `threads` | order and memory of outputs about the same thing |
+//! | `pace` | waits before retries, and spacing under a rate limit |
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use aftercall_actors::{
+    breaker::{Breaker, Input, Pass},
+    time::LogTime,
+};
+
+use super::{
+    policy::Policy,
+    record::{
+        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Note, Reopened, Seen, Settled, Sign,
+        Standing, Started, Step, Taken, Told,
+    },
+};
+use crate::log::Seq;
+
+pub mod machine;
+mod pace;
+mod threads;
+mod weigh;
+
+#[cfg(test)]
+mod tests;
+
+pub use machine::{Action, Batch, Decision, Find, Machine};
+
+use pace::Spacing;
+use threads::Threads;
+
+/// Attempts shown of an item: the first few, which say how it began,
+const NOTES_FIRST: usize = 3;
+
+/// and the last ones.
+const NOTES_LAST: usize = 17;
+
+/// Cases decided lately that are remembered, so that of several decisions about one the first counts.
+const DECIDED_MAX: usize = 1_000;
+
+/// A fact that cannot follow the ones before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("output {seq}: {why}")]
+pub struct Misfit {
+    /// The item's output.
+    pub seq: Seq,
+    /// What does not fit.
+    pub why: &'static str,
+}
+
+/// One destination, in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    policy: Policy,
+    looked: Looked,
+    items: BTreeMap<Seq, Item>,
+    place_next: u64,
+    threads: Threads,
+    /// Items that may start as soon as their time has come: the first of each thread, none that is out.
+    due: Due,
+    /// Items without a verdict by the time of their first attempt, which their deadlines count from.
+    begun: BTreeSet<(LogTime, Seq)>,
+    flights: usize,
+    breaker: Breaker,
+    paused_until: LogTime,
+    spacing: Spacing,
+    /// Dead letters no alarm has spoken of; its time and number are the last alarm's.
+    unalarmed: Alarmed,
+    alarm: Option<Alarmed>,
+    decided: VecDeque<Case>,
+}
+
+impl State {
+    /// A destination that looks at what comes after `looked`.
+    #[must_use]
+    pub fn new(policy: Policy, looked: Looked) -> Self {
+        Self {
+            threads: Threads::new(policy.merge.as_ref().map(|merge| merge.every)),
+            spacing: Spacing::new(policy.limits.rate),
+            policy,
+            looked,
+            items: BTreeMap::new(),
+            place_next: 0,
+            due: Due::default(),
+            begun: BTreeSet::new(),
+            flights: 0,
+            breaker: Breaker::default(),
+            paused_until: LogTime(i64::MIN),
+            unalarmed: Alarmed {
+                at_ms: i64::MIN,
+                ..Alarmed::default()
+            },
+            alarm: None,
+            decided: VecDeque::new(),
+        }
+    }
+
+    /// How far outputs and dead letters were looked at.
+    #[must_use]
+    pub const fn looked(&self) -> Looked {
+        self.looked
+    }
+
+    /// The unfinished items, by the sequence of their outputs.
+    #[must_use]
+    pub const fn items(&self) -> &BTreeMap<Seq, Item> {
+        &self.items
+    }
+
+    /// Attempts that are out.
+    #[must_use]
+    pub const fn flights(&self) -> usize {
+        self.flights
+    }
+
+    /// The breaker.
+    #[must_use]
+    pub const fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// Nothing is sent before.
+    #[must_use]
+    pub const fn paused_until(&self) -> LogTime {
+        self.paused_until
+    }
+
+    /// What the destination wants handed in with the next output of a thread: JSON.
+    #[must_use]
+    pub fn handle(&self, thread: &str) -> Option<&str> {
+        self.threads.handle(thread)
+    }
+
+    /// Takes one fact.
+    ///
+    /// # Errors
+    /// If it does not fit: the line was not written by this program, or a part of it is lost. The state is then of no
+    /// further use.
+    pub fn apply(&mut self, fact: &Fact) -> Result<(), Misfit> {
+        match fact {
+            Fact::Looked(looked) => {
+                self.looked.output = self.looked.output.max(looked.output);
+                self.looked.dead = self.looked.dead.max(looked.dead);
+                Ok(())
+            }
+            Fact::Taken(taken) => self.taken(taken),
+            Fact::Reopened(reopened) => self.reopened(reopened),
+            Fact::Dropped(dropped) => {
+                self.looked.dead = self.looked.dead.max(dropped.decision);
+                self.decide(dropped.case);
+                Ok(())
+            }
+            Fact::Started(started) => self.started(*started),
+            Fact::Ended(ended) => self.ended(ended),
+            Fact::Settled(settled) => self.settled(settled),
+            Fact::Merged(merged) => self.merged(*merged),
+            Fact::Told(told) => self.told(*told),
+            Fact::Alarmed(alarmed) => {
+                self.alarm = Some(alarmed.clone());
+                self.unalarmed = Alarmed {
+                    number: alarmed.number,
+                    at_ms: alarmed.at_ms,
+                    ..Alarmed::default()
+                };
+                Ok(())
+            }
+            Fact::AlarmTold(_) => {
+                self.alarm = None;
+                Ok(())
+            }
+            Fact::Standing(standing) => {
+                self.stand(standing);
+                Ok(())
+            }
+            Fact::Held(item) => self.hold(item.clone()),
+            Fact::Remembered(memory) => {
+                self.threads.remember(memory);
+                Ok(())
+            }
+        }
+    }
+
+    /// Steps that say all of this anew to a blank state: folding them gives this state again.
+    #[must_use]
+    pub fn checkpoint(&self) -> Vec<Step> {
+        let standing = Standing {
+            looked: self.looked,
+            place_next: self.place_next,
+            breaker: (&self.breaker).into(),
+            paused_until_ms: self.paused_until.0,
+            free_at_us: self.spacing.free_at_us,
+            unalarmed: self.unalarmed.clone(),
+            alarm: self.alarm.clone(),
+            decided: self.decided.iter().copied().collect(),
+        };
+        let mut items: Vec<&Item> = self.items.values().collect();
+        items.sort_unstable_by_key(|item| item.place);
+        let memories = self.threads.memories().map(Fact::Remembered);
+        let items = items.into_iter().cloned().map(Fact::Held);
+        [Fact::Standing(standing)]
+            .into_iter()
+            .chain(memories)
+            .chain(items)
+            .map(Step::from)
+            .collect()
+    }
+
+    fn stand(&mut self, standing: &Standing) {
+        self.looked = standing.looked;
+        self.place_next = standing.place_next;
+        self.breaker = (&standing.breaker).into();
+        self.paused_until = LogTime(standing.paused_until_ms);
+        self.spacing.free_at_us = standing.free_at_us;
+        self.unalarmed = standing.unalarmed.clone();
+        self.alarm.clone_from(&standing.alarm);
+        self.decided = standing.decided.iter().copied().collect();
+    }
+
+    fn taken(&mut self, taken: &Taken) -> Result<(), Misfit> {
+        self.looked.output = self.looked.output.max(taken.seq);
+        let place = self.next_place();
+        self.hold(Item {
+            round: 1,
+            due_at_ms: taken.at_ms,
+            taken: taken.clone(),
+            place,
+            ..Item::default()
+        })
+    }
+
+    fn reopened(&mut self, reopened: &Reopened) -> Result<(), Misfit> {
+        self.looked.dead = self.looked.dead.max(reopened.decision);
+        self.decide(Case {
+            output: reopened.taken.seq,
+            round: reopened.round.saturating_sub(1),
+        });
+        let place = self.next_place();
+        self.hold(Item {
+            round: reopened.round,
+            due_at_ms: reopened.taken.at_ms,
+            taken: reopened.taken.clone(),
+            place,
+            ..Item::default()
+        })
+    }
+
+    fn decide(&mut self, case: Case) {
+        if self.decided.len() >= DECIDED_MAX {
+            self.decided.pop_front();
+        }
+        self.decided.push_back(case);
+    }
+
+    const fn next_place(&mut self) -> u64 {
+        let place = self.place_next;
+        self.place_next += 1;
+        place
+    }
+
+    fn hold(&mut self, item: Item) -> Result<(), Misfit> {
+        let seq = item.taken.seq;
+        if self.items.contains_key(&seq) {
+            let why = "taken while it is unfinished";
+            return Err(Misfit { seq, why });
+        }
+        if item.settled.is_none() {
+            if let Some(thread) = &item.taken.thread {
+                self.threads.join(thread, seq);
+            }
+            if let Some(first) = item.first_at_ms {
+                self.begun.insert((LogTime(first), seq));
+            }
+        }
+        self.flights += usize::from(item.flight.is_some());
+        self.items.insert(seq, item);
+        self.arm(seq);
+        Ok(())
+    }
+
+    fn started(&mut self, started: Started) -> Result<(), Misfit> {
+        let Started { seq, at_ms, probe } = started;
+        let at = LogTime(at_ms);
+        let item = waiting(&mut self.items, seq, "started while it does not wait")?;
+        item.attempts += 1;
+        item.flight = Some(started);
+        if item.first_at_ms.is_none() {
+            item.first_at_ms = Some(at_ms);
+            self.begun.insert((at, seq));
+        }
+        if let Some(thread) = &item.taken.thread {
+            self.threads.started(thread, at);
+        }
+        if probe {
+            // Told by the fact, so that it holds whatever policy reads it.
+            self.breaker = Breaker::HalfOpen;
+        }
+        self.due.remove(seq);
+        self.flights += 1;
+        self.spacing.note(at);
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: &Ended) -> Result<(), Misfit> {
+        let seq = ended.seq;
+        let at = LogTime(ended.note.ended_at_ms);
+        let why = "an attempt ended that was not out";
+        let item = self.items.get_mut(&seq).ok_or(Misfit { seq, why })?;
+        let flight = item.flight.take().ok_or(Misfit { seq, why })?;
+        item.failures += u32::from(ended.counts);
+        item.unknown |= ended.note.seen() == Seen::Unknown;
+        note(&mut item.notes, &ended.note);
+        if let Some(again_at_ms) = ended.again_at_ms {
+            item.due_at_ms = again_at_ms;
+        }
+        if let (Some(thread), Some(handle)) = (&item.taken.thread, &ended.handle) {
+            self.threads.set_handle(thread, handle, at);
+        }
+        self.flights -= 1;
+        let pass = if flight.probe {
+            Pass::Probe
+        } else {
+            Pass::Ordinary
+        };
+        let input = match ended.sign() {
+            Sign::Withdrawn => Input::Withdrawn(pass),
+            Sign::Up => Input::Succeeded(pass),
+            Sign::Down => Input::Failed(pass),
+        };
+        self.breaker.apply(at, &self.policy.breaker, input);
+        if let Some(pause_until_ms) = ended.pause_until_ms {
+            self.paused_until = self.paused_until.max(LogTime(pause_until_ms));
+        }
+        if ended.again_at_ms.is_some() {
+            self.arm(seq);
+        }
+        Ok(())
+    }
+
+    fn settled(&mut self, settled: &Settled) -> Result<(), Misfit> {
+        let seq = settled.seq;
+        let item = waiting(&mut self.items, seq, "settled while it does not wait")?;
+        item.settled = Some(settled.clone());
+        if settled.has_letter() {
+            self.unalarmed.count += 1;
+            self.unalarmed.reason = settled.reason;
+            self.unalarmed.output_id.clone_from(&item.taken.id);
+        }
+        self.leave_line(seq, LogTime(settled.at_ms));
+        if !settled.is_to_tell() {
+            self.items.remove(&seq);
+        }
+        Ok(())
+    }
+
+    fn merged(&mut self, merged: Merged) -> Result<(), Misfit> {
+        let seq = merged.seq;
+        waiting(&mut self.items, seq, "merged while it does not wait")?;
+        self.leave_line(seq, LogTime(merged.at_ms));
+        self.items.remove(&seq);
+        Ok(())
+    }
+
+    fn told(&mut self, told: Told) -> Result<(), Misfit> {
+        let seq = told.seq;
+        match self.items.get(&seq) {
+            Some(item) if item.settled.is_some() => {
+                self.items.remove(&seq);
+                Ok(())
+            }
+            Some(_) | None => {
+                let why = "told of without a verdict";
+                Err(Misfit { seq, why })
+            }
+        }
+    }
+
+    /// The item is not attempted again; the next of its thread may be.
+    fn leave_line(&mut self, seq: Seq, at: LogTime) {
+        self.due.remove(seq);
+        let Some(item) = self.items.get(&seq) else {
+            return;
+        };
+        if let Some(first) = item.first_at_ms {
+            self.begun.remove(&(LogTime(first), seq));
+        }
+        if let Some(thread) = &item.taken.thread
+            && let Some(next) = self.threads.leave(thread, seq, at)
+        {
+            self.arm(next);
+        }
+    }
+
+    /// Puts an item among those that may start, if it may.
+    fn arm(&mut self, seq: Seq) {
+        let Some(item) = self.items.get(&seq) else {
+            return;
+        };
+        if item.flight.is_some() || item.settled.is_some() {
+            return;
+        }
+        let mut at = LogTime(item.due_at_ms);
+        if let Some(thread) = &item.taken.thread {
+            if !self.threads.is_first(thread, seq) {
+                return;
+            }
+            at = at.max(self.threads.free_at(thread));
+        }
+        self.due.insert(seq, at, item.place);
+    }
+}
+
+/// An item that is neither out nor settled.
+fn waiting<'a>(
+    items: &'a mut BTreeMap<Seq, Item>,
+    seq: Seq,
+    why: &'static str,
+) -> Result<&'a mut Item, Misfit> {
+    items
+        .get_mut(&seq)
+        .filter(|item| item.flight.is_none() && item.settled.is_none())
+        .ok_or(Misfit { seq, why })
+}
+
+/// Keeps the first and the last attempts of many: an item can be tried for days.
+fn note(notes: &mut Vec<Note>, note: &Note) {
+    if notes.len() >= NOTES_FIRST + NOTES_LAST {
+        notes.remove(NOTES_FIRST);
+    }
+    notes.push(note.clone());
+}
+
+/// Items that may start, by when.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Due {
+    by_time: BTreeSet<(LogTime, u64, Seq)>,
+    by_seq: BTreeMap<Seq, (LogTime, u64)>,
+}
+
+impl Due {
+    fn insert(&mut self, seq: Seq, at: LogTime, place: u64) {
+        self.remove(seq);
+        self.by_seq.insert(seq, (at, place));
+        self.by_time.insert((at, place, seq));
+    }
+
+    fn remove(&mut self, seq: Seq) {
+        if let Some((at, place)) = self.by_seq.remove(&seq) {
+            self.by_time.remove(&(at, place, seq));
+        }
+    }
+
+    /// The item that may start first, and when.
+    fn first(&self) -> Option<(LogTime, Seq)> {
+        let (at, _, seq) = self.by_time.first()?;
+        Some((*at, *seq))
+    }
+}

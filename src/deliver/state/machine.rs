@@ -1,0 +1,658 @@
+//! Decides what happens next to a destination's deliveries: facts to commit, and what to do once they are.
+//!
+//! The driver tells it what came (an output, an attempt's end, an operator's decision) and asks it, at a time, what
+//! may begin. Every decision is a fact, applied to the state at once and handed out in a [`Batch`]; its [`Action`]s
+//! are for after the commit. So an attempt is on record before it is on the wire, and a verdict before anyone hears
+//! of it; and if the commit turns out to be another owner's, all of this is dropped and none of it happened.
+
+use std::{collections::VecDeque, time::Duration};
+
+use aftercall_actors::{
+    breaker::{Breaker, Pass},
+    output::Kind,
+    time::LogTime,
+};
+use prost::Message as _;
+use serde_json::Value;
+
+use super::{
+    Misfit, State,
+    pace::{backoff, ms},
+    weigh::{clip, weigh},
+};
+use crate::{
+    deliver::{
+        answer::{Attempt, Fault, Verdict},
+        record::{
+            AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Item, Looked, Merged, Note,
+            Reason, Reopened, Seen, Settled, Sign, Started, Step, Taken, Told,
+        },
+    },
+    log::Seq,
+};
+
+/// Unfinished items; beyond it outputs stay in the log.
+const ITEMS_MAX: usize = 1_000;
+
+/// The same where the newest output of a thread wins: then there is about one item a thread, whatever the backlog.
+const ITEMS_MERGING_MAX: usize = 16_384;
+
+/// Operators hear of dead letters at most once within this. Unit: milliseconds of log time.
+const ALARM_EVERY_MS: i64 = 60_000;
+
+/// Most facts of a batch.
+const FACTS_MAX: usize = 2_000;
+
+/// What is to be done once a batch is committed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Makes an attempt; its result comes back through [`Machine::finished`].
+    Send {
+        /// The item.
+        seq: Seq,
+        /// Its number, from 1.
+        attempt: u32,
+        /// What the last success of its thread left for it.
+        handle: Option<Value>,
+    },
+    /// Tells of a verdict: the outcome event, the dead letter. Then [`Machine::told`].
+    Tell {
+        /// The item, as it will stay until then.
+        item: Box<Item>,
+    },
+    /// Tells operators of dead letters. Then [`Machine::alarm_told`].
+    Alarm(Alarmed),
+}
+
+/// Facts that belong together, and what follows from them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// To be committed, in order.
+    pub facts: Vec<Fact>,
+    /// To be done after that.
+    pub actions: Vec<Action>,
+}
+
+/// An output that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Find {
+    /// Its sequence.
+    pub seq: Seq,
+    /// Its CloudEvents id.
+    pub id: String,
+    /// What sort of output.
+    pub kind: Kind,
+    /// Its CloudEvents type.
+    pub event_type: String,
+    /// Its CloudEvents subject.
+    pub subject: String,
+    /// When the log stored it.
+    pub stored_at: LogTime,
+    /// Its thread, or why that cannot be found out.
+    pub thread: Result<Option<String>, String>,
+}
+
+/// An operator's word about a case: a round of an output that ended with a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Its sequence among the dead letters.
+    pub seq: Seq,
+    /// The case.
+    pub case: Case,
+    /// The output, if it is to be tried again.
+    pub retry: Option<Find>,
+}
+
+/// A state, and the facts that are not committed yet.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub(super) state: State,
+    pending: VecDeque<(Fact, Option<Action>)>,
+    /// Actions of facts committed by a former owner, still to be done.
+    owed: Vec<Action>,
+    /// Outputs and dead letters passed over and in no fact yet.
+    passed: Looked,
+    /// Takes and starts nothing more.
+    stopping: bool,
+}
+
+impl Machine {
+    /// Goes on where a former owner's line ends: attempts it never saw the end of have an outcome nobody knows, and
+    /// verdicts it has not told of are told again.
+    #[must_use]
+    pub fn resume(state: State, now: LogTime) -> Self {
+        let settled = state.items().values().filter(|i| i.settled.is_some());
+        let mut owed: Vec<Action> = settled
+            .map(|item| Action::Tell {
+                item: Box::new(item.clone()),
+            })
+            .collect();
+        owed.extend(state.alarm.clone().map(Action::Alarm));
+        let flying = state.items().values().filter(|i| i.flight.is_some());
+        let flying: Vec<Seq> = flying.map(|item| item.taken.seq).collect();
+        let mut machine = Self {
+            passed: state.looked(),
+            state,
+            pending: VecDeque::new(),
+            owed,
+            stopping: false,
+        };
+        for seq in flying {
+            machine.conclude(now, seq, Conclusion::interrupted());
+        }
+        machine
+    }
+
+    /// What is known.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How far was looked, facts that are not handed out yet included: where to follow the log from.
+    #[must_use]
+    pub const fn looked(&self) -> Looked {
+        self.passed
+    }
+
+    /// From now on nothing is taken and no attempt begins.
+    pub const fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether there is room for another output. With a breaker that is open the backlog stays in the log; only where
+    /// newer outputs replace older ones it is read on, since it collapses.
+    #[must_use]
+    pub fn wants_output(&self, now: LogTime) -> bool {
+        if self.stopping {
+            return false;
+        }
+        let state = &self.state;
+        if state.policy.merge.is_some() {
+            return state.items.len() < ITEMS_MERGING_MAX;
+        }
+        let up = match &state.breaker {
+            Breaker::Closed { .. } => true,
+            // Something has to find out whether it is back.
+            Breaker::Open { until } => {
+                now >= *until && state.due.first().is_none_or(|(at, _)| at > now)
+            }
+            Breaker::HalfOpen => false,
+        };
+        up && state.items.len() < ITEMS_MAX
+    }
+
+    /// Whether there is room for an operator's decision.
+    #[must_use]
+    pub fn wants_decision(&self) -> bool {
+        !self.stopping && self.state.items.len() < ITEMS_MERGING_MAX
+    }
+
+    /// An output that is not for this destination.
+    pub fn pass(&mut self, seq: Seq) {
+        self.passed.output = self.passed.output.max(seq);
+    }
+
+    /// An entry among the dead letters that asks for nothing.
+    pub fn pass_dead(&mut self, seq: Seq) {
+        self.passed.dead = self.passed.dead.max(seq);
+    }
+
+    /// An output for this destination.
+    pub fn take(&mut self, now: LogTime, find: Find) {
+        if find.seq <= self.passed.output {
+            return;
+        }
+        self.passed.output = find.seq;
+        let (taken, faulty) = taken(now, find);
+        let seq = taken.seq;
+        self.commit(Fact::Taken(taken), None);
+        self.admit(now, seq, faulty);
+    }
+
+    /// An operator has decided about a dead letter. What is unfinished or was decided before stays as it is.
+    pub fn decided(&mut self, now: LogTime, decision: Decision) {
+        let Decision { seq, case, retry } = decision;
+        if seq <= self.passed.dead {
+            return;
+        }
+        self.passed.dead = seq;
+        if self.state.items.contains_key(&case.output) || self.state.decided.contains(&case) {
+            return;
+        }
+        let Some(find) = retry else {
+            let decision = seq;
+            return self.commit(Fact::Dropped(Dropped { decision, case }), None);
+        };
+        let (taken, faulty) = taken(now, find);
+        let reopened = Reopened {
+            taken,
+            round: case.round + 1,
+            decision: seq,
+        };
+        self.commit(Fact::Reopened(reopened), None);
+        self.admit(now, case.output, faulty);
+    }
+
+    /// The result of an attempt that [`Action::Send`] asked for.
+    pub fn finished(&mut self, now: LogTime, seq: Seq, attempt: &Attempt) {
+        self.conclude(now, seq, Conclusion::of(attempt));
+    }
+
+    /// A verdict has been told of.
+    pub fn told(&mut self, seq: Seq) {
+        self.commit(Fact::Told(Told { seq }), None);
+    }
+
+    /// Operators have heard.
+    pub fn alarm_told(&mut self) {
+        self.commit(Fact::AlarmTold(AlarmTold {}), None);
+    }
+
+    /// Begins what may begin, and gives up what has lasted too long.
+    pub fn decide(&mut self, now: LogTime) {
+        self.expire(now);
+        self.alarm(now);
+        while let Some((seq, pass)) = self.startable(now) {
+            let started = Started {
+                seq,
+                at_ms: now.0,
+                probe: pass == Pass::Probe,
+            };
+            let Some(item) = self.state.items.get(&seq) else {
+                return;
+            };
+            let handle = item.taken.thread.as_deref();
+            let handle = handle.and_then(|thread| self.state.handle(thread));
+            let action = Action::Send {
+                seq,
+                attempt: item.attempts + 1,
+                handle: handle.and_then(|text| serde_json::from_str(text).ok()),
+            };
+            self.commit(Fact::Started(started), Some(action));
+        }
+    }
+
+    /// When to decide again, though nothing has come until then.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<LogTime> {
+        let state = &self.state;
+        let deadline_ms = ms(state.policy.retry.deadline);
+        let expiry = state.begun.iter().find_map(|(first, seq)| {
+            let is_out = state.items.get(seq).is_some_and(|i| i.flight.is_some());
+            (!is_out).then(|| first.plus_ms(deadline_ms))
+        });
+        let unalarmed = &state.unalarmed;
+        let alarm = (unalarmed.count > 0 && state.alarm.is_none())
+            .then(|| LogTime(unalarmed.at_ms).plus_ms(ALARM_EVERY_MS));
+        [expiry, alarm, self.start_at()].into_iter().flatten().min()
+    }
+
+    /// Whether facts wait to be committed. Outputs passed over can wait longer than others: see `batch`.
+    #[must_use]
+    pub fn has_facts(&self) -> bool {
+        !self.pending.is_empty() || !self.owed.is_empty()
+    }
+
+    /// Whether outputs were passed over that no fact speaks of.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        self.passed != self.state.looked
+    }
+
+    /// The next batch: at most about so many bytes of what is pending, oldest first. When it is all of it, it also
+    /// says how far was looked.
+    pub fn batch(&mut self, bytes_max: usize) -> Batch {
+        let mut batch = Batch::default();
+        batch.actions.append(&mut self.owed);
+        let mut bytes = 0;
+        while let Some((fact, action)) = self.pending.pop_front() {
+            // Its verdict follows, and the two hold together.
+            let is_half = matches!(&fact, Fact::Ended(ended) if ended.again_at_ms.is_none());
+            bytes += Step::from(fact.clone()).encoded_len();
+            batch.facts.push(fact);
+            batch.actions.extend(action);
+            if !is_half && (bytes >= bytes_max || batch.facts.len() >= FACTS_MAX) {
+                break;
+            }
+        }
+        if self.pending.is_empty() && self.has_passed() {
+            let looked = Fact::Looked(self.passed);
+            self.apply(&looked);
+            batch.facts.push(looked);
+        }
+        batch
+    }
+
+    /// Everything that is known, in steps that begin a line anew; and what is to be done once they are committed.
+    /// The facts that were pending are in it.
+    pub fn checkpoint(&mut self) -> (Vec<Step>, Batch) {
+        let mut batch = Batch::default();
+        while self.has_facts() || self.has_passed() {
+            let some = self.batch(usize::MAX);
+            batch.facts.extend(some.facts);
+            batch.actions.extend(some.actions);
+        }
+        (self.state.checkpoint(), batch)
+    }
+
+    /// The item that may start now, and in which capacity.
+    fn startable(&self, now: LogTime) -> Option<(Seq, Pass)> {
+        if self.start_at()? > now {
+            return None;
+        }
+        let (_, seq) = self.state.due.first()?;
+        // Asked of a copy: the fact that it started is what changes the breaker.
+        let pass = self.state.breaker.clone().admit(now)?;
+        Some((seq, pass))
+    }
+
+    /// When the next attempt may begin; nothing if only a result can make one possible.
+    fn start_at(&self) -> Option<LogTime> {
+        let state = &self.state;
+        let full = state.flights >= state.policy.limits.concurrency.get() as usize;
+        let probing = matches!(state.breaker, Breaker::HalfOpen);
+        if self.stopping || full || probing {
+            return None;
+        }
+        let (due, _) = state.due.first()?;
+        let open = state.breaker.retry_at().unwrap_or(due);
+        let start = due.max(open).max(state.paused_until);
+        Some(start.max(state.spacing.free_at()))
+    }
+
+    /// What follows at once from an item being there: it may be hopeless, or make others needless, or be so itself.
+    fn admit(&mut self, now: LogTime, seq: Seq, faulty: Option<String>) {
+        if let Some(why) = faulty {
+            let conclusion = Conclusion {
+                ending: Some((Ending::Rejected, Reason::Unsendable)),
+                ..Conclusion::new(Seen::Unsendable, Sign::Withdrawn, why)
+            };
+            return self.settle(now, seq, &conclusion);
+        }
+        let thread = self.state.items.get(&seq);
+        let Some(thread) = thread.and_then(|item| item.taken.thread.clone()) else {
+            return;
+        };
+        self.merge(now, &thread);
+    }
+
+    /// Newest wins (S4.05): everything of the thread that is neither out nor the newest is closed.
+    fn merge(&mut self, now: LogTime, thread: &str) {
+        if self.state.policy.merge.is_none() {
+            return;
+        }
+        let by = self.state.threads.newest(thread);
+        let overtaken: Vec<Seq> = self
+            .state
+            .threads
+            .queue(thread)
+            .filter(|seq| *seq != by)
+            .filter(|seq| {
+                let item = self.state.items.get(seq);
+                item.is_some_and(|item| item.flight.is_none())
+            })
+            .collect();
+        for seq in overtaken {
+            let merged = Merged {
+                seq,
+                by,
+                at_ms: now.0,
+            };
+            self.commit(Fact::Merged(merged), None);
+        }
+    }
+
+    /// Takes note of an attempt's end, and decides what that means for the item.
+    fn conclude(&mut self, now: LogTime, seq: Seq, mut conclusion: Conclusion) {
+        let Some(item) = self.state.items.get(&seq) else {
+            return;
+        };
+        let Some(flight) = item.flight else {
+            return;
+        };
+        let retry = &self.state.policy.retry;
+        let number = item.attempts;
+        let counts = match conclusion.seen {
+            Seen::Unknown => retry.unknown_counts,
+            Seen::Failed | Seen::Throttled | Seen::Unreached | Seen::NotReady => true,
+            Seen::Delivered | Seen::Rejected | Seen::Unsendable => false,
+        };
+        let failures = item.failures + u32::from(counts);
+        let thread = item.taken.thread.clone();
+        let overtaken = self.state.policy.merge.is_some()
+            && thread
+                .as_deref()
+                .is_some_and(|thread| self.state.threads.newest(thread) > seq);
+        let wait = backoff(retry, &item.taken.id, number).max(conclusion.after);
+        let again_at = now.plus_ms(ms(wait));
+        let first = item.first_at_ms.map_or(now, LogTime);
+        let given_up = if item.unknown || conclusion.seen == Seen::Unknown {
+            Reason::Unknown
+        } else {
+            Reason::Failed
+        };
+        if conclusion.ending.is_none() && !overtaken {
+            if failures >= retry.attempts.get() && counts {
+                conclusion.ending = Some((Ending::Failed, given_up));
+            } else if again_at >= first.plus_ms(ms(retry.deadline)) {
+                conclusion.ending = Some((Ending::Failed, given_up));
+            }
+        }
+        let again = conclusion.ending.is_none();
+        let pause_until_ms = (conclusion.seen == Seen::Throttled)
+            .then(|| now.plus_ms(ms(conclusion.pause)).0)
+            .filter(|until| *until > now.0);
+        let ended = Ended {
+            seq,
+            note: Note {
+                attempt: number,
+                started_at_ms: flight.at_ms,
+                ended_at_ms: now.0,
+                seen: conclusion.seen.into(),
+                status: conclusion.status,
+                why: conclusion.why.clone(),
+                answer: conclusion.answer.take(),
+            },
+            counts,
+            sign: conclusion.sign.into(),
+            again_at_ms: again.then_some(again_at.0),
+            pause_until_ms,
+            handle: conclusion.handle.take(),
+        };
+        self.commit(Fact::Ended(ended), None);
+        if !again {
+            self.settle(now, seq, &conclusion);
+        } else if let Some(thread) = thread {
+            self.merge(now, &thread);
+        }
+    }
+
+    fn settle(&mut self, now: LogTime, seq: Seq, conclusion: &Conclusion) {
+        let Some((ending, reason)) = conclusion.ending else {
+            return;
+        };
+        let rule = self.state.policy.outcome.as_ref();
+        let outcome = rule.map(|rule| {
+            let (word, own) = match ending {
+                Ending::Delivered => (&rule.delivered, true),
+                Ending::Rejected => (&rule.rejected, true),
+                // The last of many attempts does not speak for the others.
+                Ending::Failed => (&rule.failed, false),
+            };
+            let own = conclusion.status_word.as_ref().filter(|_| own);
+            own.unwrap_or(word).clone()
+        });
+        let settled = Settled {
+            seq,
+            at_ms: now.0,
+            ending: ending.into(),
+            reason: reason.into(),
+            why: conclusion.why.clone(),
+            response: conclusion.response.clone().filter(|_| outcome.is_some()),
+            outcome,
+        };
+        let tell = settled.is_to_tell();
+        self.commit(Fact::Settled(settled), None);
+        let item = self.state.items.get(&seq).filter(|_| tell);
+        if let Some(item) = item.cloned().map(Box::new) {
+            if let Some((_, action)) = self.pending.back_mut() {
+                *action = Some(Action::Tell { item });
+            }
+        }
+    }
+
+    /// Gives up items whose deadline has passed (S3.09). An attempt that is out is waited for: its result decides.
+    fn expire(&mut self, now: LogTime) {
+        let deadline_ms = ms(self.state.policy.retry.deadline);
+        let late: Vec<Seq> = self
+            .state
+            .begun
+            .iter()
+            .take_while(|(first, _)| now >= first.plus_ms(deadline_ms))
+            .map(|(_, seq)| *seq)
+            .filter(|seq| {
+                let item = self.state.items.get(seq);
+                item.is_some_and(|item| item.flight.is_none())
+            })
+            .collect();
+        for seq in late {
+            let Some(item) = self.state.items.get(&seq) else {
+                continue;
+            };
+            let last = item.notes.last().map_or("", |note| note.why.as_str());
+            let deadline = self.state.policy.retry.deadline;
+            let why = format!("not delivered within {deadline:?}: {last}");
+            let reason = if item.unknown {
+                Reason::Unknown
+            } else {
+                Reason::Failed
+            };
+            let conclusion = Conclusion {
+                ending: Some((Ending::Failed, reason)),
+                ..Conclusion::new(Seen::Unknown, Sign::Withdrawn, why)
+            };
+            self.settle(now, seq, &conclusion);
+        }
+    }
+
+    fn alarm(&mut self, now: LogTime) {
+        let unalarmed = &self.state.unalarmed;
+        let since_ms = now.since_ms(LogTime(unalarmed.at_ms));
+        if unalarmed.count == 0 || self.state.alarm.is_some() || since_ms < ALARM_EVERY_MS {
+            return;
+        }
+        let alarmed = Alarmed {
+            number: unalarmed.number + 1,
+            at_ms: now.0,
+            ..unalarmed.clone()
+        };
+        let action = Action::Alarm(alarmed.clone());
+        self.commit(Fact::Alarmed(alarmed), Some(action));
+    }
+
+    fn commit(&mut self, fact: Fact, action: Option<Action>) {
+        self.apply(&fact);
+        self.pending.push_back((fact, action));
+    }
+
+    /// A fact of our own fits by construction; the simulation would show one that does not.
+    fn apply(&mut self, fact: &Fact) {
+        let fits: Result<(), Misfit> = self.state.apply(fact);
+        debug_assert!(fits.is_ok(), "{fits:?}: {fact:?}");
+    }
+}
+
+/// The fact of taking an output, and what makes it hopeless from the start.
+fn taken(now: LogTime, find: Find) -> (Taken, Option<String>) {
+    let (thread, faulty) = match find.thread {
+        Ok(thread) => (thread, None),
+        Err(why) => (None, Some(why)),
+    };
+    let taken = Taken {
+        seq: find.seq,
+        id: find.id,
+        subject: find.subject,
+        thread,
+        stored_at_ms: find.stored_at.0,
+        at_ms: now.0,
+        event_type: find.event_type,
+        kind: u32::try_from(find.kind.index()).unwrap_or(u32::MAX),
+    };
+    (taken, faulty)
+}
+
+/// What an attempt's end means.
+#[derive(Clone, Debug)]
+struct Conclusion {
+    seen: Seen,
+    sign: Sign,
+    status: u32,
+    why: String,
+    answer: Option<String>,
+    /// The item waits at least this long.
+    after: Duration,
+    /// So does everything else.
+    pause: Duration,
+    /// The verdict, if the attempt itself gives one.
+    ending: Option<(Ending, Reason)>,
+    handle: Option<String>,
+    status_word: Option<String>,
+    response: Option<String>,
+}
+
+impl Conclusion {
+    fn new(seen: Seen, sign: Sign, why: String) -> Self {
+        Self {
+            seen,
+            sign,
+            status: 0,
+            why: clip(why),
+            answer: None,
+            after: Duration::ZERO,
+            pause: Duration::ZERO,
+            ending: None,
+            handle: None,
+            status_word: None,
+            response: None,
+        }
+    }
+
+    /// The process ended while the attempt was out: the destination may have acted, and its health is not known.
+    fn interrupted() -> Self {
+        let why = "the process ended during the attempt".to_owned();
+        Self::new(Seen::Unknown, Sign::Withdrawn, why)
+    }
+
+    fn of(attempt: &Attempt) -> Self {
+        let weighed = weigh(attempt);
+        let ending = match &attempt.verdict {
+            Verdict::Delivered => Some((Ending::Delivered, Reason::None)),
+            Verdict::Rejected { .. } => {
+                let reason = match &attempt.result {
+                    Err(Fault::Unsendable(_)) => Reason::Unsendable,
+                    Ok(_) | Err(_) => Reason::Rejected,
+                };
+                Some((Ending::Rejected, reason))
+            }
+            Verdict::Again { .. } => None,
+        };
+        let after = match &attempt.verdict {
+            Verdict::Again { after, .. } => *after,
+            Verdict::Delivered | Verdict::Rejected { .. } => None,
+        };
+        Self {
+            seen: weighed.seen,
+            sign: weighed.sign,
+            status: weighed.status,
+            why: weighed.why,
+            answer: weighed.answer,
+            after: after.unwrap_or_default(),
+            pause: weighed.pause.unwrap_or_default(),
+            ending,
+            handle: attempt.handle.as_ref().map(Value::to_string),
+            status_word: attempt.status.clone(),
+            response: attempt.response.as_ref().map(Value::to_string),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! How long to wait: before an attempt is made again, and between attempts under a rate limit.
+//!
+//! The wait before a retry is drawn from the output's id and the attempt's number, not from a clock or dice: full
+//! jitter spreads what failed together over the whole interval, and the same history always waits the same.
+
+use std::time::Duration;
+
+use aftercall_actors::time::LogTime;
+
+use crate::deliver::policy::{Rate, Retry};
+
+/// Whole milliseconds of a duration, as log time counts.
+pub fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The wait after the attempt of this number (from 1): 0 to `first` × `factor`^(n-1), but no more than `max`
+/// (S1.02, S3.08).
+pub fn backoff(retry: &Retry, output_id: &str, attempt: u32) -> Duration {
+    let factor = retry.factor.get().saturating_pow(attempt.saturating_sub(1));
+    let longest = retry.first.saturating_mul(factor).min(retry.max);
+    let mut seed = output_id.as_bytes().to_vec();
+    seed.extend_from_slice(&attempt.to_le_bytes());
+    let draw = xxhash_rust::xxh3::xxh3_64(&seed);
+    // Where in the interval the draw falls: its share of all 64-bit numbers.
+    let longest_ms = u128::from(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
+    let wait_ms = (u128::from(draw) * (longest_ms + 1)) >> 64;
+    Duration::from_millis(u64::try_from(wait_ms).unwrap_or(u64::MAX))
+}
+
+/// Keeps attempts apart under a rate limit, evenly: no burst at the beginning of a period.
+///
+/// Log time counts milliseconds, and timers wake late. So a rate whose attempts are less than [`COARSE_US`] apart may
+/// make up for that much; a slower one (a vendor that counts seconds) keeps to its grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spacing {
+    /// Between attempts; 0: no limit.
+    interval_us: i64,
+    /// The next attempt may begin then.
+    pub free_at_us: i64,
+}
+
+const COARSE_US: i64 = 10_000;
+
+const US_PER_MS: i64 = 1_000;
+
+impl Spacing {
+    pub fn new(rate: Option<Rate>) -> Self {
+        let interval_us = rate.map_or(0, |rate| {
+            let us = rate.per.as_micros() / u128::from(rate.count.get());
+            i64::try_from(us).unwrap_or(i64::MAX).max(1)
+        });
+        Self {
+            interval_us,
+            free_at_us: i64::MIN,
+        }
+    }
+
+    /// The first millisecond in which an attempt may begin.
+    pub fn free_at(&self) -> LogTime {
+        if self.interval_us == 0 {
+            return LogTime(i64::MIN);
+        }
+        if self.interval_us < COARSE_US {
+            // What falls into a millisecond may go when it begins.
+            return LogTime(self.free_at_us.div_euclid(US_PER_MS));
+        }
+        LogTime(
+            self.free_at_us
+                .saturating_add(US_PER_MS - 1)
+                .div_euclid(US_PER_MS),
+        )
+    }
+
+    /// Notes an attempt begun at `at`.
+    pub fn note(&mut self, at: LogTime) {
+        if self.interval_us == 0 {
+            return;
+        }
+        let at_us = at.0.saturating_mul(US_PER_MS);
+        // Of a slow one only what rounding to whole milliseconds cost, or the grid would drift.
+        let lateness = if self.interval_us < COARSE_US {
+            COARSE_US
+        } else {
+            US_PER_MS - 1
+        };
+        // After a rest the grid begins anew: rest is not saved up for a burst.
+        let is_late = self.free_at_us < at_us.saturating_sub(lateness);
+        let from = if is_late { at_us } else { self.free_at_us };
+        self.free_at_us = from.saturating_add(self.interval_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    fn rate(count: u32, per: Duration) -> Spacing {
+        let count = NonZeroU32::new(count).expect("not zero");
+        Spacing::new(Some(Rate { count, per }))
+    }
+
+    /// Begins of `wanted` attempts from 0 on, each as soon as it may.
+    fn begins(mut spacing: Spacing, wanted: usize) -> Vec<i64> {
+        let mut now = LogTime(0);
+        (0..wanted)
+            .map(|_| {
+                now = now.max(spacing.free_at());
+                spacing.note(now);
+                now.0
+            })
+            .collect()
+    }
+
+    #[test]
+    fn s2_11_one_a_second_is_never_sooner_than_a_second() {
+        assert_eq!(
+            begins(rate(1, Duration::from_secs(1)), 3),
+            [0, 1_000, 2_000]
+        );
+        assert_eq!(
+            begins(rate(3, Duration::from_secs(1)), 4),
+            [0, 334, 667, 1_000]
+        );
+        // Late for one: the next keeps its distance from it.
+        let mut spacing = rate(4, Duration::from_secs(1));
+        spacing.note(LogTime(0));
+        spacing.note(LogTime(400));
+        assert_eq!(spacing.free_at(), LogTime(650));
+    }
+
+    #[test]
+    fn four_thousand_a_second_are_four_a_millisecond_and_make_up_for_ten_late_ones() {
+        let spacing = rate(4_000, Duration::from_secs(1));
+        let begun = begins(spacing.clone(), 4_000);
+        assert!(begun.iter().all(|at| *at < 1_000));
+        assert_eq!(begins(spacing.clone(), 4_001).last(), Some(&1_000));
+        for (late, soon) in [(10, true), (11, false)] {
+            let mut spacing = spacing.clone();
+            spacing.note(LogTime(0));
+            spacing.note(LogTime(late));
+            assert_eq!(spacing.free_at() < LogTime(late), soon, "{late} ms late");
+        }
+    }
+
+    #[test]
+    fn without_a_rate_nothing_waits() {
+        assert_eq!(begins(Spacing::new(None), 3), [0, 0, 0]);
+    }
+}
