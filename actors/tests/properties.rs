@@ -372,11 +372,11 @@ proptest! {
                     stage.apply(0, body_of(told));
                 }
                 stage.apply(0, completed("other", 0, json!({})));
+                stage.apply(0, updated("1", 0, "sold"));
                 for (output, word) in [(id(0) + ":reverse", "rejected"), (id(0) + ":reverse", "reversed"), (id(1), "rejected"), (id(1), "issued")] {
                     stage.apply(DAY_MS, reward_outcome(&output, word));
                     stage.apply(2 * DAY_MS, adjusted("more", -2_000, NOW_MS));
                 }
-                stage.apply(0, updated("1", 0, "sold"));
                 stage.wake(0);
                 stage.wake(HOUR_MS);
                 stage.is_blank(0);
