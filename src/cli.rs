@@ -22,6 +22,7 @@ mod check;
 mod completions;
 mod demo;
 mod doctor;
+mod fields;
 mod latency;
 mod load;
 mod probe;
@@ -29,6 +30,7 @@ mod publish;
 mod render;
 mod run;
 mod schema;
+mod send;
 mod tap;
 mod terminal;
 
@@ -92,6 +94,8 @@ enum Command {
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
+    Send(send::Send),
+    Fields(fields::Fields),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -211,12 +215,14 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Schema(command) => return command.run(),
         Command::Completions(command) => return command.run(&mut Cli::command()),
         Command::Check(command) => return command.run(cli.global.config.as_deref()),
+        Command::Fields(command) => return command.run(),
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
         | Command::Tap(_)
         | Command::Doctor(_)
-        | Command::Load(_) => {}
+        | Command::Load(_)
+        | Command::Send(_) => {}
     }
     let setting = Setting::load(cli.global.config.as_deref())?;
     let telemetry = &setting.config.telemetry;
@@ -224,7 +230,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let filter = match &cli.command {
         // What the user of a command looks at is what it prints; a filter that was set on purpose still counts.
         Command::Demo(_) if is_default => "error",
-        Command::Publish(_) | Command::Tap(_) | Command::Doctor(_) | Command::Load(_)
+        Command::Publish(_)
+        | Command::Tap(_)
+        | Command::Doctor(_)
+        | Command::Load(_)
+        | Command::Send(_)
             if is_default =>
         {
             "warn"
@@ -236,6 +246,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Check(_)
         | Command::Doctor(_)
         | Command::Load(_)
+        | Command::Fields(_)
+        | Command::Send(_)
         | Command::Schema(_)
         | Command::Completions(_) => telemetry.log_filter.as_str(),
     };
@@ -252,8 +264,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Tap(command) => command.run(setting, &bus),
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
+        Command::Send(command) => command.run(setting, &bus),
         // Done above.
-        Command::Schema(_) | Command::Completions(_) | Command::Check(_) => Ok(()),
+        Command::Schema(_) | Command::Completions(_) | Command::Check(_) | Command::Fields(_) => {
+            Ok(())
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The rules.
     pub rules: RulesConfig,
+    /// Where outputs go.
+    pub deliver: DeliverConfig,
     /// What the process says of itself.
     pub telemetry: TelemetryConfig,
 }
@@ -101,6 +103,15 @@ pub struct RulesConfig {
     pub file: Option<PathBuf>,
 }
 
+/// Section `[deliver]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliverConfig {
+    /// Destinations; `None`: nothing is delivered.
+    pub destinations: Option<PathBuf>,
+    /// What may leave for each destination; `None`: nothing may.
+    pub fields: Option<PathBuf>,
+}
+
 /// Section `[telemetry]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetryConfig {
@@ -136,6 +147,7 @@ impl Default for Config {
                 append_timeout: Span::seconds(10),
             },
             rules: RulesConfig { file: None },
+            deliver: DeliverConfig::default(),
             telemetry: TelemetryConfig {
                 log_filter: "info,actix_server=warn".to_owned(),
                 log_format: crate::telemetry::logging::LogFormat::Text,
@@ -213,6 +225,7 @@ impl Config {
             rules: document.section("rules", |s| RulesConfig {
                 file: s.string("file", default.rules.file, path_or_none),
             }),
+            deliver: document.section("deliver", |s| DeliverConfig::read(s, default.deliver)),
             telemetry: document.section("telemetry", |s| TelemetryConfig {
                 log_filter: s.string("log_filter", default.telemetry.log_filter, log_filter),
                 log_format: s.string("log_format", default.telemetry.log_format, |text| {
@@ -324,6 +337,22 @@ impl HttpConfig {
     }
 }
 
+impl DeliverConfig {
+    fn read(section: &mut Section<'_, '_>, default: Self) -> Self {
+        let read = Self {
+            destinations: section.string("destinations", default.destinations, path_or_none),
+            fields: section.string("fields", default.fields, path_or_none),
+        };
+        if read.destinations.is_some() && read.fields.is_none() {
+            section.conflict(
+                "fields",
+                "needed where destinations are set: what is declared for no destination never leaves".to_owned(),
+            );
+        }
+        read
+    }
+}
+
 fn path_or_none(text: &str) -> Result<Option<PathBuf>, String> {
     Ok(Some(text)
         .filter(|text| !text.is_empty())
@@ -373,8 +402,8 @@ mod tests {
     fn the_explained_file_holds_every_key_and_equals_the_defaults() {
         let mut document = Document::parse(EXPLAINED);
         let config = Config::read(&mut document);
-        let absent = document.finish("config/default.toml").unwrap();
-        assert_eq!(absent, Vec::<String>::new());
+        let finished = document.finish("config/default.toml").unwrap();
+        assert_eq!(finished.absent, Vec::<String>::new());
         assert_eq!(config, Config::default());
         assert_eq!(Config::parse("", "empty").unwrap(), Config::default());
         assert_eq!(EVENT_MAX.as_usize(), crate::envelope::EVENT_BYTES_MAX);
@@ -396,7 +425,8 @@ mod tests {
                 "a.toml:4: log.partitions: found 0, allowed: a whole number from 1 to 1024",
                 "a.toml:7: engine.memory_mx: unknown key; did you mean `memory_max`? (known: memory_max)",
                 &format!("a.toml:8: engine.memory_max: found 5, allowed: {size}"),
-                "a.toml:10: htp: unknown section; did you mean `http`? (known: log, engine, http, rules, telemetry)",
+                "a.toml:10: htp: unknown section; did you mean `http`? (known: log, engine, http, rules, \
+                 deliver, telemetry)",
                 "a.toml:14: http.listen: found \"here\", allowed: an address and port such as \"127.0.0.1:8080\"",
                 "a.toml:16: http.event_max: found 200KiB, allowed: at most http.body_max, which is 100KiB",
                 "a.toml:17: http.colour: unknown key (known: listen, token_env, token_file, body_max, event_max, \

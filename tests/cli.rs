@@ -9,16 +9,20 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "cli/fields.rs"]
+mod fields;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/send.rs"]
+mod send;
 #[path = "cli/service.rs"]
 mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "demo",
     "publish",
@@ -26,6 +30,8 @@ const COMMANDS: [&str; 9] = [
     "check",
     "doctor",
     "load",
+    "send",
+    "fields",
     "schema",
     "completions",
 ];

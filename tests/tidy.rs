@@ -71,7 +71,14 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("shard", &["envelope", "log", "planted", "telemetry"]),
     (
         "deliver",
-        &["config", "envelope", "log", "planted", "telemetry"],
+        &[
+            "config",
+            "envelope",
+            "log",
+            "planted",
+            "schema",
+            "telemetry",
+        ],
     ),
     ("sandbox", &["telemetry"]),
     (

@@ -57,6 +57,23 @@ impl Kind {
         }
     }
 
+    /// The kind of a CloudEvents type of [`Output::TYPES`].
+    #[must_use]
+    pub fn of(type_name: &str) -> Option<Self> {
+        match type_name {
+            "alert.raised" | "alert.updated" | "alert.escalated" => Some(Self::Alert),
+            "reward.requested" | "reward.reversal.requested" => Some(Self::Reward),
+            "profile.updated" => Some(Self::Profile),
+            "interaction.outcome" => Some(Self::Outcome),
+            "enps.scored" => Some(Self::Enps),
+            "coaching.requested" => Some(Self::Coaching),
+            "survey_token.requested" | "identity.requested" | "enrichment.requested" => {
+                Some(Self::Request)
+            }
+            _ => None,
+        }
+    }
+
     /// Place in [`Kind::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {

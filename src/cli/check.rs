@@ -1,4 +1,4 @@
-//! `aftercall check`: the configuration and the rules, before anything runs on them.
+//! `aftercall check`: the configuration, the rules and the destinations, before anything runs on them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,33 @@ use super::{Failure, terminal::Out};
 use crate::{
     app,
     config::{Config, Place},
+    deliver::{
+        fields::FieldPolicy,
+        file::{self, Checked},
+        rehearsal,
+    },
 };
 
-/// Check the configuration and the rules; all mistakes with file and line
+/// Check the configuration, the rules and the destinations; all mistakes with file and line
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Example:
   aftercall check --config aftercall.toml --rules rules.toml
+  aftercall check --destinations destinations.toml --fields fields.toml
 
-Exit code 2 if anything is wrong, 0 otherwise. Nothing is started and no log is touched.")]
+Templates of destinations are rendered over an example of every output they are for, with and without its optional
+fields. Exit code 2 if anything is wrong, 0 otherwise; a warning is not wrong. Nothing is started, nothing is sent and
+no log is touched.")]
 pub(super) struct Check {
     /// Rule file [default: rules.file of the configuration, else the rules that ship with the program]
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// Destinations [default: deliver.destinations of the configuration; not set: none are checked]
+    #[arg(long, value_name = "FILE")]
+    destinations: Option<PathBuf>,
+    /// Field policy [default: deliver.fields of the configuration; not set: everything may leave]
+    #[arg(long, value_name = "FILE")]
+    fields: Option<PathBuf>,
     /// Print what was found as JSON
     #[arg(long)]
     json: bool,
@@ -32,7 +46,10 @@ struct Report {
     config: String,
     rules: String,
     rules_version: Option<String>,
+    destinations: Option<String>,
+    fields: Option<String>,
     errors: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Check {
@@ -62,13 +79,22 @@ impl Check {
                 }
             },
         };
+        let destinations = self.destinations.clone().or(config.deliver.destinations);
+        let fields = self.fields.clone().or(config.deliver.fields);
+        let checked = delivery(destinations.as_deref(), fields.as_deref(), &mut errors);
+        let shown = |path: &PathBuf| path.display().to_string();
         let report = Report {
             ok: errors.is_empty(),
             config: config_found
                 .map_or_else(|| "(defaults)".to_owned(), |p| p.display().to_string()),
             rules: file.map_or_else(|| "(shipped)".to_owned(), |p| p.display().to_string()),
             rules_version: rules.map(|rules| rules.version().to_owned()),
+            destinations: destinations.as_ref().map(shown),
+            fields: fields.as_ref().map(shown),
             errors,
+            warnings: checked
+                .as_ref()
+                .map_or_else(Vec::new, |checked| checked.warnings().collect()),
         };
         let mut out = Out::new();
         if self.json {
@@ -87,6 +113,18 @@ impl Check {
                 "rules {}: good, version {version}",
                 report.rules
             ))?;
+            if let (Some(file), Some(checked)) = (&report.destinations, &checked) {
+                let count = checked.destinations.destinations.len();
+                out.line(format_args!("destinations {file}: good, {count} of them"))?;
+            }
+            if let Some(file) = &report.fields {
+                out.line(format_args!("fields {file}: good"))?;
+            }
+        }
+        if !self.json {
+            for warning in &report.warnings {
+                out.line(format_args!("warning: {warning}"))?;
+            }
         }
         out.flush()?;
         match report.errors.as_slice() {
@@ -98,4 +136,35 @@ impl Check {
             errors => Err(Failure::usage(anyhow::anyhow!("{}", errors.join("\n")))),
         }
     }
+}
+
+/// Checks both files, and the templates over what the policy leaves. Mistakes go to `errors`.
+fn delivery(
+    destinations: Option<&Path>,
+    fields: Option<&Path>,
+    errors: &mut Vec<String>,
+) -> Option<Checked> {
+    let mut note = |error: String| errors.extend(error.lines().map(str::to_owned));
+    let policy = fields.and_then(|path| match std::fs::read_to_string(path) {
+        Ok(text) => FieldPolicy::parse(&text, &path.display().to_string())
+            .map_err(|error| note(error.to_string()))
+            .ok(),
+        Err(error) => {
+            note(format!("{}: cannot be read: {error}", path.display()));
+            None
+        }
+    });
+    let mut checked = match file::load(destinations?) {
+        Ok(checked) => checked,
+        Err(error) => {
+            note(error.to_string());
+            return None;
+        }
+    };
+    if let Some(policy) = &policy
+        && let Err(error) = checked.rehearse(&rehearsal::by_policy(policy))
+    {
+        note(error.to_string());
+    }
+    Some(checked)
 }

@@ -1,14 +1,17 @@
 //! Reading a TOML document key by key, so that one run reports every mistake with its line.
 //!
 //! A derived deserializer stops at the first mistake and cannot say what would have been allowed. Here each key is
-//! asked for by name, with its default and what it may be; what was never asked for is unknown.
+//! asked for by name, with its default and what it may be; what was never asked for is unknown. Tables in tables and
+//! lists of tables are read the same way (`nested`).
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+
+mod nested;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +56,20 @@ pub struct Document<'t> {
 #[derive(Default)]
 struct Notes {
     problems: Vec<Problem>,
-    /// Keys that were asked for and are not in the document.
+    warnings: Vec<Problem>,
     absent: Vec<String>,
+    known: BTreeSet<String>,
+}
+
+/// What a document without mistakes leaves to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Keys that were asked for and are not in the document.
+    pub absent: Vec<String>,
+    /// Every key that was asked for, there or not, without names of entries: `destination.retry.first`.
+    pub known: BTreeSet<String>,
+    /// What is allowed and still unwise, in the order of the lines.
+    pub warnings: Vec<Problem>,
 }
 
 impl<'t> Document<'t> {
@@ -75,7 +90,7 @@ impl<'t> Document<'t> {
             sections: Vec::new(),
             notes: Notes {
                 problems,
-                absent: Vec::new(),
+                ..Notes::default()
             },
         }
     }
@@ -99,10 +114,13 @@ impl<'t> Document<'t> {
             table
         });
         let mut section = Section {
-            name,
+            path: name.to_owned(),
+            pattern: name.to_owned(),
+            line: 1,
             text: self.text,
             table,
             known: Vec::new(),
+            takes_all: false,
             notes: &mut self.notes,
         };
         let read = read(&mut section);
@@ -110,11 +128,11 @@ impl<'t> Document<'t> {
         read
     }
 
-    /// Ends the reading: the keys that were absent, or all mistakes.
+    /// Ends the reading: what is left to say, or all mistakes.
     ///
     /// # Errors
     /// If there was any mistake.
-    pub fn finish(mut self, origin: &str) -> Result<Vec<String>, ConfigErrors> {
+    pub fn finish(mut self, origin: &str) -> Result<Finished, ConfigErrors> {
         for (name, _) in self.root.get_ref() {
             let known = &self.sections;
             let Some(hint) = unknown(name.get_ref(), known) else {
@@ -128,10 +146,17 @@ impl<'t> Document<'t> {
         }
         let Notes {
             mut problems,
+            mut warnings,
             absent,
+            known,
         } = self.notes;
         if problems.is_empty() {
-            return Ok(absent);
+            warnings.sort_by(|a, b| (a.line, &a.key).cmp(&(b.line, &b.key)));
+            return Ok(Finished {
+                absent,
+                known,
+                warnings,
+            });
         }
         problems.sort_by(|a, b| (a.line, &a.key).cmp(&(b.line, &b.key)));
         Err(ConfigErrors {
@@ -141,16 +166,23 @@ impl<'t> Document<'t> {
     }
 }
 
-/// A section being read.
+/// A table being read: a section, or one within.
 pub struct Section<'d, 't> {
-    name: &'static str,
+    /// As errors name it: `http`, `destination "crm".retry`.
+    path: String,
+    /// As the reference names it: `http`, `destination.retry`.
+    pattern: String,
+    /// Where it begins, for what is missing in it.
+    line: usize,
     text: &'t str,
     table: Option<&'d DeTable<'t>>,
     known: Vec<&'static str>,
+    /// No key is unknown.
+    takes_all: bool,
     notes: &'d mut Notes,
 }
 
-impl Section<'_, '_> {
+impl<'d, 't> Section<'d, 't> {
     /// A string key, turned into a value by `parse`, whose error says what is allowed.
     pub fn string<T>(
         &mut self,
@@ -193,11 +225,7 @@ impl Section<'_, '_> {
 
     /// Reports a mistake that only shows when several keys are looked at together.
     pub fn conflict(&mut self, key: &'static str, text: String) {
-        let line = self
-            .table
-            .and_then(|table| table.get(key))
-            .map_or(1, |value| line_of(self.text, value.span().start));
-        self.problem(line, key, text);
+        self.problem(self.line_of_key(key), key, text);
     }
 
     fn value<T>(
@@ -207,9 +235,7 @@ impl Section<'_, '_> {
         shown: impl FnOnce(&Spanned<DeValue<'_>>) -> String,
         parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
     ) -> T {
-        self.known.push(key);
-        let Some(found) = self.table.and_then(|table| table.get(key)) else {
-            self.notes.absent.push(format!("{}.{key}", self.name));
+        let Some(found) = self.find(key) else {
             return default;
         };
         match parse(found.get_ref()) {
@@ -226,15 +252,37 @@ impl Section<'_, '_> {
         }
     }
 
+    /// The value of a key, which is known from then on.
+    fn find(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'t>>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+            self.notes.known.insert(format!("{}.{key}", self.pattern));
+        }
+        let found = self.table.and_then(|table| table.get(key));
+        if found.is_none() {
+            self.notes.absent.push(format!("{}.{key}", self.path));
+        }
+        found
+    }
+
+    fn line_of_key(&self, key: &str) -> usize {
+        self.table
+            .and_then(|table| table.get(key))
+            .map_or(self.line, |value| line_of(self.text, value.span().start))
+    }
+
     fn problem(&mut self, line: usize, key: &str, text: String) {
         self.notes.problems.push(Problem {
             line,
-            key: format!("{}.{key}", self.name),
+            key: format!("{}.{key}", self.path),
             text,
         });
     }
 
     fn report_unknown(&mut self) {
+        if self.takes_all {
+            return;
+        }
         for (key, _) in self.table.into_iter().flatten() {
             if let Some(hint) = unknown(key.get_ref(), &self.known) {
                 let line = line_of(self.text, key.span().start);
@@ -263,7 +311,8 @@ fn as_text<T>(
 }
 
 /// What to say of `name` if it is not among `known`: the nearest one, or all.
-fn unknown(name: &str, known: &[&'static str]) -> Option<String> {
+#[must_use]
+pub fn unknown(name: &str, known: &[&str]) -> Option<String> {
     if known.contains(&name) {
         return None;
     }
@@ -279,13 +328,16 @@ fn unknown(name: &str, known: &[&'static str]) -> Option<String> {
     })
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line, from 1, that the byte at `offset` stands on.
+#[must_use]
+pub fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// A value as the message shows it: short, and never a table's content.
-fn shown(value: &Spanned<DeValue<'_>>) -> String {
+#[must_use]
+pub fn shown(value: &Spanned<DeValue<'_>>) -> String {
     match value.get_ref() {
         DeValue::String(text) => {
             let short: String = text.chars().take(60).collect();

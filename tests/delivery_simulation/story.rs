@@ -10,7 +10,8 @@ use std::{
 use aftercall::{
     deliver::{
         board::Board,
-        carry::{Carry, Start},
+        carry::Carry,
+        destination::Start,
         driver::{Ended, drive},
         letter::{Choice, Entry, fold::Letters},
         line::LineError,

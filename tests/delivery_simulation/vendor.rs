@@ -9,7 +9,8 @@ use std::{
 use aftercall::{
     deliver::{
         answer::{Answer, Attempt, Fault, Verdict},
-        carry::{Carry, Start},
+        carry::Carry,
+        destination::Start,
         parcel::Parcel,
         policy::Policy,
     },

@@ -1,0 +1,108 @@
+//! A request with credentials, and their one renewal: what a destination and a lookup for recipients have in common.
+
+use std::sync::Arc;
+
+use lettre::transport::smtp::authentication::Credentials as SmtpCredentials;
+use reqwest::StatusCode;
+use secrecy::ExposeSecret;
+
+use super::{
+    http::{Request, Settings},
+    tls::{Connector, TlsError},
+};
+use crate::deliver::{
+    answer::{Answer, Fault},
+    credentials::Credentials,
+    destination::{AuthSpec, Identity, TlsSpec},
+    secret::Secret,
+};
+
+/// Client and credentials of one place.
+#[derive(Debug)]
+pub struct Exchange {
+    connector: Arc<Connector>,
+    credentials: Credentials,
+}
+
+impl Exchange {
+    /// Prepares client and credentials; connects to nothing and reads no secret yet.
+    ///
+    /// # Errors
+    /// If a certificate or key cannot be read.
+    pub fn new(settings: Settings, tls: TlsSpec, auth: &AuthSpec) -> Result<Self, TlsError> {
+        let connector = Arc::new(Connector::new(tls, settings)?);
+        Ok(Self {
+            credentials: Credentials::new(auth, Arc::clone(&connector)),
+            connector,
+        })
+    }
+
+    /// Sends a request with credentials; `id` is the output's. Refused with 401, it goes once more with fresh ones: a
+    /// token may have been withdrawn before its time, and nothing was done.
+    ///
+    /// # Errors
+    /// As [`super::http::Client::send`], and [`Fault::NotReady`] without credentials.
+    pub async fn send(&self, request: Request, id: &str) -> Result<Answer, Fault> {
+        let mut authorised = request.clone();
+        let grant = self.credentials.apply(&mut authorised, id).await?;
+        let answer = self.connector.client()?.send(authorised).await?;
+        if answer.status != StatusCode::UNAUTHORIZED.as_u16()
+            || !self.credentials.refuse(&grant).await?
+        {
+            return Ok(answer);
+        }
+        let mut authorised = request;
+        self.credentials.apply(&mut authorised, id).await?;
+        self.connector.client()?.send(authorised).await
+    }
+}
+
+/// A login for a mail server.
+pub struct Login {
+    user: Name,
+    password: Secret,
+}
+
+enum Name {
+    Plain(String),
+    Secret(Secret),
+}
+
+impl Login {
+    /// Of a destination's credentials; `None` where none are configured. What is no login (a bearer token) was refused
+    /// when the configuration was read.
+    #[must_use]
+    pub fn of(auth: &AuthSpec) -> Option<Self> {
+        match auth {
+            AuthSpec::Basic { user, password } => Some(Self {
+                user: match user {
+                    Identity::Plain(name) => Name::Plain(name.clone()),
+                    Identity::Reference(reference) => Name::Secret(Secret::new(reference.clone())),
+                },
+                password: Secret::new(password.clone()),
+            }),
+            AuthSpec::None
+            | AuthSpec::Bearer { .. }
+            | AuthSpec::OAuth2 { .. }
+            | AuthSpec::StandardWebhooks { .. } => None,
+        }
+    }
+
+    /// Name and password as they are now.
+    ///
+    /// # Errors
+    /// [`Fault::NotReady`] if one cannot be read.
+    pub fn credentials(&self) -> Result<SmtpCredentials, Fault> {
+        let read = |secret: &Secret| {
+            let value = secret
+                .read()
+                .map_err(|error| Fault::NotReady(error.to_string()))?;
+            Ok(value.expose_secret().to_owned())
+        };
+        let user = match &self.user {
+            Name::Plain(name) => name.clone(),
+            Name::Secret(secret) => read(secret)?,
+        };
+        Ok(SmtpCredentials::new(user, read(&self.password)?))
+    }
+}

@@ -1,0 +1,211 @@
+//! HTTP to one destination: a request out, a bounded answer or an exactly named fault back.
+//!
+//! The name of a fault decides over money: what was certainly not sent may be given up, of what may have been sent
+//! nobody knows the outcome (S3.09). So a fault is a [`Fault::Connect`] only if the connection itself failed, be it by
+//! its own timeout; everything later is unknown. Redirects are answers like others: to follow one would take
+//! credentials and personal data to an address that nobody configured.
+
+use std::{collections::BTreeMap, error::Error as _, time::Duration};
+
+use reqwest::{
+    Certificate, Client as Inner, Identity, Method, Response, Url, header::HeaderMap, redirect,
+};
+use serde_json::Value;
+
+use crate::deliver::answer::{Answer, Fault};
+
+/// A request, ready to leave.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// Whether the address is a credential itself, as a webhook's: then nobody is shown it.
+    pub is_url_secret: bool,
+    /// Headers; those that hold credentials are marked sensitive.
+    pub headers: HeaderMap,
+    /// Body; empty for none.
+    pub body: Vec<u8>,
+}
+
+/// How a client connects.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Longest wait for a connection, its TLS included.
+    pub connect_timeout: Duration,
+    /// Longest wait for the whole, from connecting to the end of the answer.
+    pub total_timeout: Duration,
+    /// Longest answer that is read. Unit: bytes.
+    pub answer_bytes_max: usize,
+    /// Certificates to trust besides the system's, in PEM.
+    pub roots_pem: Option<Vec<u8>>,
+    /// Our own certificate and its key, in PEM, for servers that ask who we are.
+    pub identity_pem: Option<Vec<u8>>,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// What should be certificates to trust is none.
+    #[error("the certificates to trust cannot be read: {0}")]
+    Roots(String),
+    /// What should be our certificate and key is none.
+    #[error("the own certificate and key cannot be read: {0}")]
+    Identity(String),
+    /// They cannot be used together.
+    #[error("no HTTP client: {0}")]
+    Client(String),
+}
+
+/// The client of one destination.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Inner,
+    total_timeout: Duration,
+    answer_bytes_max: usize,
+}
+
+impl Client {
+    /// Makes a client. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// If certificates or key are none.
+    pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        install_provider();
+        let mut builder = Inner::builder()
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.total_timeout)
+            .redirect(redirect::Policy::none())
+            .tcp_nodelay(true)
+            .user_agent(concat!("aftercall/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = &settings.roots_pem {
+            let roots = Certificate::from_pem_bundle(pem)
+                .map_err(|error| ClientError::Roots(chain(&error)))?;
+            if roots.is_empty() {
+                return Err(ClientError::Roots("no certificate in it".to_owned()));
+            }
+            builder = builder.tls_certs_merge(roots);
+        }
+        if let Some(pem) = &settings.identity_pem {
+            let identity =
+                Identity::from_pem(pem).map_err(|error| ClientError::Identity(chain(&error)))?;
+            builder = builder.identity(identity);
+        }
+        Ok(Self {
+            inner: builder
+                .build()
+                .map_err(|error| ClientError::Client(chain(&error)))?,
+            total_timeout: settings.total_timeout,
+            answer_bytes_max: settings.answer_bytes_max,
+        })
+    }
+
+    /// Sends a request once and reads the whole answer.
+    ///
+    /// # Errors
+    /// [`Fault::Connect`] if there was no connection to send it on; [`Fault::Timeout`] and [`Fault::Lost`] if it may
+    /// have arrived, an answer longer than `answer_bytes_max` included (S5.05).
+    pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
+        let mut built = reqwest::Request::new(request.method, request.url);
+        *built.headers_mut() = request.headers;
+        if !request.body.is_empty() {
+            *built.body_mut() = Some(request.body.into());
+        }
+        let response = self
+            .inner
+            .execute(built)
+            .await
+            .map_err(|error| self.fault(&error))?;
+        self.read(response).await
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Answer, Fault> {
+        let too_long = || {
+            Fault::Lost(format!(
+                "the answer is longer than {} bytes and was refused",
+                self.answer_bytes_max
+            ))
+        };
+        let limit = self.answer_bytes_max as u64;
+        if response.content_length().is_some_and(|bytes| bytes > limit) {
+            return Err(too_long());
+        }
+        let status = response.status().as_u16();
+        let headers: BTreeMap<String, String> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.as_str().to_owned(), value)
+            })
+            .collect();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(&error))? {
+            if body.len() + chunk.len() > self.answer_bytes_max {
+                return Err(too_long());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body: parsed(&body),
+        })
+    }
+
+    fn fault(&self, error: &reqwest::Error) -> Fault {
+        if error.is_connect() {
+            Fault::Connect(chain(error))
+        } else if error.is_timeout() {
+            Fault::Timeout(self.total_timeout)
+        } else if error.is_builder() {
+            Fault::Unsendable(chain(error))
+        } else {
+            Fault::Lost(chain(error))
+        }
+    }
+}
+
+/// JSON as what it is, other text as a string, nothing as `null`.
+fn parsed(body: &[u8]) -> Value {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Value::Null;
+    }
+    serde_json::from_slice(body)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
+}
+
+/// An error with its causes, but without the address: a webhook's is a secret.
+fn chain(error: &reqwest::Error) -> String {
+    let mut words = if error.is_connect() {
+        "connection".to_owned()
+    } else if error.is_body() || error.is_decode() {
+        "body".to_owned()
+    } else if error.is_builder() {
+        "request".to_owned()
+    } else {
+        "exchange".to_owned()
+    };
+    let mut source = error.source();
+    let mut last = String::new();
+    while let Some(error) = source {
+        let text = error.to_string();
+        // Errors of errors repeat each other.
+        if !text.is_empty() && text != last {
+            words.push_str(": ");
+            words.push_str(&text);
+            last = text;
+        }
+        source = error.source();
+    }
+    words
+}
+
+/// TLS of the whole process rests on `ring`; whoever is first installs it.
+pub fn install_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Another thread may have been faster, with the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+}

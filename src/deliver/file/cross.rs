@@ -1,0 +1,112 @@
+//! What a careful operator would still be caught by: pieces that are each right and do not go together.
+
+use aftercall_actors::output::Kind;
+
+use crate::{
+    config::document::Section,
+    deliver::{
+        destination::{Body, Channel, Text},
+        policy::Policy,
+        selector::Selector,
+        template::Template,
+    },
+};
+
+/// Looks at a destination as a whole.
+pub(super) fn check(
+    s: &mut Section<'_, '_>,
+    selector: &Selector,
+    policy: &Policy,
+    channel: Option<&Channel>,
+) {
+    let types: Vec<&str> = selector.types().collect();
+    if let Some(outcome) = &policy.outcome {
+        for event_type in &types {
+            let fits = reported_with(event_type);
+            if fits != Some(outcome.event_type.as_str()) {
+                let waits = match fits {
+                    Some(fits) => format!("it is reported with {fits:?}"),
+                    None => "nothing waits for its outcome".to_owned(),
+                };
+                s.conflict(
+                    "outcome",
+                    format!(
+                        "{:?} does not fit {event_type:?}: {waits}",
+                        outcome.event_type
+                    ),
+                );
+            }
+        }
+    } else {
+        let waiting = |name: &&&str| matches!(Kind::of(name), Some(Kind::Reward | Kind::Request));
+        if let Some(event_type) = types.iter().find(waiting) {
+            let event = reported_with(event_type).unwrap_or_default();
+            s.warn(
+                "outcome",
+                format!("not set, but the actor of {event_type:?} waits for a {event:?}"),
+            );
+        }
+    }
+    let updates = types
+        .iter()
+        .any(|name| matches!(*name, "alert.updated" | "alert.escalated"));
+    match channel {
+        Some(Channel::Slack { .. }) if updates && !s.has("thread") => s.warn(
+            "thread",
+            "not set, so later news of an alert become new messages instead of updates; \
+             write \"{{ data.alert_id }}\""
+                .to_owned(),
+        ),
+        Some(Channel::Http(request)) if types.iter().any(|t| Kind::of(t) == Some(Kind::Reward)) => {
+            let mut texts: Vec<&Template> = Vec::new();
+            let written = |text: &'_ Text| match text {
+                Text::Template(template) => Some(template.clone()),
+                Text::Secret(_) => None,
+            };
+            let parts: Vec<Template> = request
+                .headers
+                .iter()
+                .filter_map(|(_, text)| written(text))
+                .chain(written(&request.url))
+                .collect();
+            texts.extend(&parts);
+            let whole_data = match &request.body {
+                Body::Template { template, .. } => {
+                    texts.push(template);
+                    false
+                }
+                Body::Data => true,
+                Body::None => false,
+            };
+            let names_it = |t: &&Template| t.uses("id") || t.source().contains("reward_id");
+            if !whole_data && !texts.iter().any(names_it) {
+                s.warn(
+                    "headers",
+                    "neither address, headers nor body hold `id` or `data.reward_id`: the destination cannot tell a \
+                     repeated request from a second reward"
+                        .to_owned(),
+                );
+            }
+        }
+        Some(
+            Channel::Http(_)
+            | Channel::Slack { .. }
+            | Channel::SlackWebhook { .. }
+            | Channel::Teams { .. }
+            | Channel::Email { .. },
+        )
+        | None => {}
+    }
+}
+
+/// The event that an output's actor waits for.
+fn reported_with(event_type: &str) -> Option<&'static str> {
+    match event_type {
+        "alert.raised" | "alert.updated" | "alert.escalated" => Some("alert.outcome"),
+        "reward.requested" | "reward.reversal.requested" => Some("reward.outcome"),
+        "survey_token.requested" => Some("survey_token.outcome"),
+        "identity.requested" => Some("identity.outcome"),
+        "enrichment.requested" => Some("enrichment.outcome"),
+        _ => None,
+    }
+}

@@ -1,0 +1,150 @@
+//! What an answer, or the lack of one, means: pure, so that every row of the requirements is a line of a test.
+//!
+//! The vendor's status alone does not tell: a marketplace rejects with 200 (S3.07), Slack throttles with 200. So the
+//! destination's own tests decide, in this order: done, worth another attempt, and else a rejection.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use super::{
+    answer::{Answer, Fault, Verdict},
+    destination::Judgement,
+    scope::Scope,
+};
+
+/// What one attempt means, and what of it the outcome event shall say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// What it means.
+    pub verdict: Verdict,
+    /// The outcome's `status`, if the destination computes one and could.
+    pub status: Option<String>,
+    /// The outcome's `response`, likewise. Not scrubbed yet.
+    pub response: Option<Value>,
+}
+
+/// Longest wait that `Retry-After` can ask for; deadlines are shorter.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Judges what came back. `output` holds the output's variables; `now` dates a `Retry-After` that is a date, where the
+/// answer does not say what time it is there.
+#[must_use]
+pub fn judge(
+    judgement: &Judgement,
+    output: &Scope,
+    result: &Result<Answer, Fault>,
+    now: SystemTime,
+) -> Judged {
+    let answer = match result {
+        Ok(answer) => answer,
+        Err(fault) => {
+            return Judged {
+                verdict: without_answer(fault),
+                status: None,
+                response: None,
+            };
+        }
+    };
+    let scope = output.clone().with_answer(answer);
+    let computed = |expression: &Option<super::expression::Expression>| {
+        let value = expression.as_ref()?.evaluate(&scope).ok()?;
+        (!value.is_null()).then_some(value)
+    };
+    Judged {
+        verdict: of_answer(judgement, &scope, answer, now),
+        status: computed(&judgement.status)
+            .and_then(|status| status.as_str().map(str::to_owned))
+            .filter(|status| !status.is_empty()),
+        response: computed(&judgement.response),
+    }
+}
+
+/// How long the answer asks to wait (RFC 9110, 10.2.3): seconds, or a date.
+#[must_use]
+pub fn retry_after(answer: &Answer, now: SystemTime) -> Option<Duration> {
+    let text = answer.headers.get("retry-after")?.trim();
+    // Some send fractions; to wait a little longer is as good.
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .filter(|s| s.is_finite() && *s >= 0.0);
+    let wait = match seconds {
+        Some(seconds) => Duration::from_secs(seconds.ceil() as u64),
+        None => {
+            let at = httpdate::parse_http_date(text).ok()?;
+            // Their clock told the date; only the difference to their clock is a wait.
+            let theirs = answer.headers.get("date");
+            let theirs = theirs.and_then(|date| httpdate::parse_http_date(date).ok());
+            at.duration_since(theirs.unwrap_or(now)).unwrap_or_default()
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+fn without_answer(fault: &Fault) -> Verdict {
+    let why = fault.to_string();
+    match fault {
+        Fault::Unsendable(_) => Verdict::Rejected { why },
+        Fault::NotReady(_) | Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => {
+            Verdict::Again {
+                why,
+                after: None,
+                unknown: fault.is_unknown(),
+            }
+        }
+    }
+}
+
+fn of_answer(judgement: &Judgement, scope: &Scope, answer: &Answer, now: SystemTime) -> Verdict {
+    let success = judgement.success.holds(scope);
+    if success == Ok(true) {
+        return Verdict::Delivered;
+    }
+    // A test that expects another body than an overloaded proxy sends must not make its 503 final.
+    let again = judgement.again.holds(scope);
+    if again.unwrap_or_else(|_| is_transient(answer.status)) {
+        return Verdict::Again {
+            why: said(answer),
+            after: retry_after(answer, now),
+            unknown: false,
+        };
+    }
+    let why = match success {
+        // The test of a refusal may well look for what only a success has.
+        Err(error) if (200..300).contains(&answer.status) => {
+            format!("{}, which cannot be tested: {error}", said(answer))
+        }
+        Ok(_) | Err(_) => format!(
+            "{}, which is no success by `{}`",
+            said(answer),
+            judgement.success.source()
+        ),
+    };
+    Verdict::Rejected { why }
+}
+
+/// What is worth another attempt of HTTP's own accord.
+const fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..)
+}
+
+/// What it answered, without a word that could be a customer's: the status, and codes that look like codes.
+fn said(answer: &Answer) -> String {
+    let codes: Vec<String> = ["status", "error", "code", "error_code"]
+        .into_iter()
+        .filter_map(|name| {
+            let code = answer.body.get(name)?.as_str()?;
+            let plain = |c: char| c.is_ascii_alphabetic() || c == '_';
+            let is_code = (1..=40).contains(&code.len()) && code.chars().all(plain);
+            is_code.then(|| format!("{name} {code}"))
+        })
+        .collect();
+    match codes.as_slice() {
+        [] => format!("answered {}", answer.status),
+        codes => format!("answered {} with {}", answer.status, codes.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

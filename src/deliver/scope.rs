@@ -1,0 +1,84 @@
+//! The variables that templates and expressions see: one set, so that a name means the same in both.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{answer::Answer, parcel::Parcel};
+
+/// Names of an output's own attributes.
+pub const OUTPUT: [&str; 5] = ["id", "type", "subject", "time", "data"];
+
+/// What requests, headers and addresses are written with.
+pub const REQUEST: [&str; 6] = ["id", "type", "subject", "time", "data", "vars"];
+
+/// What messages to people are written with.
+pub const MESSAGE: [&str; 7] = [
+    "id",
+    "type",
+    "subject",
+    "time",
+    "data",
+    "vars",
+    "recipients",
+];
+
+/// What an answer is judged with.
+pub const ANSWER: [&str; 9] = [
+    "status", "headers", "body", "id", "type", "subject", "time", "data", "vars",
+];
+
+/// Named JSON values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scope(BTreeMap<&'static str, Value>);
+
+impl Scope {
+    /// The configuration's `[vars]` alone.
+    #[must_use]
+    pub fn of_vars(vars: &BTreeMap<String, String>) -> Self {
+        let vars: Map<String, Value> = vars
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::String(value.clone())))
+            .collect();
+        Self::default().with("vars", Value::Object(vars))
+    }
+
+    /// With the attributes of an output, and of its data what `data` holds: what the field policy lets through, or
+    /// everything where nothing leaves the process (a selector).
+    #[must_use]
+    pub fn with_output(self, parcel: &Parcel, data: Value) -> Self {
+        let text = |text: &str| Value::String(text.to_owned());
+        let time = parcel.attributes.get("time").map_or("", String::as_str);
+        self.with("id", text(&parcel.id))
+            .with("type", text(&parcel.event_type))
+            .with("subject", text(&parcel.subject))
+            .with("time", text(time))
+            .with("data", data)
+    }
+
+    /// With an answer.
+    #[must_use]
+    pub fn with_answer(self, answer: &Answer) -> Self {
+        let headers: Map<String, Value> = answer
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::String(value.clone())))
+            .collect();
+        self.with("status", answer.status.into())
+            .with("headers", Value::Object(headers))
+            .with("body", answer.body.clone())
+    }
+
+    /// With one more variable; of two with one name the later counts.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.0.insert(name, value);
+        self
+    }
+
+    /// A variable.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+}
