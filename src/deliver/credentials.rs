@@ -220,4 +220,7 @@ fn unfit(reference: &SecretRef) -> Fault {
 }
 
 #[cfg(test)]
+#[path = "credentials/mutual_tls/tests.rs"]
+mod mutual_tls_tests;
+#[cfg(test)]
 mod tests;

@@ -152,9 +152,9 @@ pub enum FieldError {
         /// CloudEvents type.
         event_type: String,
     },
-    /// A key cannot be had.
+    /// A key cannot be had. Its error is part of the message, so no source: a chain would say it twice.
     #[error("the field policy needs a key: {0}")]
-    Key(#[from] SecretError),
+    Key(SecretError),
     /// A key is none.
     #[error("the field policy needs a key: secret {reference}: {why}")]
     BadKey {
@@ -169,6 +169,12 @@ pub enum FieldError {
     /// A value that is too long to be sealed, or was not sealed by these keys for this place.
     #[error("a field cannot be {0}")]
     Sealing(&'static str),
+}
+
+impl From<SecretError> for FieldError {
+    fn from(error: SecretError) -> Self {
+        Self::Key(error)
+    }
 }
 
 impl FieldError {

@@ -4,14 +4,11 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use super::http::{Client, ClientError, Settings};
-use crate::deliver::{answer::Fault, destination::TlsSpec};
-
-/// How long a client is used before its files are looked at again.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+use crate::deliver::{answer::Fault, destination::TlsSpec, secret::LOOK_EVERY};
 
 /// Makes the client of one destination, and makes it anew when a certificate has changed.
 #[derive(Debug)]

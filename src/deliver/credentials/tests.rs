@@ -17,9 +17,7 @@ use crate::deliver::{
     destination::{CredentialsIn, TlsSpec},
 };
 
-mod mutual_tls;
-
-const SECRET: &str = "planted-s3cr&t";
+pub(super) const SECRET: &str = "planted-s3cr&t";
 
 /// What the endpoint is to do, and what it saw.
 struct Endpoint {
@@ -142,7 +140,7 @@ async fn token(
     }))
 }
 
-fn connector(tls: TlsSpec, total_timeout: Duration) -> Arc<Connector> {
+pub(super) fn connector(tls: TlsSpec, total_timeout: Duration) -> Arc<Connector> {
     let settings = Settings {
         connect_timeout: total_timeout,
         total_timeout,
@@ -163,7 +161,7 @@ fn request() -> Request {
 }
 
 /// Applies and says what the header is then.
-async fn apply(credentials: &Credentials) -> Result<(String, Grant), Fault> {
+pub(super) async fn apply(credentials: &Credentials) -> Result<(String, Grant), Fault> {
     let mut request = request();
     let grant = credentials.apply(&mut request, "out-1").await?;
     let value = &request.headers[AUTHORIZATION];
@@ -171,7 +169,7 @@ async fn apply(credentials: &Credentials) -> Result<(String, Grant), Fault> {
     Ok((value.to_str().unwrap().to_owned(), grant))
 }
 
-async fn header(credentials: &Credentials) -> String {
+pub(super) async fn header(credentials: &Credentials) -> String {
     apply(credentials).await.unwrap().0
 }
 

@@ -359,3 +359,6 @@ fn is_destination(name: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,23 @@
 //! A token endpoint that lets nobody in without a certificate it trusts (S3.06).
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use actix_web::{App, HttpResponse, HttpServer, web};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
 
-use super::*;
+use super::{
+    tests::{SECRET, apply, connector, header},
+    *,
+};
 use crate::deliver::{
     channel::http::install_provider,
-    destination::{TlsIdentity, TlsSpec},
+    destination::{CredentialsIn, TlsIdentity, TlsSpec},
+    secret::LOOK_EVERY,
 };
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -42,7 +51,7 @@ async fn token() -> HttpResponse {
 }
 
 #[actix_web::test]
-async fn s3_06_a_token_is_fetched_under_the_destinations_own_certificate() {
+async fn s3_06_a_token_is_fetched_under_the_destinations_own_certificate_as_it_is_now() {
     install_provider();
     let ours = authority();
     let strangers = authority();
@@ -91,7 +100,7 @@ async fn s3_06_a_token_is_fetched_under_the_destinations_own_certificate() {
     for (refused, why) in [
         (with(None, trusted.clone()), "no certificate"),
         (
-            with(Some(client_files(dir.path(), &strangers)), trusted),
+            with(Some(client_files(dir.path(), &strangers)), trusted.clone()),
             "one of a stranger's",
         ),
         (
@@ -102,5 +111,21 @@ async fn s3_06_a_token_is_fetched_under_the_destinations_own_certificate() {
         let fault = apply(&refused).await.unwrap_err();
         assert!(matches!(fault, Fault::NotReady(_)), "{why}: {fault}");
     }
+
+    // A certificate that is exchanged while the program runs: away from one that is trusted, and back to one.
+    let rotated = tempfile::tempdir().unwrap();
+    let identity = client_files(rotated.path(), &ours);
+    let credentials = with(Some(identity), trusted);
+    assert_eq!(header(&credentials).await, "Bearer t");
+    client_files(rotated.path(), &strangers);
+    tokio::time::sleep(LOOK_EVERY).await;
+    assert!(
+        apply(&credentials).await.is_err(),
+        "still under the old certificate"
+    );
+    client_files(rotated.path(), &ours);
+    // The failure stands for a second as well.
+    tokio::time::sleep(LOOK_EVERY).await;
+    assert_eq!(header(&credentials).await, "Bearer t");
     handle.stop(false).await;
 }
