@@ -3,10 +3,19 @@
 //! Two carry: the courier (templates, credentials, HTTP, SMTP), and the scripted world of the simulation, which fails,
 //! hangs and lies as no vendor would dare to.
 
+use std::collections::BTreeSet;
+
+use aftercall_actors::output::Kind;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{answer::Attempt, answer::Fault, parcel::Parcel, policy::Policy};
+use super::{
+    answer::{Attempt, Fault},
+    courier::Courier,
+    destination::Start,
+    parcel::Parcel,
+    policy::Policy,
+};
 use crate::log::Lane;
 
 /// Takes outputs to one destination.
@@ -38,11 +47,35 @@ pub trait Carry: Send + Sync + 'static {
     async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt;
 }
 
-/// Where a destination begins the first time it ever runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// With outputs made from then on.
-    Now,
-    /// With the oldest output the log still has.
-    Beginning,
+#[async_trait]
+impl Carry for Courier {
+    fn name(&self) -> &str {
+        &self.destination().name
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.destination().policy
+    }
+
+    fn start(&self) -> Start {
+        self.destination().start
+    }
+
+    fn lanes(&self) -> Vec<Lane> {
+        let types = self.destination().selector.types();
+        let kinds: BTreeSet<Kind> = types.filter_map(Kind::of).collect();
+        kinds.into_iter().map(Lane::Out).collect()
+    }
+
+    fn selects(&self, parcel: &Parcel) -> bool {
+        self.destination().selector.selects(parcel)
+    }
+
+    fn thread(&self, parcel: &Parcel) -> Result<Option<String>, Fault> {
+        Self::thread(self, parcel)
+    }
+
+    async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt {
+        Self::attempt(self, parcel, handle, number).await
+    }
 }

@@ -23,7 +23,7 @@ use super::{
     line::{Line, LineError},
     parcel::Parcel,
     pull::{self, Follow, Wish, Word},
-    record::Fact,
+    record::{Case, Fact},
     state::{Action, Batch, Decision, Find, Machine},
     tell::Teller,
 };
@@ -194,7 +194,7 @@ struct Landed {
 
 /// What is done beside the attempts.
 enum Errand {
-    Told(Seq),
+    Told(Case),
     AlarmTold,
     Trimmed,
 }
@@ -259,7 +259,7 @@ impl Driver {
             }
             Event::Landed(landed) => self.landed(landed),
             Event::Done(done) => match done? {
-                Errand::Told(seq) => self.machine.told(seq),
+                Errand::Told(case) => self.machine.told(case),
                 Errand::AlarmTold => self.machine.alarm_told(),
                 Errand::Trimmed => {}
             },
@@ -442,10 +442,13 @@ impl Driver {
                     handle,
                 } => self.send(seq, attempt, handle),
                 Action::Tell { item } => {
-                    let seq = item.taken.seq;
-                    let parcel = self.parcels.get(&seq).cloned();
+                    let case = Case {
+                        output: item.taken.seq,
+                        round: item.round,
+                    };
+                    let parcel = self.parcels.get(&case.output).cloned();
                     let telling = self.teller.clone().tell(item, parcel);
-                    let errand = async move { telling.await.map(|()| Errand::Told(seq)) };
+                    let errand = async move { telling.await.map(|()| Errand::Told(case)) };
                     self.errands.push(errand.boxed_local());
                 }
                 Action::Alarm(alarmed) => {

@@ -11,7 +11,8 @@ use futures::StreamExt as _;
 use prost::Message as _;
 
 use super::{
-    carry::{Carry, Start},
+    carry::Carry,
+    destination::Start,
     record::{FORMAT, Fact, Looked, Piece, Record, RecordError, Step},
     state::{Misfit, State},
 };

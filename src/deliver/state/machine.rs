@@ -210,15 +210,22 @@ impl Machine {
         self.admit(now, seq, faulty);
     }
 
-    /// An operator has decided about a dead letter. What is unfinished or was decided before stays as it is.
+    /// An operator has decided about a dead letter. What is unfinished or was decided before stays as it is; but an
+    /// item whose letter can be decided about has been told of, even if that is not on record yet.
     pub fn decided(&mut self, now: LogTime, decision: Decision) {
         let Decision { seq, case, retry } = decision;
         if seq <= self.passed.dead {
             return;
         }
         self.passed.dead = seq;
-        if self.state.items.contains_key(&case.output) || self.state.decided.contains(&case) {
+        if self.state.decided.contains(&case) {
             return;
+        }
+        if let Some(item) = self.state.items.get(&case.output) {
+            if item.settled.is_none() || item.round != case.round {
+                return;
+            }
+            self.told(case);
         }
         let Some(find) = retry else {
             let decision = seq;
@@ -240,8 +247,12 @@ impl Machine {
     }
 
     /// A verdict has been told of.
-    pub fn told(&mut self, seq: Seq) {
-        self.commit(Fact::Told(Told { seq }), None);
+    pub fn told(&mut self, case: Case) {
+        let seq = case.output;
+        let item = self.state.items.get(&seq);
+        if item.is_some_and(|item| item.settled.is_some() && item.round == case.round) {
+            self.commit(Fact::Told(Told { seq }), None);
+        }
     }
 
     /// Operators have heard.

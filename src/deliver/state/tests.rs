@@ -547,7 +547,10 @@ fn a_verdict_that_was_not_told_of_is_told_after_a_restart() {
         item: Box::new(item),
     };
     assert_eq!(run.machine.batch(usize::MAX).actions, [tell]);
-    run.machine.told(1);
+    run.machine.told(Case {
+        output: 1,
+        round: 1,
+    });
     assert!(run.machine.state().items().is_empty());
     let mut run = run.restart(60);
     assert_eq!(run.machine.batch(usize::MAX), Batch::default());
@@ -564,19 +567,30 @@ fn s3_06_an_operators_retry_is_a_new_round_under_the_same_id() {
         case: Case { output: 1, round },
         retry: retry.then(|| find(1, None)),
     };
-    run.machine.decided(LogTime(6), decision(9, 1, true));
-    run.machine.batch(usize::MAX);
+    run.machine.decided(LogTime(6), decision(9, 7, true));
     assert!(
         run.machine.state().items()[&1].settled.is_some(),
-        "it is unfinished: no retry"
+        "it is about another round"
     );
-    run.machine.told(1);
+    // Its letter is there to be decided about, so it was told of.
     run.machine.decided(LogTime(10), decision(10, 1, true));
     assert_eq!(run.sends(10), [(1, 1)]);
+    run.machine.told(Case {
+        output: 1,
+        round: 1,
+    });
+    assert_eq!(
+        run.machine.state().items().len(),
+        1,
+        "that was the round before"
+    );
     let item = run.machine.state().items()[&1].clone();
     assert_eq!((item.round, item.taken.id.as_str()), (2, "out-1"));
     run.finish(20, 1, &rejected(400));
-    run.machine.told(1);
+    run.machine.told(Case {
+        output: 1,
+        round: 2,
+    });
     // The same decision stored twice, a second one about the same case.
     let mut run = run.restart(30);
     run.machine.decided(LogTime(30), decision(10, 1, true));
@@ -729,7 +743,7 @@ fn a_fold_of_the_facts_and_of_a_checkpoint_is_the_same_state() {
         let mut machine = Machine::resume(folded.clone(), LogTime(0));
         let mut now = LogTime(0);
         let mut out: Vec<Seq> = Vec::new();
-        let mut telling: Vec<Seq> = Vec::new();
+        let mut telling: Vec<Case> = Vec::new();
         for seq in 1..=150 {
             now = now.plus_ms(below(3_000) as i64);
             let thread = (below(3) > 0).then(|| format!("t{}", below(5)));
@@ -743,7 +757,10 @@ fn a_fold_of_the_facts_and_of_a_checkpoint_is_the_same_state() {
             for action in batch.actions {
                 match action {
                     Action::Send { seq, .. } => out.push(seq),
-                    Action::Tell { item } => telling.push(item.taken.seq),
+                    Action::Tell { item } => telling.push(Case {
+                        output: item.taken.seq,
+                        round: item.round,
+                    }),
                     Action::Alarm(_) => machine.alarm_told(),
                 }
             }

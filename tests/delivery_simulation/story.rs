@@ -1,0 +1,453 @@
+//! One run: a seed's troubles, then peace, then the checks.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use aftercall::{
+    deliver::{
+        board::Board,
+        carry::Carry,
+        destination::Start,
+        driver::{Ended, drive},
+        letter::{Choice, Entry, fold::Letters},
+        line::LineError,
+        policy::{Limits, Merge, OutcomeRule, Policy, Rate, Retry},
+    },
+    envelope::{Origin, output_attributes},
+    log::{
+        EventLog as _, Lane, LaneFences, Log, NewOutput, PartitionId,
+        memory::{Faults, World},
+    },
+};
+use aftercall_actors::{
+    breaker::{self, Trip},
+    key::Side,
+    output::Kind,
+    time::LogTime,
+};
+use serde_json::json;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    invariants,
+    vendor::{Books, Call, Vendor, hash},
+};
+
+const NAME: &str = "vendor";
+
+/// The one partition that outputs come from here.
+const PARTITION: PartitionId = PartitionId {
+    side: Side::Agent,
+    index: 0,
+};
+
+/// Log time at which every simulation begins.
+pub const BEGAN: LogTime = LogTime(1_767_225_600_000);
+
+/// Far longer than any story, in virtual time.
+const LIFE_MAX: Duration = Duration::from_secs(6 * 3_600);
+
+/// How long everything may take to be finished once all troubles are over.
+const PEACE_MAX: Duration = Duration::from_secs(1_800);
+
+/// A seeded sequence of draws (xorshift64*).
+#[derive(Clone, Debug)]
+pub struct Draws(u64);
+
+impl Draws {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.below(sides) == 0
+    }
+}
+
+/// What can be said of a run from outside, when it is over.
+pub struct Aftermath {
+    pub world: World,
+    pub vendor: Vendor,
+    /// Ids of all outputs, with their threads, in order of their sequences from 1.
+    pub outputs: Vec<(String, Option<String>)>,
+    /// Two processes ran at the same time.
+    pub shared: bool,
+    /// The log did as it was told.
+    pub calm: bool,
+}
+
+/// Runs a seed; the answer says what is broken.
+pub fn run(seed: u64, tell: bool) -> Result<(), String> {
+    within_runtime(async move {
+        let aftermath = live(seed, tell).await?;
+        if tell {
+            show(&aftermath);
+        }
+        invariants::check(&aftermath)
+    })
+}
+
+/// The vendor's calls in a run.
+pub fn ledger(seed: u64) -> Vec<Call> {
+    let calls = within_runtime(async move {
+        let aftermath = live(seed, false).await?;
+        let calls = aftermath.vendor.books().calls.clone();
+        Ok(calls)
+    });
+    calls.expect("the seed holds")
+}
+
+fn within_runtime<T>(story: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| error.to_string())?;
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let life = tokio::time::timeout(LIFE_MAX, story).await;
+        life.unwrap_or_else(|_| Err("ends: it never did".to_owned()))
+    })
+}
+
+struct Process {
+    life: JoinHandle<Ended>,
+    stop: watch::Sender<bool>,
+    board: Arc<Board>,
+}
+
+struct Play {
+    world: World,
+    vendor: Vendor,
+    processes: Vec<Process>,
+    started: u64,
+    shared: bool,
+    fences: LaneFences,
+    outputs: Vec<(String, Option<String>)>,
+}
+
+async fn live(seed: u64, tell: bool) -> Result<Aftermath, String> {
+    let mut draws = Draws::new(seed);
+    let faults = faults(seed, &mut draws);
+    let world = World::new(1, faults);
+    let merging = draws.one_in(4);
+    let vendor = Vendor {
+        seed,
+        world: world.clone(),
+        policy: policy(&mut draws, merging),
+        start: Start::Beginning,
+        threads: merging || draws.below(3) > 0,
+        books: Arc::new(Mutex::new(Books::default())),
+    };
+    let mut play = Play {
+        world,
+        vendor,
+        processes: Vec::new(),
+        started: 0,
+        shared: false,
+        fences: LaneFences::default(),
+        outputs: Vec::new(),
+    };
+    play.start();
+    let sharing = draws.one_in(3);
+    for _ in 0..30 + draws.below(40) {
+        play.step(&mut draws, sharing, tell).await?;
+    }
+    play.peace(tell).await?;
+    Ok(Aftermath {
+        world: play.world,
+        vendor: play.vendor,
+        outputs: play.outputs,
+        shared: play.shared,
+        calm: faults.delay_ms_max == 0,
+    })
+}
+
+impl Play {
+    async fn step(&mut self, draws: &mut Draws, sharing: bool, tell: bool) -> Result<(), String> {
+        let what = match draws.below(16) {
+            0 if self.processes.is_empty() || sharing => {
+                self.start();
+                "start"
+            }
+            1 | 2 if !self.processes.is_empty() => {
+                let which = draws.below(self.processes.len() as u64) as usize;
+                self.processes.remove(which).life.abort();
+                if self.processes.is_empty() || sharing {
+                    self.start();
+                }
+                "crash, start"
+            }
+            3 if !self.processes.is_empty() => {
+                let which = draws.below(self.processes.len() as u64) as usize;
+                self.stop(which).await?;
+                "stop"
+            }
+            4 => {
+                let ms = draws.below(20_000) as i64;
+                let until = self.world.now().plus_ms(ms);
+                self.vendor.books().down_until = until;
+                "vendor down"
+            }
+            5 | 6 => {
+                self.decide(draws).await;
+                "operator"
+            }
+            7 => {
+                tokio::time::sleep(Duration::from_millis(draws.below(20_000))).await;
+                "wait"
+            }
+            _ => {
+                let count = 1 + draws.below(4);
+                for _ in 0..count {
+                    self.publish(draws).await;
+                }
+                "publish"
+            }
+        };
+        if tell {
+            println!("{:>8} ms  {what}", self.world.now().since_ms(BEGAN));
+        }
+        if draws.one_in(2) {
+            tokio::time::sleep(Duration::from_millis(draws.below(2_000))).await;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) {
+        self.started += 1;
+        let log: Log = Arc::new(self.world.client());
+        let board = Arc::new(Board::new([NAME]));
+        let carry: Arc<dyn Carry> = Arc::new(self.vendor.clone());
+        let (stop, stopping) = watch::channel(false);
+        let life = drive(log, carry, Arc::clone(&board), self.started, stopping);
+        self.processes.push(Process {
+            life: tokio::task::spawn_local(life),
+            stop,
+            board,
+        });
+        self.shared |= self.processes.len() > 1;
+    }
+
+    async fn stop(&mut self, which: usize) -> Result<(), String> {
+        let process = self.processes.remove(which);
+        process.stop.send_replace(true);
+        match process.life.await {
+            Ok(Ended::AsAsked | Ended::Line(LineError::Fenced(_))) => Ok(()),
+            Ok(fault) => Err(format!("no_driver_stops: {fault}")),
+            Err(error) => Err(format!("no_driver_panics: {error}")),
+        }
+    }
+
+    async fn publish(&mut self, draws: &mut Draws) {
+        let number = self.outputs.len() + 1;
+        let id = format!("out-{number}");
+        let thread = (draws.below(4) > 0).then(|| format!("t{}", draws.below(5)));
+        let thread = thread.or_else(|| self.vendor.policy.merge.is_some().then(|| "t0".to_owned()));
+        let kind = [Kind::Reward, Kind::Profile][draws.below(2) as usize];
+        let origin = Origin {
+            partition: PARTITION,
+            subject: "agent/7",
+            time: self.world.now(),
+            cause: "sim 1",
+            rules_version: "1",
+            commit: number as u64,
+        };
+        let output = NewOutput {
+            lane: Lane::Out(kind),
+            commit: number as u64,
+            ordinal: 0,
+            attributes: output_attributes("reward.requested", &id, &origin),
+            payload: json!({ "number": number, "thread": thread })
+                .to_string()
+                .into(),
+        };
+        // The shards' relay has a simulation of its own: here each output is stored once.
+        let log = self.world.client();
+        while log
+            .outputs_append(PARTITION, &mut self.fences, std::slice::from_ref(&output))
+            .await
+            .is_err()
+        {
+            for lane in Lane::all() {
+                if let Ok(mark) = log.output_mark(PARTITION, lane).await {
+                    self.fences[lane.index()] = mark.map_or(0, |mark| mark.seq);
+                }
+            }
+            let stands = self.world.outputs();
+            if stands
+                .iter()
+                .any(|stored| stored.output.commit == number as u64)
+            {
+                break;
+            }
+        }
+        self.outputs
+            .push((id, thread.filter(|_| self.vendor.threads)));
+    }
+
+    /// An operator looks through the open letters and decides about one, retryable or not.
+    async fn decide(&self, draws: &mut Draws) {
+        let mut letters = Letters::default();
+        let entries = self.world.dead();
+        for stored in &entries {
+            if let Ok(entry) = Entry::read(stored) {
+                letters.take(stored.seq, &entry);
+            }
+        }
+        let open: Vec<_> = letters.open().collect();
+        if open.is_empty() {
+            return;
+        }
+        let chosen = open[draws.below(open.len() as u64) as usize];
+        let stored = entries.iter().find(|stored| stored.seq == chosen.seq);
+        let Some(Ok(Entry::Letter(letter))) = stored.map(Entry::read) else {
+            return;
+        };
+        let choice = if draws.one_in(4) {
+            Choice::Drop
+        } else {
+            Choice::Retry
+        };
+        let decision = letter.decide(chosen.seq, choice, "sim", self.world.now());
+        let entry = decision.entry().expect("plain data");
+        let log = self.world.client();
+        // An answer lost is a decision that may or may not stand; and some are sent twice.
+        for _ in 0..1 + draws.below(2) {
+            let _unknown = log.dead_append(NAME, entry.clone()).await;
+        }
+    }
+
+    /// All troubles end; one last process finishes what there is.
+    async fn peace(&mut self, tell: bool) -> Result<(), String> {
+        self.world.set_faults(Faults::default());
+        for process in self.processes.drain(..) {
+            if process.life.is_finished() {
+                match process.life.await {
+                    Ok(Ended::AsAsked | Ended::Line(LineError::Fenced(_))) => {}
+                    Ok(fault) => return Err(format!("no_driver_stops: {fault}")),
+                    Err(error) => return Err(format!("no_driver_panics: {error}")),
+                }
+            } else {
+                process.life.abort();
+            }
+        }
+        // Longer than any write is late.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        self.vendor.books().healed = true;
+        if tell {
+            println!("{:>8} ms  peace", self.world.now().since_ms(BEGAN));
+        }
+        self.start();
+        let last = self.world.client().outputs_last().await;
+        let last = last.map_err(|error| error.to_string())?;
+        let board = Arc::clone(&self.processes[0].board);
+        let began = tokio::time::Instant::now();
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if self.processes[0].life.is_finished() {
+                break;
+            }
+            let status = board.destinations().remove(0);
+            if status.looked >= last && status.unfinished == 0 {
+                break;
+            }
+            if began.elapsed() > PEACE_MAX {
+                return Err(format!("settles: {status:?}"));
+            }
+        }
+        // The last alarm may have to wait for its minute.
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        self.stop(0).await
+    }
+}
+
+/// Faults of a run: one seed in four has none.
+fn faults(seed: u64, draws: &mut Draws) -> Faults {
+    if draws.one_in(4) {
+        return Faults {
+            seed,
+            ..Faults::default()
+        };
+    }
+    Faults {
+        seed,
+        delay_ms_max: 1 + draws.below(40),
+        lose_answer_per_mille: draws.below(80) as u32,
+        drop_request_per_mille: draws.below(80) as u32,
+        late_store_per_mille: draws.below(60) as u32,
+        reader_disconnect_per_mille: draws.below(30) as u32,
+        duplicate_append_per_mille: draws.below(60) as u32,
+    }
+}
+
+fn policy(draws: &mut Draws, merging: bool) -> Policy {
+    let some = |number: u64| NonZeroU32::new(number as u32).unwrap_or(NonZeroU32::MIN);
+    Policy {
+        limits: Limits {
+            concurrency: some(1 + draws.below(8)),
+            rate: draws.one_in(3).then(|| Rate {
+                count: some(1 + draws.below(20)),
+                per: Duration::from_secs(1),
+            }),
+        },
+        retry: Retry {
+            attempts: some(1 + draws.below(4)),
+            first: Duration::from_millis(500),
+            factor: some(2),
+            max: Duration::from_secs(8),
+            deadline: Duration::from_secs(20 + draws.below(100)),
+            unknown_counts: draws.one_in(2),
+        },
+        breaker: breaker::Policy {
+            trip: if draws.one_in(2) {
+                Trip::Failures {
+                    failures: some(2 + draws.below(6)),
+                    within_ms: 10_000,
+                }
+            } else {
+                Trip::FailingFor { ms: 5_000 }
+            },
+            open_ms: 3_000,
+        },
+        merge: merging.then_some(Merge {
+            every: Duration::from_secs(5),
+        }),
+        outcome: draws.one_in(2).then(|| OutcomeRule {
+            event_type: "reward.outcome".into(),
+            delivered: "issued".into(),
+            rejected: "rejected".into(),
+            failed: "needs_review".into(),
+        }),
+    }
+}
+
+/// Prints the vendor's ledger, the letters and what was told.
+fn show(aftermath: &Aftermath) {
+    println!("{:#?}", aftermath.vendor.policy);
+    for call in &aftermath.vendor.books().calls {
+        println!("{} ms {call:?}", call.at.since_ms(BEGAN));
+    }
+    for event in aftermath.world.events() {
+        println!("{}", String::from_utf8_lossy(&event.payload));
+    }
+    for stored in aftermath.world.dead() {
+        println!("{} {:?}", stored.seq, Entry::read(&stored));
+    }
+    let moods: BTreeMap<&str, u64> = aftermath
+        .outputs
+        .iter()
+        .map(|(id, _)| (id.as_str(), hash(aftermath.vendor.seed, id, 2)))
+        .collect();
+    println!("{} outputs", moods.len());
+}

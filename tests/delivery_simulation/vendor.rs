@@ -1,0 +1,260 @@
+//! A vendor with a ledger, and the carrier that takes outputs to it. The vendor outlives every process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use aftercall::{
+    deliver::{
+        answer::{Answer, Attempt, Fault, Verdict},
+        carry::Carry,
+        destination::Start,
+        parcel::Parcel,
+        policy::Policy,
+    },
+    log::{Lane, memory::World},
+};
+use aftercall_actors::{output::Kind, time::LogTime};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+/// A call the vendor received.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Idempotency key.
+    pub id: String,
+    /// Number of the attempt, as the caller counts.
+    pub number: u32,
+    /// Thread.
+    pub thread: Option<String>,
+    /// Sequence of the output.
+    pub seq: u64,
+    pub at: LogTime,
+    /// Whether it was executed at this call: the first that reaches the vendor's books.
+    pub executed: bool,
+    /// What was handed in of the call before.
+    pub handle: Option<Value>,
+}
+
+/// What lasts of the vendor.
+#[derive(Debug, Default)]
+pub struct Books {
+    pub calls: Vec<Call>,
+    pub executed: BTreeSet<String>,
+    /// Calls so far by id, which the mood of the next one is drawn from.
+    count: BTreeMap<String, u64>,
+    /// Everything works from now on.
+    pub healed: bool,
+    /// Nothing is reached until then.
+    pub down_until: LogTime,
+}
+
+/// The carrier of one process.
+#[derive(Clone)]
+pub struct Vendor {
+    pub seed: u64,
+    pub world: World,
+    pub policy: Policy,
+    pub start: Start,
+    pub threads: bool,
+    pub books: Arc<Mutex<Books>>,
+}
+
+/// What the vendor makes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Works,
+    Unavailable,
+    Throttles,
+    /// Executes, and the answer is lost.
+    LosesAnswer,
+    /// Loses the request, and nobody can tell.
+    LosesRequest,
+    /// Executes, and answers too late.
+    Hangs,
+    Unreachable,
+    NotReady,
+}
+
+impl Vendor {
+    pub fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().expect("no test panics while it holds it")
+    }
+
+    /// Outputs that are refused for good, whatever happens: by status, by body, or before they are sent.
+    pub fn refuses(&self, id: &str) -> bool {
+        hash(self.seed, id, 1) % 9 == 0
+    }
+
+    pub fn wants(&self, id: &str) -> bool {
+        hash(self.seed, id, 2) % 6 != 0
+    }
+
+    /// A few outputs have bad luck for as long as it is allowed.
+    fn is_unlucky(&self, id: &str) -> bool {
+        hash(self.seed, id, 3) % 10 == 0
+    }
+
+    fn mood(&self, books: &Books, id: &str, count: u64) -> Mood {
+        if books.healed {
+            return Mood::Works;
+        }
+        if self.world.now() < books.down_until {
+            return Mood::Unreachable;
+        }
+        let luck = if self.is_unlucky(id) { 8 } else { 16 };
+        match hash(self.seed, id, 100 + count) % luck {
+            0 | 1 => Mood::Unavailable,
+            2 => Mood::Throttles,
+            3 => Mood::LosesAnswer,
+            4 => Mood::LosesRequest,
+            5 => Mood::Hangs,
+            6 => Mood::Unreachable,
+            7 => Mood::NotReady,
+            _ => Mood::Works,
+        }
+    }
+}
+
+#[async_trait]
+impl Carry for Vendor {
+    fn name(&self) -> &'static str {
+        "vendor"
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn start(&self) -> Start {
+        self.start
+    }
+
+    fn lanes(&self) -> Vec<Lane> {
+        vec![Lane::Out(Kind::Reward), Lane::Out(Kind::Profile)]
+    }
+
+    fn selects(&self, parcel: &Parcel) -> bool {
+        self.wants(&parcel.id)
+    }
+
+    fn thread(&self, parcel: &Parcel) -> Result<Option<String>, Fault> {
+        let thread = parcel.data["thread"].as_str().map(str::to_owned);
+        Ok(thread.filter(|_| self.threads))
+    }
+
+    async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt {
+        let (mood, travel_ms) = self.receive(parcel, handle, number);
+        tokio::time::sleep(Duration::from_millis(travel_ms)).await;
+        let refused = self.refuses(&parcel.id);
+        match mood {
+            Mood::Works if refused => refusal(self.seed, &parcel.id),
+            Mood::Works => Attempt {
+                handle: Some(json!({ "after": parcel.seq })),
+                response: Some(json!({ "id": parcel.id })),
+                ..ended(Ok(answer(200)), Verdict::Delivered)
+            },
+            Mood::Unavailable => again(Ok(answer(503)), None, false),
+            Mood::Throttles => {
+                let after = Duration::from_millis(hash(self.seed, &parcel.id, 4) % 3_000);
+                again(Ok(answer(429)), Some(after), false)
+            }
+            Mood::LosesAnswer | Mood::LosesRequest => {
+                again(Err(Fault::Lost("reset".into())), None, true)
+            }
+            Mood::Hangs => {
+                let patience = Duration::from_secs(5);
+                tokio::time::sleep(patience).await;
+                again(Err(Fault::Timeout(patience)), None, true)
+            }
+            Mood::Unreachable => again(Err(Fault::Connect("refused".into())), None, false),
+            Mood::NotReady => again(Err(Fault::NotReady("no token".into())), None, false),
+        }
+    }
+}
+
+impl Vendor {
+    /// The moment a request arrives, if it does: what is executed is executed now, whatever becomes of the caller.
+    fn receive(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> (Mood, u64) {
+        let mut books = self.books();
+        let count = books.count.entry(parcel.id.clone()).or_default();
+        *count += 1;
+        let count = *count;
+        let mood = self.mood(&books, &parcel.id, count);
+        let executes = match mood {
+            Mood::Works => !self.refuses(&parcel.id),
+            Mood::LosesAnswer | Mood::Hangs => !self.refuses(&parcel.id),
+            Mood::Unavailable
+            | Mood::Throttles
+            | Mood::LosesRequest
+            | Mood::Unreachable
+            | Mood::NotReady => false,
+        };
+        let executed = executes && books.executed.insert(parcel.id.clone());
+        let thread = parcel.data["thread"].as_str().map(str::to_owned);
+        books.calls.push(Call {
+            id: parcel.id.clone(),
+            number,
+            thread: thread.filter(|_| self.threads),
+            seq: parcel.seq,
+            at: self.world.now(),
+            executed,
+            handle: handle.cloned(),
+        });
+        (mood, hash(self.seed, &parcel.id, 200 + count) % 60)
+    }
+}
+
+fn refusal(seed: u64, id: &str) -> Attempt {
+    let why = "refused".to_owned();
+    let result = match hash(seed, id, 5) % 3 {
+        0 => Ok(answer(400)),
+        // A 200 that says no.
+        1 => Ok(answer(200)),
+        _ => Err(Fault::Unsendable("too large".into())),
+    };
+    ended(result, Verdict::Rejected { why })
+}
+
+fn again(result: Result<Answer, Fault>, after: Option<Duration>, unknown: bool) -> Attempt {
+    let why = match &result {
+        Ok(answer) => format!("status {}", answer.status),
+        Err(fault) => fault.to_string(),
+    };
+    ended(
+        result,
+        Verdict::Again {
+            why,
+            after,
+            unknown,
+        },
+    )
+}
+
+fn ended(result: Result<Answer, Fault>, verdict: Verdict) -> Attempt {
+    Attempt {
+        result,
+        verdict,
+        handle: None,
+        status: None,
+        response: None,
+    }
+}
+
+fn answer(status: u16) -> Answer {
+    Answer {
+        status,
+        headers: BTreeMap::new(),
+        body: json!({ "status": status }),
+    }
+}
+
+/// A draw that belongs to an output, not to the order of things.
+pub fn hash(seed: u64, id: &str, salt: u64) -> u64 {
+    let mut bytes = id.as_bytes().to_vec();
+    bytes.extend_from_slice(&seed.to_le_bytes());
+    bytes.extend_from_slice(&salt.to_le_bytes());
+    xxhash_rust::xxh3::xxh3_64(&bytes)
+}
