@@ -9,7 +9,6 @@
 //! | file | idea |
 //! |---|---|
 //! | `draft` | what would leave, for each channel |
-//! | `carry` | the courier as its driver sees it |
 //! | `slack`, `mailer` | what Slack and email need besides |
 //! | `show` | the same for people, without credentials |
 
@@ -35,7 +34,6 @@ use super::{
     scope::Scope,
 };
 
-mod carry;
 mod draft;
 mod mailer;
 pub mod show;

@@ -4,7 +4,6 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
-    carry::Start,
     expression::{Condition, Expression},
     policy::Policy,
     secret_ref::SecretRef,
@@ -52,6 +51,15 @@ pub struct Destination {
     pub judgement: Judgement,
     /// What is tried in the same attempt after certain answers, in this order (S4.06).
     pub fallbacks: Vec<Fallback>,
+}
+
+/// Where a destination begins the first time it ever runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With outputs made from then on.
+    Now,
+    /// With the oldest output the log still has.
+    Beginning,
 }
 
 /// What is sent, and how.

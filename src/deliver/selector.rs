@@ -51,16 +51,6 @@ impl Selector {
         self.when.as_ref()
     }
 
-    /// The kinds among which its outputs are.
-    pub fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
-        Kind::ALL.into_iter().filter(|kind| {
-            self.on.iter().any(|listen| match listen {
-                Listen::Kind(listened) => listened == kind,
-                Listen::Type(name) => Kind::of(name) == Some(*kind),
-            })
-        })
-    }
-
     /// The types it listens to, in the order of the contract.
     pub fn types(&self) -> impl Iterator<Item = &'static str> + '_ {
         Output::TYPES.into_iter().filter(|name| {

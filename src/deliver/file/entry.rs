@@ -9,8 +9,7 @@ use crate::{
         units::{ByteSize, Span},
     },
     deliver::{
-        carry::Start,
-        destination::{Destination, Judgement, Timeouts},
+        destination::{Destination, Judgement, Start, Timeouts},
         expression::Condition,
         scope::{ANSWER, OUTPUT, REQUEST},
         selector::{Listen, Selector},

@@ -1,10 +1,7 @@
 //! The reference, and what is said of each mistake.
 
 use super::*;
-use crate::deliver::{
-    carry::Start,
-    destination::{Body, Method, SmtpSecurity},
-};
+use crate::deliver::destination::{Body, Method, SmtpSecurity, Start};
 
 const REFERENCE: &str = include_str!("../../../config/destinations.toml");
 
