@@ -219,7 +219,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Schema(command) => return command.run(),
         Command::Completions(command) => return command.run(&mut Cli::command()),
         Command::Check(command) => return command.run(cli.global.config.as_deref()),
-        Command::Fields(command) => return command.run(),
+        Command::Fields(command) => return command.run(cli.global.config.as_deref()),
         Command::Sandbox(command) => return command.run(),
         Command::Run(_)
         | Command::Demo(_)
