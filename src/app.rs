@@ -20,7 +20,8 @@ use std::{
 use aftercall_actors::rules::{RuleErrors, RuleSet};
 
 use crate::{
-    config::{Config, LogConfig, Place, UrlLogin, units::Span},
+    config::{Config, DeliverConfig, LogConfig, Place, UrlLogin, units::Span},
+    deliver::{self, board::Board as DeliveryBoard, carry::Carry, host::Deliveries},
     desk::{self, Desk, tokens::Tokens},
     log::{
         AppendError, Finding, Level, Log, LogError, Position,
@@ -187,6 +188,27 @@ pub fn load_rules(file: Option<&Path>) -> Result<RuleSet, RulesError> {
     Ok(RuleSet::parse(&text, &path.display().to_string())?)
 }
 
+/// What takes outputs to the configured destinations; nothing, if none are configured.
+///
+/// # Errors
+/// If a file cannot be read or holds mistakes; all of them.
+pub fn load_couriers(
+    config: &DeliverConfig,
+) -> Result<Vec<Arc<dyn Carry>>, deliver::load::LoadError> {
+    let Some(destinations) = &config.destinations else {
+        return Ok(Vec::new());
+    };
+    let loaded = deliver::load::load(destinations, config.fields.as_deref())?;
+    for warning in loaded.checked.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let couriers = loaded.couriers()?;
+    Ok(couriers
+        .into_iter()
+        .map(|courier| Arc::new(courier) as Arc<dyn Carry>)
+        .collect())
+}
+
 /// Why an embedded log's directory could not be claimed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
@@ -274,17 +296,20 @@ pub enum StartError {
     Unfit(String),
 }
 
-/// Hosts and HTTP, running.
+/// Hosts, deliveries and HTTP, running.
 pub struct Engine {
     hosts: Hosts,
+    deliveries: Deliveries,
     desk: Arc<Desk>,
     server: desk::Running,
 }
 
 impl Engine {
-    /// Starts HTTP, takes over the partitions and sets the rules in force. Within an actix system.
+    /// Starts HTTP, takes over the destinations and the partitions, and sets the rules in force. Within an actix system.
     ///
-    /// HTTP comes first: events are taken, and probes answered, while partitions recover.
+    /// HTTP comes first: events are taken, and probes answered, while partitions recover. Destinations come before
+    /// partitions: one that is new begins with the outputs made from then on, so its place must stand before the first
+    /// of them.
     ///
     /// # Errors
     /// If the address is taken, the log unfit or unreadable, or the rules cannot be activated.
@@ -293,6 +318,7 @@ impl Engine {
         config: &Config,
         rules: RuleSet,
         tokens: Arc<Tokens>,
+        destinations: Vec<Arc<dyn Carry>>,
     ) -> Result<Self, StartError> {
         report(&log.findings().await?)?;
         let desk = Desk::new(Arc::clone(log), tokens, &config.http);
@@ -300,6 +326,9 @@ impl Engine {
         for address in &server.addresses {
             tracing::info!(%address, "http listens");
         }
+        let deliveries = Deliveries::start(log, destinations);
+        deliveries.settled().await;
+        desk.set_deliveries(deliveries.board());
         let settings = HostSettings {
             actor_bytes_max: config.engine.memory_max.0,
         };
@@ -307,6 +336,7 @@ impl Engine {
         desk.set_board(hosts.board());
         let engine = Self {
             hosts,
+            deliveries,
             desk,
             server,
         };
@@ -338,17 +368,27 @@ impl Engine {
         self.hosts.board()
     }
 
+    /// How the destinations are.
+    #[must_use]
+    pub fn deliveries(&self) -> Arc<DeliveryBoard> {
+        self.deliveries.board()
+    }
+
     /// Where HTTP is reached.
     #[must_use]
     pub fn addresses(&self) -> &[std::net::SocketAddr] {
         &self.server.addresses
     }
 
-    /// Stops HTTP, finishes what is in hand, snapshots, releases. Takes under 5 s: what is not finished by then is
+    /// Stops HTTP, finishes what is in hand, snapshots, checkpoints, releases. Takes under 5 s: what is not finished by then is
     /// what recovery is for.
     pub async fn stop(self) {
         self.desk.set_stopping();
-        let all = futures::future::join(self.server.stop(), self.hosts.stop());
+        let all = futures::future::join3(
+            self.server.stop(),
+            self.hosts.stop(),
+            self.deliveries.stop(),
+        );
         match tokio::time::timeout(STOP_TIMEOUT, all).await {
             Ok(_) => tracing::info!("stopped"),
             Err(_) => {

@@ -20,6 +20,7 @@ use crate::{
 
 mod check;
 mod completions;
+mod dead;
 mod demo;
 mod doctor;
 mod fields;
@@ -29,6 +30,7 @@ mod probe;
 mod publish;
 mod render;
 mod run;
+mod sandbox;
 mod schema;
 mod send;
 mod tap;
@@ -91,11 +93,13 @@ enum Command {
     Demo(demo::Demo),
     Publish(publish::Publish),
     Tap(tap::Tap),
+    Dead(dead::Dead),
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
     Send(send::Send),
     Fields(fields::Fields),
+    Sandbox(sandbox::Sandbox),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -215,11 +219,13 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Schema(command) => return command.run(),
         Command::Completions(command) => return command.run(&mut Cli::command()),
         Command::Check(command) => return command.run(cli.global.config.as_deref()),
-        Command::Fields(command) => return command.run(),
+        Command::Fields(command) => return command.run(cli.global.config.as_deref()),
+        Command::Sandbox(command) => return command.run(),
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
         | Command::Tap(_)
+        | Command::Dead(_)
         | Command::Doctor(_)
         | Command::Load(_)
         | Command::Send(_) => {}
@@ -232,6 +238,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(_) if is_default => "error",
         Command::Publish(_)
         | Command::Tap(_)
+        | Command::Dead(_)
         | Command::Doctor(_)
         | Command::Load(_)
         | Command::Send(_)
@@ -243,8 +250,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Publish(_)
         | Command::Tap(_)
+        | Command::Dead(_)
         | Command::Check(_)
         | Command::Doctor(_)
+        | Command::Sandbox(_)
         | Command::Load(_)
         | Command::Fields(_)
         | Command::Send(_)
@@ -262,13 +271,16 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(command) => command.run(setting, &bus),
         Command::Publish(command) => command.run(setting, &bus),
         Command::Tap(command) => command.run(setting, &bus),
+        Command::Dead(command) => command.run(setting, &bus),
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
         Command::Send(command) => command.run(setting, &bus),
         // Done above.
-        Command::Schema(_) | Command::Completions(_) | Command::Check(_) | Command::Fields(_) => {
-            Ok(())
-        }
+        Command::Schema(_)
+        | Command::Completions(_)
+        | Command::Check(_)
+        | Command::Fields(_)
+        | Command::Sandbox(_) => Ok(()),
     }
 }
 

@@ -1,32 +1,39 @@
 //! Delivery: takes outputs from the log to the world outside, each at least once under an identity, each with exactly
 //! one verdict, and none held up by another's destination.
 //!
+//! What goes where, and how:
+//!
 //! | file | idea |
 //! |---|---|
 //! | `parcel` | an output as a destination sees it |
-//! | `answer` | what came back of one attempt, and what that means |
-//! | `host` | the actor of a destination: supervision, and the word to stop |
-//! | `driver` | a destination's life as one loop: performs what the state machine decides |
-//! | `state` | what is known of a destination's deliveries, and what comes next: decides, purely |
-//! | `record`, `line` | the same as it stands in the log, and writing it there with a fence |
-//! | `pull`, `tell` | what comes from the log, and what goes back into it |
-//! | `account`, `board` | what monitoring sees |
-//! | `letter` | outputs given up, and what operators decide about them |
-//! | `carry` | what a driver needs of whoever takes outputs away: the courier, or a simulation's world |
-//! | `courier` | one output to one destination, once: fields, form, credentials, answer |
-//! | `channel` | HTTP, SMTP, and the manners of Slack and Teams |
-//! | `message` | what people are told of an output, and how each channel writes it |
-//! | `recipients` | who those people are |
-//! | `policy` | how a destination is driven: limits, retries, breaker, merging, outcomes |
-//! | `destination` | what the configuration says of a destination, checked |
-//! | `selector` | which outputs it takes |
+//! | `destination`, `policy` | what the configuration says of a destination, checked; how it is driven |
+//! | `load` | both files at once, checked against each other, to couriers |
+//! | `file`, `rehearsal`, `examples` | reads `destinations.toml`, and tries it on an example of each output |
+//! | `selector` | which outputs a destination takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
+//!
+//! One attempt:
+//!
+//! | file | idea |
+//! |---|---|
+//! | `courier` | one output to one destination, once: fields, form, credentials, answer |
 //! | `fields` | what of an output may leave, and in what form; what is struck from answers and logs |
+//! | `message`, `recipients` | what people are told of an output, and who those people are |
+//! | `channel` | HTTP, SMTP, and the manners of Slack and Teams |
+//! | `credentials`, `mac` | how a request shows who sends it; signatures and keyed hashes |
 //! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
-//! | `credentials` | how a request shows who sends it |
-//! | `mac` | signatures and keyed hashes |
-//! | `file` | reads `destinations.toml`; `rehearsal` tries it on `examples` |
-//! | `judge` | what an answer means |
+//! | `answer`, `judge` | what came back, and what that means |
+//!
+//! A destination's life:
+//!
+//! | file | idea |
+//! |---|---|
+//! | `state` | what is known of its deliveries, and what comes next: decides, purely |
+//! | `record`, `line` | the same as it stands in the log, fenced |
+//! | `driver`, `pull`, `tell`, `carry` | performs what `state` decides: reads, sends, tells of verdicts |
+//! | `host` | the actix actor around it, supervised |
+//! | `letter` | outputs given up, and what operators decide about them |
+//! | `board`, `account` | what it says of itself, for people and for metrics |
 
 pub mod account;
 pub mod answer;
@@ -45,6 +52,7 @@ pub mod host;
 pub mod judge;
 pub mod letter;
 pub mod line;
+pub mod load;
 pub mod mac;
 pub mod message;
 pub mod parcel;

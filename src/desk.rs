@@ -21,7 +21,10 @@ use actix_web::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{config::HttpConfig, log::Log, shard::board::Board, telemetry};
+use crate::{
+    config::HttpConfig, deliver::board::Board as DeliveryBoard, log::Log, shard::board::Board,
+    telemetry,
+};
 
 mod events;
 mod intake;
@@ -40,6 +43,7 @@ pub struct Desk {
     waiting: Arc<Semaphore>,
     waiting_max: usize,
     board: OnceLock<Arc<Board>>,
+    deliveries: OnceLock<Arc<DeliveryBoard>>,
     stopping: AtomicBool,
 }
 
@@ -78,6 +82,7 @@ impl Desk {
             waiting: Arc::new(Semaphore::new(config.waiting_max)),
             waiting_max: config.waiting_max,
             board: OnceLock::new(),
+            deliveries: OnceLock::new(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -86,6 +91,12 @@ impl Desk {
     pub fn set_board(&self, board: Arc<Board>) {
         // A second board would be of the same hosts; the first one stays.
         let _ = self.board.set(board);
+    }
+
+    /// Tells the desk where the destinations give account of themselves. Counts once.
+    pub fn set_deliveries(&self, board: Arc<DeliveryBoard>) {
+        // As for partitions.
+        let _ = self.deliveries.set(board);
     }
 
     /// From now on the process says that it is not ready, so that no more work is sent its way.
@@ -109,10 +120,14 @@ impl Desk {
         if self.stopping.load(Ordering::Relaxed) {
             return vec!["the process is stopping".to_owned()];
         }
-        match self.board() {
+        let mut complaints = match self.board() {
             Some(board) => board.complaints(stall),
             None => vec!["partitions are not taken over yet".to_owned()],
+        };
+        if let Some(board) = self.deliveries.get() {
+            complaints.extend(board.complaints());
         }
+        complaints
     }
 }
 

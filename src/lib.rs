@@ -8,6 +8,7 @@ pub mod desk;
 pub mod envelope;
 pub mod log;
 pub mod planted;
+pub mod sandbox;
 pub mod schema;
 pub mod shard;
 pub mod telemetry;

@@ -31,6 +31,7 @@ pub fn of(event_type: &str) -> Option<Value> {
         "enps.response.submitted" => event::<event::EnpsResponse>(event_type),
         "wfm.metric.recorded" => event::<event::WfmMetric>(event_type),
         "points.adjusted" => event::<event::PointsAdjusted>(event_type),
+        "reward.decided" => event::<event::RewardDecided>(event_type),
         "alert.acknowledged" => event::<event::AlertAcknowledged>(event_type),
         "reward.outcome"
         | "identity.outcome"

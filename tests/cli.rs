@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "cli/dead.rs"]
+mod dead;
 #[path = "cli/fields.rs"]
 mod fields;
 #[path = "support/nats.rs"]
@@ -22,16 +24,18 @@ mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "demo",
     "publish",
     "tap",
+    "dead",
     "check",
     "doctor",
     "load",
     "send",
     "fields",
+    "sandbox",
     "schema",
     "completions",
 ];
@@ -97,6 +101,54 @@ fn check_finds_the_shipped_configuration_good_and_names_every_mistake_of_another
     let missing = run(&["check", "--config", "no/such/file.toml"]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(self::errors(&missing).contains("no/such/file.toml: cannot be read"));
+}
+
+#[test]
+fn check_finds_mistakes_in_destinations_and_tells_warnings_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config/destinations.toml");
+    let good = text(&done(&["check", "--destinations", shipped]));
+    assert!(good.contains("config/destinations.toml: good, "), "{good}");
+    assert!(!good.contains("warning:"), "{good}");
+
+    let entry = |keys: &str| {
+        format!("[[destination]]\nname = \"crm\"\non = [\"profile\"]\nchannel = \"http\"\n{keys}\n")
+    };
+    let unwise =
+        "url = \"http://crm.example.com/\"\nauth = { kind = \"bearer\", token = \"env:T\" }";
+    let unwise = write(dir.path(), "unwise.toml", &entry(unwise));
+    let warned = text(&done(&["check", "--destinations", &unwise]));
+    assert!(
+        warned.contains("warning: ")
+            && warned.contains("unwise.toml:5: destination \"crm\".url: credentials over http"),
+        "{warned}"
+    );
+
+    let bad = "url = \"https://crm.example.com/{{ data.customer }}\"\nauth = { kind = \"bearer\", token = \"hunter2\" }";
+    let bad = write(dir.path(), "bad.toml", &entry(bad));
+    let output = run(&["check", "--destinations", &bad]);
+    assert_eq!(output.status.code(), Some(2));
+    let errors = errors(&output);
+    assert!(
+        errors.contains("bad.toml:6: destination \"crm\".auth.token: a literal is not taken"),
+        "{errors}"
+    );
+    assert!(!errors.contains("hunter2"), "{errors}");
+
+    let config = write(
+        dir.path(),
+        "aftercall.toml",
+        "[deliver]\ndestinations = \"no/such/destinations.toml\"\nfields = \"no/such/fields.toml\"\n",
+    );
+    let output = run(&["check", "--config", &config, "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = report["errors"].to_string();
+    assert!(
+        said.contains("no/such/destinations.toml: cannot be read")
+            && said.contains("no/such/fields.toml: cannot be read"),
+        "{report}"
+    );
 }
 
 #[test]

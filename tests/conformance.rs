@@ -4,6 +4,10 @@
 //! one adapter, so a failure reads `sqlite::journal_fence_lets_one_of_two_win`. Another adapter needs a factory
 //! and one line at the end of this file.
 
+#[path = "conformance/behind.rs"]
+mod behind;
+#[path = "conformance/dead.rs"]
+mod dead;
 #[path = "conformance/delivery.rs"]
 mod delivery;
 #[path = "conformance/events.rs"]
@@ -120,6 +124,8 @@ macro_rules! every_rule {
                 a_delivery_record_of_the_largest_size_is_taken_and_one_above_refused,
                 delivery_records_and_dead_letters_survive_a_restart,
                 a_name_that_cannot_be_a_destination_is_refused,
+            }
+            crate::dead::{
                 a_dead_letter_comes_back_as_it_was_written,
                 a_dead_letter_sent_again_is_stored_once_for_each_destination,
                 a_dead_letter_that_is_too_large_is_refused,
@@ -127,6 +133,8 @@ macro_rules! every_rule {
                 dead_letters_do_not_disturb_the_marks_of_lanes,
                 a_long_scan_of_dead_letters_is_whole_and_ends,
                 a_dead_tail_gives_what_is_held_behind_a_sequence_and_what_comes,
+            }
+            crate::behind::{
                 a_tail_behind_a_sequence_gives_history_then_live_without_gap_or_repeat,
                 a_tail_behind_a_sequence_to_come_waits_for_what_is_after_it,
                 quarantined_input_is_not_followed_behind_a_sequence,

@@ -252,6 +252,7 @@ fn data_of(body: &Body) -> Value {
         Body::EnpsResponse(e) => serde_json::to_value(e),
         Body::WfmMetric(e) => serde_json::to_value(e),
         Body::PointsAdjusted(e) => serde_json::to_value(e),
+        Body::RewardDecided(e) => serde_json::to_value(e),
         Body::AlertAcknowledged(e) => serde_json::to_value(e),
         Body::Outcome(_, e) => serde_json::to_value(e),
         Body::DeadLettered(e) => serde_json::to_value(e),

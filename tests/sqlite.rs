@@ -1,5 +1,8 @@
 //! What is true of the embedded log alone: its file, several openers, group commit, fences of other processes.
 
+#[path = "sqlite/formats.rs"]
+mod formats;
+
 use std::{num::NonZeroU16, path::Path, process::Command, sync::Arc, time::Duration};
 
 use aftercall::log::{
@@ -70,11 +73,11 @@ fn a_file_of_another_format_is_refused_with_both_numbers() {
     drop(open(folder.path(), None));
     let file = Connection::open(folder.path().join(FILE)).unwrap();
     file.busy_timeout(Duration::from_secs(10)).unwrap();
-    file.pragma_update(None, "user_version", 2).unwrap();
+    file.pragma_update(None, "user_version", 3).unwrap();
     drop(file);
     let refused = refusal(folder.path(), None);
     assert!(
-        refused.contains("has format 2, and this program reads format 1"),
+        refused.contains("has format 3, and this program reads formats 1 to 2"),
         "{refused}"
     );
 }

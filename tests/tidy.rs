@@ -434,7 +434,7 @@ fn sources(places: &[&str]) -> Vec<String> {
 
 /// Files that are part of the tests as a whole.
 fn is_test_file(file: &str) -> bool {
-    file.ends_with("/tests.rs") || file == "actors/src/rules/oracle.rs"
+    file.ends_with("/tests.rs") || file.contains("/tests/") || file == "actors/src/rules/oracle.rs"
 }
 
 fn module_of(file: &str) -> String {

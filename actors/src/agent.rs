@@ -1,4 +1,4 @@
-//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points, and what is asked of others for them.
+//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points and rewards, and what is asked of others.
 //!
 //! Puts the parts together: brings them up to `now`, asks the rules with the figures that result, and hands
 //! each part what it is to apply. Of interactions only their wrap-up leaves a trace.
@@ -12,6 +12,7 @@ use crate::{
     event::{Body, Event, Outcome, OutcomeKind, PointsAdjusted, WfmMetric},
     key::Key,
     points::{PointsWindow, Replaced, Source, Workday},
+    redemption::{Moment, Rewards},
     rules::{Figures, Hit, Settings},
     state::{self, DecodeError, StoredAgent},
     storms::Storms,
@@ -29,6 +30,7 @@ pub struct Agent {
     /// Adjustments seen while their workday can be in the window.
     adjustments: Dedupe<()>,
     points: PointsWindow,
+    rewards: Rewards,
     enrichment: Enrichment,
     tokens: Tokens,
     storms: Storms,
@@ -45,6 +47,21 @@ const fn adjustment_dedupe_ms(settings: &Settings) -> i64 {
 /// The oldest workday that counts at `now`.
 fn window_start(now: LogTime, settings: &Settings) -> Workday {
     Workday::of(EventTime(now.0), &settings.time_zone).window_start(settings.points_window_days)
+}
+
+/// When and to whom; `None` for a bot, a queue or nobody: they collect points, and get nothing for them.
+fn moment<'a>(key: Key<'a>, now: LogTime, settings: &'a Settings) -> Option<Moment<'a>> {
+    let Key::Agent(agent) = key else {
+        return None;
+    };
+    let today = Workday::of(EventTime(now.0), &settings.time_zone);
+    Some(Moment {
+        agent,
+        now,
+        today,
+        start: today.window_start(settings.points_window_days),
+        settings,
+    })
 }
 
 impl Agent {
@@ -64,6 +81,7 @@ impl Agent {
                     return effects.push(Effect::Ignore(ignored));
                 }
                 let start = self.expire(now, settings);
+                let before = self.points.sum();
                 let hits = self.hits(context, event, effects);
                 self.surveys.apply(
                     key,
@@ -76,9 +94,11 @@ impl Agent {
                     &mut self.enrichment,
                     effects,
                 );
+                self.redeem(key, now, settings, before, effects);
             }
             Body::EnpsResponse(response) => {
                 let start = self.expire(now, settings);
+                let before = self.points.sum();
                 if self.enps.score(now, response, settings, effects) {
                     let hits = self.hits(context, event, effects);
                     self.enps.coach(now, response, &hits, settings, effects);
@@ -89,19 +109,31 @@ impl Agent {
                     } else if given != 0 {
                         effects.push(Effect::Ignore(Ignored::TooOld));
                     }
+                    self.redeem(key, now, settings, before, effects);
                 }
             }
             Body::WfmMetric(metric) => {
                 let start = self.expire(now, settings);
+                let before = self.points.sum();
                 if Workday::from_date(metric.date.0) < start {
                     return effects.push(Effect::Ignore(Ignored::TooOld));
                 }
                 let hits = self.hits(context, event, effects);
-                self.record(metric, &hits, effects);
+                self.record(metric, &hits, settings, effects);
+                self.redeem(key, now, settings, before, effects);
             }
             Body::PointsAdjusted(adjusted) => {
                 let start = self.expire(now, settings);
+                let before = self.points.sum();
                 self.adjust(now, adjusted, settings, start, effects);
+                self.redeem(key, now, settings, before, effects);
+            }
+            Body::RewardDecided(decided) => {
+                self.expire(now, settings);
+                if let Some(moment) = moment(key, now, settings) {
+                    self.rewards
+                        .decided(moment, decided, &mut self.points, effects);
+                }
             }
             // The customer side never hears of it, so it is counted here.
             Body::InteractionCompleted(_) => {
@@ -110,7 +142,9 @@ impl Agent {
                 }
             }
             Body::InteractionWrapup(wrapup) => self.tokens.request(now, wrapup, settings, effects),
-            Body::Outcome(kind, outcome) => self.answer(*kind, now, outcome, settings, effects),
+            Body::Outcome(kind, outcome) => {
+                self.answer(key, *kind, now, outcome, settings, effects);
+            }
             Body::DeadLettered(told) => self.storms.tell(key, now, event, told, effects),
             // Nothing to do yet, and nothing to remember.
             Body::InteractionStarted(_)
@@ -118,6 +152,22 @@ impl Agent {
             | Body::AlertAcknowledged(_)
             | Body::Tick
             | Body::RulesActivated(_) => {}
+        }
+    }
+
+    /// Claims and takes back what follows from the points, after an event at whose beginning they were `before`.
+    fn redeem(
+        &mut self,
+        key: Key<'_>,
+        now: LogTime,
+        settings: &Settings,
+        before: i64,
+        effects: &mut Effects,
+    ) {
+        let change = self.points.sum().wrapping_sub(before);
+        if let Some(moment) = moment(key, now, settings) {
+            self.rewards
+                .follow(moment, change, &mut self.points, effects);
         }
     }
 
@@ -141,21 +191,39 @@ impl Agent {
                 .adjustments
                 .is_blank(now, adjustment_dedupe_ms(settings))
             && self.points.is_blank(window_start(now, settings))
+            && self.rewards.is_blank()
             && self.enrichment.is_blank()
             && self.tokens.is_blank(now, settings)
             && self.storms.is_blank(now)
     }
 
-    /// Points in the rolling window, as of the last event that asked for them.
+    /// The balance, as of the last event that asked for it: points in the rolling window and those that claims hold,
+    /// less the debt.
     #[must_use]
-    pub const fn points(&self) -> i64 {
-        self.points.sum()
+    pub fn points(&self) -> i64 {
+        let held = self.points.sum().saturating_add(self.rewards.held());
+        held.saturating_sub(self.rewards.debt())
+    }
+
+    /// Points by workday that no claim holds, oldest first.
+    #[must_use]
+    pub const fn window(&self) -> &PointsWindow {
+        &self.points
+    }
+
+    /// Claims, issued rewards and debt.
+    #[must_use]
+    pub const fn rewards(&self) -> &Rewards {
+        &self.rewards
     }
 
     /// Brings all that figures rest on up to `now`. Returns the oldest workday that counts.
     fn expire(&mut self, now: LogTime, settings: &Settings) -> Workday {
         let start = window_start(now, settings);
         self.points.expire(start);
+        if self.points.is_empty() {
+            self.rewards.forget_export();
+        }
         self.enps.expire(now, settings);
         start
     }
@@ -168,7 +236,7 @@ impl Agent {
     ) -> Vec<Hit<'a>> {
         let (responses, detractors, detractor_share) = self.enps.figures();
         let figures = Figures::Agent {
-            points: self.points.sum(),
+            points: self.points(),
             responses,
             detractors,
             detractor_share,
@@ -179,13 +247,23 @@ impl Agent {
     }
 
     /// Puts a metric's points in the place of what it gave on that workday before.
-    fn record(&mut self, event: &WfmMetric, hits: &[Hit<'_>], effects: &mut Effects) {
+    fn record(
+        &mut self,
+        event: &WfmMetric,
+        hits: &[Hit<'_>],
+        settings: &Settings,
+        effects: &mut Effects,
+    ) {
         let replaced = self.points.replace(
             Workday::from_date(event.date.0),
             &event.metric,
             surveys::points_of(hits),
             event.recorded_at,
         );
+        if replaced == Replaced::Stored {
+            self.rewards
+                .note_export(event.export_version.as_deref(), settings);
+        }
         effects.extend(match replaced {
             Replaced::Stored => None,
             Replaced::Unchanged => Some(Effect::Ignore(Ignored::Duplicate)),
@@ -197,6 +275,7 @@ impl Agent {
     /// Takes what became of something this agent asked for or said.
     fn answer(
         &mut self,
+        key: Key<'_>,
         kind: OutcomeKind,
         now: LogTime,
         outcome: &Outcome,
@@ -209,13 +288,26 @@ impl Agent {
             OutcomeKind::Alert => {
                 self.surveys.expire(now, settings);
                 let id = &outcome.output_id;
-                if !self.surveys.has_alerted(id) && !self.storms.has_alerted(now, id) {
+                let is_known = self.surveys.has_alerted(id)
+                    || self.storms.has_alerted(now, id)
+                    || moment(key, now, settings)
+                        .is_some_and(|moment| self.rewards.has_alerted(moment.agent, id));
+                if !is_known {
                     effects.push(Effect::Ignore(Ignored::UnknownRequest));
                 }
             }
             // Customers ask who they are.
             OutcomeKind::Identity => effects.push(Effect::Ignore(Ignored::NoPart)),
-            OutcomeKind::Reward => {}
+            OutcomeKind::Reward => {
+                self.expire(now, settings);
+                match moment(key, now, settings) {
+                    Some(moment) => {
+                        self.rewards
+                            .outcome(moment, outcome, &mut self.points, effects);
+                    }
+                    None => effects.push(Effect::Ignore(Ignored::UnknownRequest)),
+                }
+            }
         }
     }
 
@@ -257,6 +349,7 @@ impl Agent {
         self.adjustments
             .encode(ADJUSTMENT_KEYS, ADJUSTMENT_AT, into);
         self.points.encode(into);
+        self.rewards.encode(into);
         self.enrichment.encode(into);
         self.tokens.encode(into);
         self.storms.encode(into);
@@ -276,6 +369,7 @@ impl Agent {
             enps: Enps::decode(&mut stored).ok_or(DecodeError::Columns("enps"))?,
             adjustments: Dedupe::decode(&stored.adjustment_keys, &stored.adjustment_at)
                 .ok_or(DecodeError::Columns("adjustments"))?,
+            rewards: Rewards::decode(&mut stored).ok_or(DecodeError::Columns("rewards"))?,
             points: PointsWindow::decode(
                 stored.metrics,
                 &stored.point_days,
@@ -283,6 +377,7 @@ impl Agent {
                 &stored.points,
                 &stored.recorded,
             )
+            .and_then(|window| window.with_spent(&stored.spent_days, &stored.spent))
             .ok_or(DecodeError::Columns("points"))?,
             enrichment: Enrichment::decode(&stored.enrichments)
                 .ok_or(DecodeError::Columns("enrichments"))?,

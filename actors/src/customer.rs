@@ -90,7 +90,10 @@ impl Customer {
                 self.track(completed, context, effects);
             }
             Body::InteractionUpdated(updated) => {
-                self.tracking.update(now, updated, effects);
+                if settings.outcome_tracked {
+                    let wait_ms = settings.outcome_wait_ms;
+                    self.tracking.update(now, updated, wait_ms, effects);
+                }
                 self.update(updated, context, effects);
             }
             Body::Outcome(kind, outcome) => match kind {
@@ -107,6 +110,7 @@ impl Customer {
             | Body::EnpsResponse(_)
             | Body::WfmMetric(_)
             | Body::PointsAdjusted(_)
+            | Body::RewardDecided(_)
             | Body::AlertAcknowledged(_)
             | Body::DeadLettered(_)
             | Body::Tick
@@ -154,7 +158,7 @@ impl Customer {
             && self.segments.is_empty()
             && self.merge.is_blank(now)
             && self.identity.is_blank(now, settings)
-            && self.tracking.is_blank()
+            && self.tracking.is_blank(now)
     }
 
     /// Remembers a completion. False if it was seen before.
@@ -307,6 +311,7 @@ impl Customer {
         self.seen.expire(now, settings.completion_dedupe_ms);
         self.history.expire(now, settings);
         self.identity.expire(now, settings);
+        self.tracking.expire(now);
         // An update that waits, or segments that are still to end, will want the summary.
         if self.history.is_empty() && self.segments.is_empty() && !self.merge.is_pending() {
             self.summary = None;

@@ -49,9 +49,13 @@ pub enum Ignored {
     DedupeOverflow,
     /// It names no customer, so there is no profile to update (S4.01).
     NoCustomer,
+    /// An outcome or a decision that a reward is past, or not come to yet.
+    LateOutcome,
+    /// A decision on a reward whose program's kill switch is off, or that is gone from the rules.
+    ProgramStopped,
     /// The customer has no resolved user id, so there is nobody to track an outcome for (S5.06).
     NoUser,
-    /// An outcome of no request that is open here: late, repeated or another's.
+    /// An outcome, or a decision, of no request that is open here: late, repeated or another's.
     UnknownRequest,
     /// A lookup came to nothing; what asked for it goes on without (S1.03, S2.12, S5.03).
     LookupFailed,
@@ -63,7 +67,7 @@ pub enum Ignored {
 
 impl Ignored {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Duplicate,
         Self::Superseded,
         Self::AlreadyAlerted,
@@ -73,6 +77,8 @@ impl Ignored {
         Self::NoPart,
         Self::DedupeOverflow,
         Self::NoCustomer,
+        Self::LateOutcome,
+        Self::ProgramStopped,
         Self::NoUser,
         Self::UnknownRequest,
         Self::LookupFailed,
@@ -93,6 +99,8 @@ impl Ignored {
             Self::NoPart => "no_part",
             Self::DedupeOverflow => "dedupe_overflow",
             Self::NoCustomer => "no_customer",
+            Self::LateOutcome => "late_outcome",
+            Self::ProgramStopped => "program_stopped",
             Self::NoUser => "no_user",
             Self::UnknownRequest => "unknown_request",
             Self::LookupFailed => "lookup_failed",

@@ -352,13 +352,22 @@ impl Open {
         }
     }
 
-    /// About as many as it takes: texts that a customer may write at length, and the rest.
+    /// About as many as it takes as JSON: texts that a customer may write at length, and the rest.
     fn bytes(&self) -> usize {
         const REST_BYTES: usize = 1_024;
         let alert = &self.alert;
         let texts = [&alert.comment, &alert.summary, &alert.recording.url];
         let texts = texts.into_iter().flatten().chain(&alert.keywords);
-        REST_BYTES + texts.map(String::len).sum::<usize>()
+        let written = |byte: u8| match byte {
+            0..0x20 => "\\u0000".len(),
+            b'"' | b'\\' => 2,
+            _plain => 1,
+        };
+        REST_BYTES
+            + texts
+                .flat_map(|text| text.bytes())
+                .map(written)
+                .sum::<usize>()
     }
 }
 

@@ -45,6 +45,8 @@ pub enum Body {
     WfmMetric(WfmMetric),
     /// `points.adjusted`
     PointsAdjusted(PointsAdjusted),
+    /// `reward.decided`
+    RewardDecided(RewardDecided),
     /// `alert.acknowledged`
     AlertAcknowledged(AlertAcknowledged),
     /// `reward.outcome`, `identity.outcome`, `survey_token.outcome`, `alert.outcome`, `enrichment.outcome`
@@ -410,6 +412,31 @@ pub struct PointsAdjusted {
     pub effective_at: EventTime,
 }
 
+/// What a person decided about a reward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Request it; of one whose outcome is not known: it was issued, or taken back.
+    Approve,
+    /// Do not request it; of one whose outcome is not known: it was not issued, or not taken back.
+    Reject,
+}
+
+/// `reward.decided`: a person approved or rejected a reward that waited for that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RewardDecided {
+    /// The reward; also the business key: what is decided is not decided again.
+    pub reward_id: Id,
+    /// The agent.
+    pub agent_id: Id,
+    /// What was decided.
+    pub decision: Decision,
+    /// By whom.
+    pub by: Id,
+    /// When (event time).
+    pub at: EventTime,
+}
+
 /// What a supervisor did with an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -483,7 +510,7 @@ pub use crate::value::ActorRef;
 
 impl Body {
     /// Every event type of the contract, in the order of EVENTS.md, then the two of the system's own.
-    pub const TYPES: [&str; 17] = [
+    pub const TYPES: [&str; 18] = [
         "interaction.started",
         "interaction.wrapup",
         "interaction.completed",
@@ -492,6 +519,7 @@ impl Body {
         "enps.response.submitted",
         "wfm.metric.recorded",
         "points.adjusted",
+        "reward.decided",
         "alert.acknowledged",
         "reward.outcome",
         "identity.outcome",
@@ -515,6 +543,7 @@ impl Body {
             Self::EnpsResponse(_) => "enps.response.submitted",
             Self::WfmMetric(_) => "wfm.metric.recorded",
             Self::PointsAdjusted(_) => "points.adjusted",
+            Self::RewardDecided(_) => "reward.decided",
             Self::AlertAcknowledged(_) => "alert.acknowledged",
             Self::Outcome(OutcomeKind::Reward, _) => "reward.outcome",
             Self::Outcome(OutcomeKind::Identity, _) => "identity.outcome",
@@ -541,6 +570,7 @@ impl Body {
             Self::EnpsResponse(e) => Some(Key::Agent(&e.agent_id)),
             Self::WfmMetric(e) => Some(Key::Agent(&e.agent_id)),
             Self::PointsAdjusted(e) => Some(Key::Agent(&e.agent_id)),
+            Self::RewardDecided(e) => Some(Key::Agent(&e.agent_id)),
             Self::AlertAcknowledged(e) => Some(e.owner.key()),
             Self::Outcome(_, e) => {
                 Some(e.subject.key()).filter(|k| k.side() == crate::key::Side::Agent)
@@ -566,6 +596,7 @@ impl Body {
             | Self::EnpsResponse(_)
             | Self::WfmMetric(_)
             | Self::PointsAdjusted(_)
+            | Self::RewardDecided(_)
             | Self::AlertAcknowledged(_)
             | Self::DeadLettered(_)
             | Self::Tick

@@ -198,13 +198,16 @@ fn resolution_of(outcome: &Outcome, effects: &mut Effects) -> Option<Resolution>
     let user_id = Id::new(field("user_id")?.as_str()?).ok()?;
     let attributes = field("attributes").filter(|value| value.is_object());
     let attributes = attributes.map(|object| object.to_string().into_boxed_str());
-    let is_small = |text: &Box<str>| text.len() <= ATTRIBUTES_BYTES_MAX;
-    if attributes.as_ref().is_some_and(|text| !is_small(text)) {
-        effects.push(Effect::Ignore(Ignored::TooLarge));
-    }
+    let attributes = match attributes {
+        Some(text) if text.len() > ATTRIBUTES_BYTES_MAX => {
+            effects.push(Effect::Ignore(Ignored::TooLarge));
+            None
+        }
+        attributes => attributes,
+    };
     Some(Resolution::Known(Known {
         user_id,
-        attributes: attributes.filter(is_small),
+        attributes,
         stale: false,
     }))
 }

@@ -21,6 +21,8 @@ pub mod object;
 pub mod output;
 pub mod points;
 pub mod profile;
+pub mod programs;
+pub mod redemption;
 pub mod rules;
 pub mod segments;
 pub mod state;

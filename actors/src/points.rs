@@ -3,10 +3,13 @@
 //! A sum alone would not do: a re-export replaces what it gave before (S3.01), points leave with their
 //! workday (S3.03), and a redemption takes the oldest first (S3.13). So points are kept where they came from,
 //! in cells by workday and source; sparse, in one sorted vector, and in columns when stored. `agent` decides
-//! what goes in; this part knows neither rules nor events.
+//! what goes in, `redemption` what is taken out (`spending`); this part knows neither rules nor events.
+
+mod spending;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
+pub use self::spending::Part;
 use crate::{time::EventTime, wire};
 
 const DAY_S: i64 = 24 * 60 * 60;
@@ -116,12 +119,14 @@ pub struct PointsWindow {
     cells: Vec<Cell>,
     /// Names of metrics; the place of one plus [`METRICS_FROM`] is its source number.
     metrics: Vec<Box<str>>,
-    /// Of all cells.
+    /// What was taken out of workdays, in their order, each once; negative where more came back than was taken.
+    spent: Vec<Part>,
+    /// Of all cells, less what was taken out.
     sum: i64,
 }
 
 impl PointsWindow {
-    /// All points in the window.
+    /// All points in the window: given, less what was taken out.
     #[must_use]
     pub const fn sum(&self) -> i64 {
         self.sum
@@ -130,17 +135,19 @@ impl PointsWindow {
     /// Whether no workday holds anything.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.cells.is_empty() && self.spent.is_empty()
     }
 
     /// Whether nothing would be left after [`Self::expire`].
     #[must_use]
     pub fn is_blank(&self, start: Workday) -> bool {
         self.cells.last().is_none_or(|newest| newest.day < start)
+            && self.spent.last().is_none_or(|newest| newest.day < start)
     }
 
     /// Lets the workdays before `start` leave.
     pub fn expire(&mut self, start: Workday) {
+        self.expire_spent(start);
         if self.cells.first().is_none_or(|oldest| oldest.day >= start) {
             return;
         }
@@ -287,6 +294,7 @@ impl PointsWindow {
             })
         });
         wire::uints(RECORDED, recorded, into);
+        self.encode_spent(into);
     }
 
     /// `None` if the columns do not fit together.
@@ -300,6 +308,7 @@ impl PointsWindow {
         let mut window = Self {
             cells: Vec::with_capacity(points.len()),
             metrics: metrics.into_iter().map(Into::into).collect(),
+            spent: Vec::new(),
             sum: 0,
         };
         let sources_max = window.metrics.len() + usize::from(METRICS_FROM);

@@ -15,6 +15,7 @@ mod functions;
 mod keywords;
 #[cfg(test)]
 mod oracle;
+mod programs;
 mod reader;
 mod settings;
 mod suggest;

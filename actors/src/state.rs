@@ -112,6 +112,24 @@ pub(crate) struct StoredAgent {
     pub dead_letter_keys: Vec<u8>,
     #[prost(sint64, repeated, tag = "45")]
     pub dead_letter_at: Vec<i64>,
+    // Tags 60 to 79: rewards.
+    /// Workdays out of which points were taken, as differences; how many of each.
+    #[prost(sint64, repeated, tag = "60")]
+    pub spent_days: Vec<i64>,
+    #[prost(sint64, repeated, tag = "61")]
+    pub spent: Vec<i64>,
+    /// Tiers of which a reward was ever claimed, by program and name.
+    #[prost(message, repeated, tag = "62")]
+    pub tiers: Vec<StoredTier>,
+    /// Rewards that were issued, in that order.
+    #[prost(message, repeated, tag = "63")]
+    pub given: Vec<StoredGiven>,
+    /// Points owed for rewards that could not be taken back.
+    #[prost(sint64, tag = "64")]
+    pub debt: i64,
+    /// Version of the export that points came from last.
+    #[prost(string, optional, tag = "65")]
+    pub export_version: Option<String>,
 }
 
 /// An alert whose lookups go on.
@@ -155,6 +173,60 @@ pub(crate) struct StoredStorm {
     /// Log time of the last word of it.
     #[prost(sint64, tag = "3")]
     pub last_at: i64,
+}
+
+/// One tier of a program, as far as the agent has come in it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredTier {
+    #[prost(string, tag = "1")]
+    pub program: String,
+    #[prost(string, tag = "2")]
+    pub tier: String,
+    /// Rewards claimed so far: the next one's ordinal.
+    #[prost(uint32, tag = "3")]
+    pub claimed: u32,
+    #[prost(uint32, tag = "4")]
+    pub stage: u32,
+    /// What it is about, in each stage but the first.
+    #[prost(message, optional, tag = "5")]
+    pub claim: Option<StoredClaim>,
+    /// Workday on which the claim was rejected.
+    #[prost(sint32, optional, tag = "6")]
+    pub rejected_on: Option<i32>,
+}
+
+/// A reward that is, or was, to be had.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredClaim {
+    #[prost(uint32, tag = "1")]
+    pub ordinal: u32,
+    #[prost(string, tag = "2")]
+    pub reward_type: String,
+    #[prost(sint64, tag = "3")]
+    pub points: i64,
+    /// Log time of the claim, or of the request once it was made.
+    #[prost(sint64, tag = "4")]
+    pub at: i64,
+    /// Workdays its points came from, as differences; how many of each.
+    #[prost(sint64, repeated, tag = "5")]
+    pub part_days: Vec<i64>,
+    #[prost(sint64, repeated, tag = "6")]
+    pub part_points: Vec<i64>,
+}
+
+/// A reward that was issued.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredGiven {
+    /// Place of its tier.
+    #[prost(uint32, tag = "1")]
+    pub tier: u32,
+    #[prost(message, optional, tag = "2")]
+    pub claim: Option<StoredClaim>,
+    /// Log time of the outcome.
+    #[prost(sint64, tag = "3")]
+    pub at: i64,
+    #[prost(uint32, tag = "4")]
+    pub standing: u32,
 }
 
 /// A customer.
@@ -219,6 +291,21 @@ pub(crate) struct StoredCustomer {
     /// Completions that wait for their dispositions.
     #[prost(message, repeated, tag = "47")]
     pub tracked: Vec<StoredTracked>,
+    /// Dispositions that came before their completions.
+    #[prost(message, repeated, tag = "48")]
+    pub early: Vec<StoredEarly>,
+}
+
+/// A disposition that came before its completion.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredEarly {
+    #[prost(string, tag = "1")]
+    pub interaction_id: String,
+    #[prost(string, tag = "2")]
+    pub disposition: String,
+    /// Log time at which it is forgotten.
+    #[prost(sint64, tag = "3")]
+    pub until: i64,
 }
 
 /// A completion that waits for its disposition.
@@ -260,11 +347,23 @@ mod tests {
     /// So what `wire` writes is what these definitions say, with no field they do not know.
     #[test]
     fn the_messages_write_what_the_parts_write() {
-        let agent = golden(include_str!("../tests/golden/agent-1.hex"));
-        let read = StoredAgent::decode(&*agent).unwrap();
-        assert_eq!(read.encode_to_vec(), agent);
-        let customer = golden(include_str!("../tests/golden/customer-1.hex"));
-        let read = StoredCustomer::decode(&*customer).unwrap();
-        assert_eq!(read.encode_to_vec(), customer);
+        for agent in [
+            include_str!("../tests/golden/agent-1.hex"),
+            include_str!("../tests/golden/agent-1-rewards.hex"),
+            include_str!("../tests/golden/agent-1-debt.hex"),
+            include_str!("../tests/golden/agent-1-requests.hex"),
+        ] {
+            let agent = golden(agent);
+            let read = StoredAgent::decode(&*agent).unwrap();
+            assert_eq!(read.encode_to_vec(), agent);
+        }
+        for customer in [
+            include_str!("../tests/golden/customer-1.hex"),
+            include_str!("../tests/golden/customer-1-requests.hex"),
+        ] {
+            let customer = golden(customer);
+            let read = StoredCustomer::decode(&*customer).unwrap();
+            assert_eq!(read.encode_to_vec(), customer);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aftercall_actors::{
     actor::Actor,
     effect::{Effect, Effects},
-    event::Body,
+    event::{Body, OutcomeKind},
     output::Output,
 };
 use common::*;
@@ -61,8 +61,36 @@ enum Told {
         points: i32,
         days_ago: i64,
     },
-    Started,
+    Started {
+        id: u8,
+    },
+    Wrapup {
+        id: u8,
+    },
+    DeadLettered {
+        destination: u8,
+    },
+    /// What became of something an agent asked for.
+    Enriched {
+        id: u8,
+        summary: bool,
+        number: u8,
+        status: u8,
+    },
+    Token {
+        id: u8,
+        ready: bool,
+    },
+    /// What became of a question who a customer is.
+    Identified {
+        id: u8,
+        tenths: u8,
+        resolved: bool,
+    },
 }
+
+/// Statuses of lookups: found, not yet, lost, failed.
+const STATUSES: [&str; 5] = ["available", "pending", "failed", "deleted", "unknown"];
 
 fn told() -> impl Strategy<Value = Told> {
     prop_oneof![
@@ -73,7 +101,15 @@ fn told() -> impl Strategy<Value = Told> {
         2 => (10u8..20, -9i32..9, prop::option::of(0i64..9))
             .prop_map(|(day, value, recorded)| Told::Wfm { day, value, recorded }),
         1 => (0u8..6, -50i32..50, 0i64..5).prop_map(|(id, points, days_ago)| Told::Adjusted { id, points, days_ago }),
-        1 => Just(Told::Started),
+        1 => (0u8..7).prop_map(|id| Told::Started { id }),
+        1 => (0u8..7).prop_map(|id| Told::Wrapup { id }),
+        1 => (0u8..3).prop_map(|destination| Told::DeadLettered { destination }),
+        4 => (0u8..8, any::<bool>(), 1u8..5, 0u8..5).prop_map(|(id, summary, number, status)| {
+            Told::Enriched { id, summary, number, status }
+        }),
+        1 => (0u8..7, any::<bool>()).prop_map(|(id, ready)| Told::Token { id, ready }),
+        2 => (0u8..7, 7u8..11, any::<bool>())
+            .prop_map(|(id, tenths, resolved)| Told::Identified { id, tenths, resolved }),
     ]
 }
 
@@ -113,7 +149,36 @@ fn body_of(told: &Told) -> Body {
             points,
             days_ago,
         } => adjusted(&id.to_string(), points, NOW_MS - days_ago * DAY_MS),
-        Told::Started => started("i1"),
+        Told::Started { id } => started(&id.to_string()),
+        Told::Wrapup { id } => wrapup(&id.to_string(), "ended"),
+        Told::DeadLettered { destination } => dead_lettered(&destination.to_string(), 1, "x"),
+        Told::Enriched {
+            id,
+            summary,
+            number,
+            status,
+        } => {
+            let field = if summary { "summary" } else { "recording" };
+            let id = format!("enrich:low_csat:{id}:{field}:{number}");
+            let found = json!({ "url": "u", "summary": "s" });
+            let status = STATUSES[usize::from(status)];
+            outcome(OutcomeKind::Enrichment, "agent/a1", &id, status, found)
+        }
+        Told::Token { id, ready } => {
+            let id = format!("survey_token:a1:{id}");
+            let status = if ready { "ready" } else { "unavailable" };
+            outcome(OutcomeKind::SurveyToken, "agent/a1", &id, status, json!({}))
+        }
+        Told::Identified {
+            id,
+            tenths,
+            resolved,
+        } => {
+            let id = format!("identity:{id}");
+            let status = if resolved { "resolved" } else { "failed" };
+            let answer = json!({ "confidence_score": f64::from(tenths) / 10.0, "user_id": format!("u{tenths}") });
+            outcome(OutcomeKind::Identity, "customer/c1", &id, status, answer)
+        }
     }
 }
 
@@ -150,7 +215,13 @@ impl Ledger {
             Told::Adjusted { id, points, .. } => {
                 self.adjustments.entry(id).or_insert(i64::from(points));
             }
-            Told::Enps { .. } | Told::Started => {}
+            Told::Enps { .. }
+            | Told::Started { .. }
+            | Told::Wrapup { .. }
+            | Told::DeadLettered { .. }
+            | Told::Enriched { .. }
+            | Told::Token { .. }
+            | Told::Identified { .. } => {}
         }
     }
 
@@ -170,17 +241,24 @@ proptest! {
     fn s2_05_s3_01_an_agent_speaks_once_and_sums_exactly(
         history in prop::collection::vec((told(), -5i64..30), 1..40),
     ) {
-        let mut twins = Twins::new(Stage::agent);
+        let mut twins = Twins::new(Stage::asking_agent);
         let (mut ledger, mut spoken, mut after_ms) = (Ledger::default(), BTreeSet::new(), 0);
         for (told, minutes) in history {
             after_ms += minutes * 60 * SECOND_MS;
-            let effects = twins.both(|stage| stage.apply(after_ms, body_of(&told)));
+            let mut effects = Vec::new();
+            if twins.stage.deadline().is_some_and(|due| due <= after_ms) {
+                effects.extend(twins.both(|stage| stage.wake(after_ms)));
+                prop_assert!(twins.stage.deadline().is_none_or(|due| due > after_ms));
+            }
+            effects.extend(twins.both(|stage| stage.apply(after_ms, body_of(&told))));
             for effect in effects {
                 match effect {
-                    // One alert a response, whichever rule it is under.
+                    // One alert a response, whichever rule it is under; and one for the dead letters.
                     Effect::Emit { output: Output::AlertRaised(alert), .. } => {
-                        prop_assert!(spoken.insert(alert.response_id.unwrap()));
+                        prop_assert!(spoken.insert(alert.response_id.unwrap_or_default()));
                     }
+                    // A wrap-up is forgotten within the day.
+                    Effect::Emit { output: Output::SurveyTokenRequested(_), .. } => {}
                     Effect::Emit { id, .. } => prop_assert!(spoken.insert(id)),
                     Effect::Ignore(_) => {}
                     Effect::RuleFailed { .. } => prop_assert!(false, "{effect:?}"),
@@ -190,6 +268,7 @@ proptest! {
             prop_assert_eq!(twins.stage.points(), ledger.sum());
         }
         // In the end everything is forgotten, and the agent is as new.
+        twins.both(|stage| stage.wake(200 * DAY_MS));
         prop_assert!(twins.stage.is_blank(200 * DAY_MS));
     }
 
@@ -231,7 +310,7 @@ proptest! {
     fn a_blank_actor_acts_as_a_new_one(
         history in prop::collection::vec((told(), 0u8..3, 0i64..400), 1..30),
     ) {
-        for make in [Stage::agent, Stage::customer] {
+        for make in [Stage::asking_agent, rewarded, Stage::asking_customer] {
             let (mut kept, mut dropped, mut after_ms) = (make(), make(), 0);
             for (n, (told, disposition, hours)) in history.iter().enumerate() {
                 // Mostly a few hours, now and then weeks, so that everything leaves at times.
@@ -251,6 +330,7 @@ proptest! {
                 let mut fields = fields.as_object().unwrap().clone();
                 fields.insert("disposition".into(), disposition.into());
                 bodies.push(completed(&(n % 7).to_string(), ended, fields.into()));
+                bodies.push(updated(&(n % 5).to_string(), after_ms, disposition));
                 for body in bodies {
                     prop_assert_eq!(kept.apply(after_ms, body.clone()), dropped.apply(after_ms, body));
                 }
@@ -264,13 +344,21 @@ proptest! {
         history in prop::collection::vec(told(), 0..20),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let (mut agent, mut customer) = (Stage::agent(), Stage::customer());
+        let (mut agent, mut customer) = (Stage::asking_agent(), Stage::asking_customer());
+        // One reward issued and being taken back, the next one asked for.
+        let mut rewarded = rewarded();
+        rewarded.apply(0, adjusted("grant", 500, NOW_MS));
+        rewarded.apply(0, reward_outcome(&id(0), "issued"));
+        rewarded.apply(0, adjusted("loss", -300, NOW_MS));
+        rewarded.apply(0, adjusted("again", 900, NOW_MS));
         for (n, told) in history.iter().enumerate() {
             let n = n as i64;
             agent.apply(n, body_of(told));
+            customer.apply(n, body_of(told));
+            customer.apply(n, updated(&(n + 1).to_string(), n, "sold"));
             customer.apply(n, completed(&n.to_string(), n, json!({ "summary": "s", "sentiment": 0.5 })));
         }
-        for stage in [&mut agent, &mut customer] {
+        for stage in [&mut agent, &mut rewarded, &mut customer] {
             let mut bytes = stage.encoded();
             for (index, byte) in &damage {
                 let place = index.index(bytes.len());
@@ -284,7 +372,13 @@ proptest! {
                     stage.apply(0, body_of(told));
                 }
                 stage.apply(0, completed("other", 0, json!({})));
+                stage.apply(0, updated("1", 0, "sold"));
+                for (output, word) in [(id(0) + ":reverse", "rejected"), (id(0) + ":reverse", "reversed"), (id(1), "rejected"), (id(1), "issued")] {
+                    stage.apply(DAY_MS, reward_outcome(&output, word));
+                    stage.apply(2 * DAY_MS, adjusted("more", -2_000, NOW_MS));
+                }
                 stage.wake(0);
+                stage.wake(HOUR_MS);
                 stage.is_blank(0);
             }
         }

@@ -81,7 +81,7 @@ fn s1_01_the_id_of_a_request_is_one_that_an_outcome_can_name() {
         let interaction = "i".repeat(length);
         let effects = agent.apply(0, wrapup(&interaction, "ended"));
         let id = ids(&effects)[0].to_owned();
-        assert_eq!(id.len() <= 256, true, "{length}");
+        assert!(id.len() <= 256, "{length}");
         assert_eq!(id.contains('#'), length > 240, "{length}");
         assert_eq!(agent.apply(1, token(&id, "ready")), []);
     }

@@ -3,6 +3,7 @@
 use aftercall_actors::{
     effect::Effect,
     event::{Body, Event},
+    programs::{Approval, Program, Tier},
     rules::{Figures, RuleSet, Settings},
 };
 use serde_json::{Value, json};
@@ -34,7 +35,28 @@ fn the_shipped_rules_are_right() {
 
 #[test]
 fn the_shipped_file_shows_every_setting_with_its_default() {
-    assert_eq!(RuleSet::default_rules().settings(), &Settings::default());
+    let rules = RuleSet::default_rules();
+    let programs = rules.settings().programs.clone();
+    let shown = Settings {
+        programs: Vec::new(),
+        ..rules.settings().clone()
+    };
+    assert_eq!(shown, Settings::default());
+    // S3.04, and switched off: without a destination, a request would lock its tier for good.
+    let tier = Tier {
+        name: "bronze".into(),
+        threshold: 500,
+        reward_type: "gift_card_25".into(),
+        cap: None,
+    };
+    let program = Program {
+        name: "recognition".into(),
+        enabled: false,
+        approval: Approval::OverCap,
+        share: None,
+        tiers: vec![tier],
+    };
+    assert_eq!(programs, [program]);
 }
 
 #[test]

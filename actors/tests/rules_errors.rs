@@ -1,6 +1,6 @@
 //! Every mistake a rule file can have, with the exact message a person gets.
 
-use aftercall_actors::rules::RuleSet;
+use aftercall_actors::rules::{EnrichmentMode, RuleSet};
 
 const SURVEY: &str = "survey.response.created";
 
@@ -138,6 +138,15 @@ fn durations_are_told_with_what_is_allowed() {
         ("completion", "dedupe", "59s", "1m to 7d"),
         ("profile", "merge", "61m", "0s to 1h"),
         ("profile", "history", "91d", "1h to 90d"),
+        ("enrichment", "every", "999ms", "1s to 10m"),
+        ("enrichment", "every", "11m", "1s to 10m"),
+        ("enrichment", "for", "0s", "1s to 1h"),
+        ("enrichment", "for", "61m", "1s to 1h"),
+        ("survey_token", "dedupe", "59s", "1m to 7d"),
+        ("survey_token", "dedupe", "8d", "1m to 7d"),
+        ("identity", "keep", "59s", "1m to 90d"),
+        ("identity", "keep", "91d", "1m to 90d"),
+        ("outcome", "wait", "25h", "0s to 1d"),
     ] {
         assert_eq!(
             not(section, key, value),
@@ -148,6 +157,49 @@ fn durations_are_told_with_what_is_allowed() {
         not("points", "window", "36h"),
         "`window` in `[points]` is whole days, such as \"90d\""
     );
+}
+
+#[test]
+fn an_unknown_mode_is_told_with_those_there_are() {
+    let mode = |section: &str, mode: &str| errors(&format!("[{section}]\nmode = \"{mode}\""));
+    assert_eq!(
+        mode("enrichment", "holt"),
+        ["rules.toml:2: unknown `mode` `holt` in `[enrichment]`; did you mean `hold`?"]
+    );
+    for (section, known) in [
+        ("survey_token", "`request`, `off`"),
+        ("identity", "`request`, `off`"),
+        ("outcome", "`track`, `off`"),
+    ] {
+        assert_eq!(
+            mode(section, "perhaps"),
+            [format!(
+                "rules.toml:2: unknown `mode` `perhaps` in `[{section}]`; known are {known}"
+            )]
+        );
+    }
+    assert_eq!(
+        errors("[enrichment]\nmode = true"),
+        ["rules.toml:2: `mode` is text in quotes, not of type boolean"]
+    );
+}
+
+#[test]
+fn modes_and_waits_are_taken_as_they_stand() {
+    let text = "[enrichment]\nmode = \"hold\"\nevery = \"1s\"\nfor = \"1h\"\n\
+                [survey_token]\nmode = \"off\"\ndedupe = \"7d\"\n\
+                [identity]\nmode = \"off\"\nkeep = \"1m\"\n[outcome]\nmode = \"off\"\nwait = \"0s\"";
+    let rules = RuleSet::parse(text, "rules.toml").unwrap();
+    let settings = rules.settings();
+    assert_eq!(settings.enrichment_mode, EnrichmentMode::Hold);
+    assert_eq!(settings.enrichment_every_ms, 1_000);
+    assert_eq!(settings.enrichment_for_ms, 3_600_000);
+    assert!(!settings.survey_token_requested);
+    assert_eq!(settings.survey_token_dedupe_ms, 604_800_000);
+    assert!(!settings.identity_requested);
+    assert_eq!(settings.identity_keep_ms, 60_000);
+    assert!(!settings.outcome_tracked);
+    assert_eq!(settings.outcome_wait_ms, 0);
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! The stored form: what was written once stays readable, and stays small.
 //!
-//! `golden/` holds one agent and one customer of every format version, as hexadecimal text. A change that
+//! `golden/` holds one agent and one customer of every format version, as hexadecimal text, and one more of each for
+//! fields that were added since (`-requests`: what others are asked and told). A change that
 //! makes these tests fail would make stored states unreadable: add a field instead, and a golden file.
 
 mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    event::{Body, OutcomeKind},
     key::{Key, Side},
+    redemption::{REVERSE, Stage as Tier, Standing, reward_id},
+    rules::RuleSet,
 };
 use common::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn an_agent_of_format_1_is_written_and_read_as_ever() {
@@ -18,9 +22,39 @@ fn an_agent_of_format_1_is_written_and_read_as_ever() {
 }
 
 #[test]
+fn an_agent_with_rewards_of_format_1_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/agent-1-rewards.hex");
+    assert_golden(&a_rewarded_agent(), Side::Agent, golden);
+    let golden = include_str!("golden/agent-1-debt.hex");
+    assert_golden(&an_agent_in_debt(), Side::Agent, golden);
+}
+
+#[test]
+fn an_agent_from_before_there_were_rewards_goes_on() {
+    let mut agent = an_agent();
+    assert!(rewards(&agent).is_blank());
+    agent.rules = enabled();
+    // It had 297 points.
+    let effects = agent.apply(6_000, adjusted("x2", 203, NOW_MS));
+    assert_eq!(ids(&effects), [id(0)]);
+}
+
+#[test]
 fn a_customer_of_format_1_is_written_and_read_as_ever() {
     let golden = include_str!("golden/customer-1.hex");
     assert_golden(&a_customer(), Side::Customer, golden);
+}
+
+#[test]
+fn an_agent_with_requests_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/agent-1-requests.hex");
+    assert_golden(&an_asking_agent(), Side::Agent, golden);
+}
+
+#[test]
+fn a_customer_with_requests_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/customer-1-requests.hex");
+    assert_golden(&an_asking_customer(), Side::Customer, golden);
 }
 
 #[test]
@@ -62,7 +96,10 @@ fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
     // Fields are cut off one by one from the end; the reader may accept what is whole, but never panics.
     for (side, bytes) in [
         (Side::Agent, an_agent().encoded()),
+        (Side::Agent, a_rewarded_agent().encoded()),
         (Side::Customer, a_customer().encoded()),
+        (Side::Agent, an_asking_agent().encoded()),
+        (Side::Customer, an_asking_customer().encoded()),
     ] {
         for length in 0..bytes.len() {
             if let Ok(actor) = Actor::decode(side, "x1", &bytes[..length]) {
@@ -106,6 +143,78 @@ fn an_agent() -> Stage {
     agent
 }
 
+/// With a tier in each stage and a reward in each standing.
+fn a_rewarded_agent() -> Stage {
+    let tiers = [
+        ("awaiting", 101),
+        ("locked", 102),
+        ("review", 103),
+        ("rejected", 104),
+    ];
+    let mut text = enabled().text().to_owned();
+    for (name, threshold) in tiers {
+        let approval = if name == "awaiting" { "always" } else { "none" };
+        text += &format!(
+            "[[program]]\nname = \"{name}\"\nenabled = true\napproval = \"{approval}\"\n[[program.tier]]\n\
+             name = \"t\"\nthreshold = {threshold}\nreward_type = \"card\"\n"
+        );
+    }
+    let rules = RuleSet::parse(&text, "test").unwrap();
+    let mut agent = rewarded();
+    agent.apply(0, wfm("2026-11-17", "points", 900.0, None));
+    agent.apply(1, wfm("2026-11-18", "points", 1_600.0, None));
+    for ordinal in 0..5 {
+        agent.apply(
+            2 + i64::from(ordinal),
+            reward_outcome(&id(ordinal), "issued"),
+        );
+    }
+    let reverse = |ordinal| format!("{}{REVERSE}", id(ordinal));
+    // The latest is taken back, the next one not, of the third nobody knows, the fourth is on its way.
+    agent.apply(10, adjusted("x1", -1_900, NOW_MS));
+    agent.apply(11, reward_outcome(&reverse(4), "reversed"));
+    agent.apply(12, reward_outcome(&reverse(3), "rejected"));
+    agent.apply(13, reward_outcome(&reverse(2), "needs_review"));
+    agent.rules = rules;
+    let row = json!({
+        "agent_id": "a1", "date": "2026-11-19", "metric": "points", "value": 1_850, "export_version": "r7",
+    });
+    agent.apply(14, Body::WfmMetric(serde_json::from_value(row).unwrap()));
+    let tier = |name| reward_id(name, "a1", "t", 0);
+    agent.apply(15, reward_outcome(&tier("review"), "needs_review"));
+    agent.apply(16, reward_outcome(&tier("rejected"), "rejected"));
+    let given = rewards(&agent).given().iter().map(|given| given.standing);
+    let mut given: Vec<Standing> = given.collect();
+    given.dedup();
+    use Standing::{Debt, Issued, Reversed, Reversing, Review};
+    assert_eq!(given, [Issued, Reversing, Review, Debt, Reversed]);
+    let stages = rewards(&agent).tiers().iter().map(|tier| &tier.stage);
+    let stages: Vec<u8> = stages
+        .map(|stage| match stage {
+            Tier::Open => 0,
+            Tier::Awaiting(_) => 1,
+            Tier::Locked(_) => 2,
+            Tier::Review(_) => 3,
+            Tier::Rejected { .. } => 4,
+        })
+        .collect();
+    assert_eq!(stages, [0, 1, 2, 3, 4]);
+    agent
+}
+
+fn an_agent_in_debt() -> Stage {
+    let mut agent = rewarded();
+    agent.apply(0, adjusted("x1", 500, NOW_MS));
+    agent.apply(1, reward_outcome(&id(0), "issued"));
+    agent.apply(2, adjusted("x2", -30, NOW_MS));
+    agent.apply(
+        3,
+        reward_outcome(&format!("{}{REVERSE}", id(0)), "rejected"),
+    );
+    assert_eq!(rewards(&agent).debt(), 30);
+    agent
+}
+
 /// With something in every column that can be filled at once.
 fn a_customer() -> Stage {
     let mut customer = Stage::customer();
@@ -116,5 +225,50 @@ fn a_customer() -> Stage {
         1_000,
         completed("i2", 900, json!({ "disposition": "cancellation" })),
     );
+    customer
+}
+
+/// With something in every column of what is asked: lookups in each state, a token, a storm.
+fn an_asking_agent() -> Stage {
+    let mut agent = Stage::asking_agent();
+    let answer = |field: &str, status: &str, response: Value| {
+        let id = format!("enrich:low_csat:r1:{field}:1");
+        outcome(OutcomeKind::Enrichment, "agent/a1", &id, status, response)
+    };
+    agent.apply(
+        0,
+        survey("r1", json!({ "csat": 2, "comment": "No \"answer\" 🙁" })),
+    );
+    agent.apply(
+        1,
+        answer("summary", "available", json!({ "summary": "Fee" })),
+    );
+    agent.apply(2, answer("recording", "pending", Value::Null));
+    agent.apply(3, survey("r2", json!({ "csat": 1, "channel": "voice" })));
+    agent.rules = asking_with("mode = \"send_then_update\"", "mode = \"hold\"");
+    agent.apply(4, survey("r3", json!({ "csat": 1 })));
+    agent.apply(5, wrapup("i1", "predicted"));
+    agent.apply(6, wrapup("i2", "ended"));
+    agent.apply_as("d1", 7, dead_lettered("crm", 3, "status 503"));
+    agent.apply_as("d2", 8, dead_lettered("slack", 1, "status 403"));
+    agent
+}
+
+/// With something in every column of what is asked: questions open and answered, who they are, a completion that
+/// waits, and a disposition that does.
+fn an_asking_customer() -> Stage {
+    let mut customer = Stage::asking_customer();
+    customer.apply(0, started("i1"));
+    customer.apply(1, started("i2"));
+    let response =
+        json!({ "confidence_score": 0.95, "user_id": "u1", "attributes": { "tier": "gold" } });
+    let resolved = |id: &str, status: &str, response: Value| {
+        outcome(OutcomeKind::Identity, "customer/c1", id, status, response)
+    };
+    customer.apply(2, resolved("identity:i1", "resolved", response));
+    customer.apply(3, started("i3"));
+    customer.apply(4, resolved("identity:i3", "failed", Value::Null));
+    customer.apply(5, completed("i1", 0, json!({ "duration_s": 61.25 })));
+    customer.apply(6, updated("i9", 6, "sold"));
     customer
 }

@@ -1,4 +1,5 @@
-//! `aftercall demo`: the whole service on the embedded log, with made-up traffic, summed up once a second.
+//! `aftercall demo`: the whole service on the embedded log, from made-up traffic to the ledgers of made-up vendors, summed
+//! up once a second.
 
 use std::{
     io::Read,
@@ -27,14 +28,16 @@ use crate::{
     traffic::Traffic,
 };
 
-/// Show everything at once on this machine: made-up traffic in, alerts out, nothing else needed
+/// Show everything at once on this machine: made-up traffic in, messages and updates out to played vendors
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Example:
   aftercall demo
   aftercall demo --rate 1000 --for 30s
 
-Ends with Ctrl-C or after --for, with a summary. The log is kept in a temporary directory and removed, unless --dir
+Alerts go to Slack, Teams and by mail, profiles to a CRM, scored answers to a warehouse: all played on this machine, over
+real HTTP and SMTP. Ends with Ctrl-C or after --for, with a summary and the vendors' own ledger, in which each output
+stands once. The log is kept in a temporary directory and removed, unless --dir
 names one.")]
 pub(super) struct Demo {
     /// Events a second
@@ -53,6 +56,10 @@ pub(super) struct Demo {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
+
+mod vendors;
+
+use vendors::Vendors;
 
 /// Who there is in the made-up centre: few enough that customers come back within a minute.
 const AGENTS: u32 = 200;
@@ -92,7 +99,8 @@ impl Demo {
         let mut stop = std::pin::pin!(app::stop_signal());
         let token = random_token()?;
         let log = bus.open_log(&config.log).await?;
-        let engine = self.start(&log, config, rules, &token).await?;
+        let vendors = Vendors::start()?;
+        let engine = self.start(&log, config, rules, &token, &vendors).await?;
         let probe = Probe::new()?;
         let outputs = probe::tail(&log).await?;
         let traffic = Traffic::new(
@@ -116,7 +124,7 @@ impl Demo {
             let runtime = bus.handle().clone();
             move || probe.publish(&log, traffic, pace, &runtime)
         });
-        let mut screen = Screen::new(&engine, &token, self.rate)?;
+        let mut screen = Screen::new(&engine, &token, self.rate, &vendors)?;
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.tick().await;
         let ending = async {
@@ -142,12 +150,23 @@ impl Demo {
         };
         stop_publishing.store(true, Ordering::Relaxed);
         watching.abort();
-        let complaints = engine.board().complaints(Duration::from_secs(10));
-        engine.stop().await;
         // It has seen the wish to stop long ago; that it panicked shows in the count of events.
         let _ = publishing.join();
         shown?;
-        screen.sum_up(&probe, started)?;
+        let lasted = started.elapsed();
+        let is_finished = vendors.finish(&engine, &log).await?;
+        let mut complaints = engine.board().complaints(Duration::from_secs(10));
+        complaints.extend(engine.deliveries().complaints());
+        screen.sum_up(&probe, lasted)?;
+        let judged = vendors.sum_up(&engine, &mut screen.out);
+        engine.stop().await;
+        vendors.stop().await?;
+        judged?;
+        if !is_finished {
+            terminal::complain(
+                "some outputs still waited for their turn: vendors limit their rates",
+            );
+        }
         if !complaints.is_empty() {
             anyhow::bail!("{}", complaints.join("; "));
         }
@@ -161,14 +180,16 @@ impl Demo {
         mut config: Config,
         rules: RuleSet,
         token: &str,
-    ) -> Result<Engine, StartError> {
+        vendors: &Vendors,
+    ) -> anyhow::Result<Engine> {
         let tokens = || Arc::new(Tokens::one(token));
-        match Engine::start(log, &config, rules.clone(), tokens()).await {
+        let couriers = vendors.couriers()?;
+        match Engine::start(log, &config, rules.clone(), tokens(), couriers.clone()).await {
             Err(StartError::Listen(_)) if self.listen.is_none() => {
                 config.http.listen.set_port(0);
-                Engine::start(log, &config, rules, tokens()).await
+                Ok(Engine::start(log, &config, rules, tokens(), couriers).await?)
             }
-            other => other,
+            other => Ok(other?),
         }
     }
 }
@@ -189,7 +210,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(engine: &Engine, token: &str, rate: f64) -> anyhow::Result<Self> {
+    fn new(engine: &Engine, token: &str, rate: f64, vendors: &Vendors) -> anyhow::Result<Self> {
         let mut out = Out::new();
         out.line(format_args!(
             "aftercall demo: {rate} made-up events a second into the embedded log; Ctrl-C ends it"
@@ -201,6 +222,7 @@ impl Screen {
                  -H 'Content-Type: application/cloudevents+json' -d @event.json"
             ))?;
         }
+        out.line(format_args!("  vendors  curl {}", vendors.ledger_url()))?;
         out.line("")?;
         out.flush()?;
         Ok(Self {
@@ -260,7 +282,7 @@ impl Screen {
         self.out.flush()
     }
 
-    fn sum_up(&mut self, probe: &Probe, started: Instant) -> anyhow::Result<()> {
+    fn sum_up(&mut self, probe: &Probe, lasted: Duration) -> anyhow::Result<()> {
         let outputs: Vec<_> = Lane::all()
             .map(|lane| (lane.name(), probe.outputs(lane)))
             .filter(|(_, n)| *n > 0)
@@ -271,7 +293,7 @@ impl Screen {
         self.out.line(format_args!(
             "{} events in {:.1} s, outputs: {}",
             probe.published(),
-            started.elapsed().as_secs_f64(),
+            lasted.as_secs_f64(),
             if outputs.is_empty() {
                 "none".to_owned()
             } else {

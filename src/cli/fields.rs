@@ -1,12 +1,12 @@
 //! `aftercall fields`: what of an output would leave for a destination, before anything is sent anywhere.
 //!
-//! The decision is the one of delivery (`deliver::fields`), so what is shown here is what leaves there. No network, no
-//! log and no configuration; of keys only those that the fields at hand are declared to need.
+//! The decision is the one of delivery (`deliver::fields`), so what is shown here is what leaves there. No network and
+//! no log; of keys only those that the fields at hand are declared to need.
 
 use std::{
     fs,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use aftercall_actors::output::Output;
@@ -17,7 +17,10 @@ use super::{
     Failure,
     terminal::{Out, complain},
 };
-use crate::deliver::fields::{Allowed, FieldError, FieldPolicy, SHIPPED};
+use crate::{
+    config::Config,
+    deliver::fields::{Allowed, FieldError, FieldPolicy, SHIPPED},
+};
 
 /// Show what of an output would leave for a destination, as the field policy says
 #[derive(Debug, Args)]
@@ -36,7 +39,7 @@ pub(super) struct Fields {
     /// Output type of data that stands alone, such as profile.updated
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// Field policy [default: the one that ships with the program]
+    /// Field policy [default: deliver.fields of the configuration; not set: the one that ships with the program]
     #[arg(long, value_name = "FILE")]
     fields: Option<PathBuf>,
 }
@@ -50,8 +53,8 @@ struct Given {
 }
 
 impl Fields {
-    pub(super) fn run(&self) -> Result<(), Failure> {
-        let policy = self.policy()?;
+    pub(super) fn run(&self, config_file: Option<&Path>) -> Result<(), Failure> {
+        let policy = self.policy(config_file)?;
         let mut text = String::new();
         io::stdin()
             .read_to_string(&mut text)
@@ -84,9 +87,22 @@ impl Fields {
         Ok(())
     }
 
-    fn policy(&self) -> Result<FieldPolicy, Failure> {
-        let (text, origin) = match &self.fields {
-            None => (SHIPPED.to_owned(), "(shipped)".to_owned()),
+    fn policy(&self, config_file: Option<&Path>) -> Result<FieldPolicy, Failure> {
+        // A configuration that is broken elsewhere is no reason not to look at a file that is named here.
+        let file = match &self.fields {
+            Some(file) => Some(file.clone()),
+            None => {
+                let (config, _) = Config::load(config_file).map_err(Failure::usage)?;
+                config.deliver.fields
+            }
+        };
+        let (text, origin) = match &file {
+            None => {
+                complain(
+                    "by the policy that ships with the program: the configuration names none (deliver.fields)",
+                );
+                (SHIPPED.to_owned(), "(shipped)".to_owned())
+            }
             Some(file) => {
                 let origin = file.display().to_string();
                 let text = fs::read_to_string(file).map_err(|error| {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use aftercall_actors::output::{Alert, Kind};
 
-use crate::log::{Lane, StoredOutput};
+use crate::log::{Headers, Lane, StoredOutput};
 
 /// Longest line of data, in characters.
 const DATA_CHARS_MAX: usize = 160;
@@ -22,7 +22,12 @@ pub(super) fn line(output: &StoredOutput) -> String {
 
 /// The value of an attribute's header, decoded; `-` without one.
 pub(super) fn attribute<'a>(output: &'a StoredOutput, header: &str) -> Cow<'a, str> {
-    let value = output.headers.get(header).unwrap_or("-");
+    decoded(&output.headers, header)
+}
+
+/// The value of a header, decoded; `-` without one.
+pub(super) fn decoded<'a>(headers: &'a Headers, header: &str) -> Cow<'a, str> {
+    let value = headers.get(header).unwrap_or("-");
     percent_encoding::percent_decode_str(value).decode_utf8_lossy()
 }
 
@@ -50,7 +55,7 @@ fn words(alert: &Alert) -> String {
 }
 
 /// The text's beginning.
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(DATA_CHARS_MAX) {
         Some((end, _)) => format!("{}\u{2026}", &text[..end]),
         None => text.to_owned(),
@@ -58,7 +63,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Without control characters: a comment must not steer the terminal of whoever looks at it.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
@@ -70,7 +75,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::log::{Headers, PartitionId};
+    use crate::log::PartitionId;
 
     #[test]
     fn an_alert_is_told_in_words_and_cannot_steer_the_terminal() {

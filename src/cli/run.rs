@@ -47,6 +47,7 @@ impl Run {
         let rules_file = self.rules.or_else(|| config.rules.file.clone());
         let rules = app::load_rules(rules_file.as_deref()).map_err(Failure::usage)?;
         let tokens = Arc::new(Tokens::load(&config.http).map_err(Failure::usage)?);
+        let couriers = app::load_couriers(&config.deliver).map_err(Failure::usage)?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             config = setting.config_file.as_deref().map_or("(defaults)".into(), |p| p.display().to_string()),
@@ -77,7 +78,7 @@ impl Run {
             let mut stop = std::pin::pin!(app::stop_signal());
             let start = async {
                 let log = bus.open_log(&config.log).await?;
-                Engine::start(&log, &config, rules, tokens).await
+                Engine::start(&log, &config, rules, tokens, couriers).await
             };
             let engine = tokio::select! {
                 engine = start => engine?,

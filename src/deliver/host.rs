@@ -30,6 +30,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A driver that has lived this long has got over whatever it was.
 const SOUND_AFTER: Duration = Duration::from_secs(60);
 
+/// A start waits this long for destinations to take their lines over,
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+/// and looks this often.
+const SETTLE_STEP: Duration = Duration::from_millis(2);
+
 /// A host answers this late at most when the process stops.
 const RELEASE_MAX: Duration = Duration::from_secs(4);
 
@@ -65,6 +70,21 @@ impl Deliveries {
             board,
             hosts,
             arbiters,
+        }
+    }
+
+    /// Waits until each destination has taken its line over, or has ended, but no longer than a start may take: one that
+    /// comes later begins where it left off.
+    pub async fn settled(&self) {
+        let is_starting = || {
+            let states = self.board.destinations();
+            states
+                .iter()
+                .any(|status| status.state == DriverState::Starting)
+        };
+        let since = Instant::now();
+        while is_starting() && since.elapsed() < SETTLE_MAX {
+            tokio::time::sleep(SETTLE_STEP).await;
         }
     }
 

@@ -44,11 +44,8 @@ const FIRST_KEPT: usize = 3;
 pub const EXCERPT_CHARS_MAX: usize = 500;
 
 /// Why an output was given up.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
 pub enum Reason {
     /// The destination said no, and would say it again.
     Rejected,
@@ -61,6 +58,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [
+        Self::Rejected,
+        Self::Failed,
+        Self::Unknown,
+        Self::Unsendable,
+    ];
+
     /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -316,21 +321,6 @@ impl Letter {
             })?;
         }
         Ok(entry(LETTER, id, &self.output.subject, self.at, payload))
-    }
-
-    /// The decision about this letter, which stands in the log under `seq`.
-    #[must_use]
-    pub fn decide(&self, seq: Seq, choice: Choice, by: &str, at: LogTime) -> Decision {
-        Decision {
-            choice,
-            destination: self.destination.clone(),
-            letter: seq,
-            output_id: self.output.id.clone(),
-            output_seq: self.output.seq,
-            round: self.round,
-            by: by.to_owned(),
-            at,
-        }
     }
 }
 

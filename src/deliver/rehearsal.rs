@@ -205,7 +205,7 @@ impl Stage<'_> {
                 blocks,
             } => {
                 let scope = self.with_people(&inside, &scope, name);
-                self.address(api, &scope, name);
+                self.address(api, true, &scope, name);
                 self.all([to, text], &scope, name);
                 self.json(
                     blocks.as_ref(),
@@ -267,7 +267,8 @@ impl Stage<'_> {
                 (Err(error), _) => self.note(key("when"), format!("over {name}: {error}")),
                 (Ok(false), _) => {}
                 (Ok(true), Some(lookup)) => {
-                    self.address(&Text::Template(lookup.url.clone()), scope, name);
+                    let shows = lookup.auth != AuthSpec::None;
+                    self.address(&Text::Template(lookup.url.clone()), shows, scope, name);
                 }
                 (Ok(true), None) => match step.people.evaluate(scope) {
                     Ok(people) if are_people(&people) => {}
@@ -283,7 +284,10 @@ impl Stage<'_> {
     }
 
     fn request(&mut self, request: &Request, scope: &Scope, name: &str) {
-        self.address(&request.url, scope, name);
+        let in_headers = |(_, text): &(String, Text)| matches!(text, Text::Secret(_));
+        let shows =
+            self.destination.auth != AuthSpec::None || request.headers.iter().any(in_headers);
+        self.address(&request.url, shows, scope, name);
         for (_, text) in &request.headers {
             let Text::Template(template) = text else {
                 continue;
@@ -314,7 +318,7 @@ impl Stage<'_> {
     }
 
     fn webhook(&mut self, url: &Text, scope: &Scope, name: &str) {
-        let rendered = self.address(url, scope, name);
+        let rendered = self.address(url, false, scope, name);
         if let (Some(url), Text::Template(template)) = (rendered, url)
             && is_exposed_or_public(&url)
         {
@@ -326,7 +330,8 @@ impl Stage<'_> {
         }
     }
 
-    fn address(&mut self, url: &Text, scope: &Scope, name: &str) -> Option<String> {
+    /// Renders an address. `shows`: credentials go there.
+    fn address(&mut self, url: &Text, shows: bool, scope: &Scope, name: &str) -> Option<String> {
         let Text::Template(template) = url else {
             return None;
         };
@@ -335,7 +340,7 @@ impl Stage<'_> {
             self.note(template.key().to_owned(), format!("over {name}: {why}"));
             return None;
         }
-        if is_exposed(&url) && self.destination.auth != AuthSpec::None {
+        if shows && is_exposed(&url) {
             self.found.warnings.push(Note {
                 key: template.key().to_owned(),
                 text: "credentials over http to another machine can be read on the way; use https"

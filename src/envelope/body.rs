@@ -32,6 +32,8 @@ pub enum EventType {
     WfmMetric,
     /// `points.adjusted`
     PointsAdjusted,
+    /// `reward.decided`
+    RewardDecided,
     /// `alert.acknowledged`
     AlertAcknowledged,
     /// `reward.outcome` and its siblings
@@ -59,6 +61,7 @@ impl EventType {
             "enps.response.submitted" => Self::EnpsResponse,
             "wfm.metric.recorded" => Self::WfmMetric,
             "points.adjusted" => Self::PointsAdjusted,
+            "reward.decided" => Self::RewardDecided,
             "alert.acknowledged" => Self::AlertAcknowledged,
             "reward.outcome" => Self::Outcome(OutcomeKind::Reward),
             "identity.outcome" => Self::Outcome(OutcomeKind::Identity),
@@ -97,6 +100,7 @@ impl<'de> DeserializeSeed<'de> for EventType {
             Self::EnpsResponse => Body::EnpsResponse(object(data)?),
             Self::WfmMetric => Body::WfmMetric(object(data)?),
             Self::PointsAdjusted => Body::PointsAdjusted(object(data)?),
+            Self::RewardDecided => Body::RewardDecided(object(data)?),
             Self::AlertAcknowledged => Body::AlertAcknowledged(object(data)?),
             Self::Outcome(kind) => Body::Outcome(kind, object(data)?),
             Self::DeadLettered => Body::DeadLettered(object(data)?),
@@ -132,6 +136,7 @@ pub fn check(body: &Body) -> Result<(), Reject> {
         | Body::EnpsResponse(_)
         | Body::WfmMetric(_)
         | Body::PointsAdjusted(_)
+        | Body::RewardDecided(_)
         | Body::AlertAcknowledged(_)
         | Body::Outcome(..)
         | Body::DeadLettered(_)

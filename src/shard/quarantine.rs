@@ -85,6 +85,7 @@ fn original(entry: &Entry) -> Value {
             | Body::EnpsResponse(_)
             | Body::WfmMetric(_)
             | Body::PointsAdjusted(_)
+            | Body::RewardDecided(_)
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
             | Body::DeadLettered(_)

@@ -35,6 +35,7 @@ fn s3_11_the_shipped_policy_lets_a_reward_leave_with_the_fields_of_its_order() {
     assert_eq!(
         errors(&output).lines().collect::<Vec<_>>(),
         [
+            "by the policy that ships with the program: the configuration names none (deliver.fields)",
             "stays: ordinal (not declared)",
             "stays: program (not declared)",
             "stays: tier (not declared)",
@@ -102,6 +103,25 @@ fn s1_10_only_a_key_that_is_needed_is_asked_for_and_named_if_it_is_missing() {
         json!({"agent_id": "155368e5c4177acda58d91f39d884d51cc1df9111ea77d9df912fca1977b885c"})
     );
     assert!(!errors(&hashed).contains(key));
+}
+
+#[test]
+fn s3_11_the_policy_of_the_configuration_is_the_one_that_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        "f.toml",
+        "[destination.rewards]\ntier = \"plain\"\n",
+    );
+    write(
+        dir.path(),
+        "aftercall.toml",
+        "[deliver]\nfields = \"f.toml\"\n",
+    );
+    let args = ["fields", "rewards", "--type", "reward.requested"];
+    let output = run_in(dir.path(), &args, r#"{"agent_id": "a1", "tier": "gold"}"#);
+    assert_eq!(text(&output), "{\n  \"tier\": \"gold\"\n}\n");
+    assert_eq!(errors(&output), "stays: agent_id (not declared)\n");
 }
 
 #[test]

@@ -173,14 +173,14 @@ fn a_changed_rule_file_takes_effect_and_a_bad_one_is_refused_while_the_old_stays
 const TOKEN: &str = "a token of the tests";
 
 /// A running service. Ends with the test that started it.
-struct Service {
+pub struct Service {
     process: Child,
     address: String,
     sent: std::cell::Cell<u32>,
 }
 
 impl Service {
-    fn start(dir: &Path, args: &[&str]) -> Self {
+    pub fn start(dir: &Path, args: &[&str]) -> Self {
         let mut process = command(dir, args)
             .env("AFTERCALL_TOKENS", format!("another one of them,{TOKEN}"))
             .spawn()
@@ -230,7 +230,7 @@ impl Service {
     }
 
     /// As a supervisor of processes does it.
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let asked = Instant::now();
         let id = self.process.id().to_string();
         assert!(

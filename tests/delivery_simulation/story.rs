@@ -310,16 +310,12 @@ impl Play {
             return;
         }
         let chosen = open[draws.below(open.len() as u64) as usize];
-        let stored = entries.iter().find(|stored| stored.seq == chosen.seq);
-        let Some(Ok(Entry::Letter(letter))) = stored.map(Entry::read) else {
-            return;
-        };
         let choice = if draws.one_in(4) {
             Choice::Drop
         } else {
             Choice::Retry
         };
-        let decision = letter.decide(chosen.seq, choice, "sim", self.world.now());
+        let decision = chosen.decide(choice, "sim", self.world.now());
         let entry = decision.entry().expect("plain data");
         let log = self.world.client();
         // An answer lost is a decision that may or may not stand; and some are sent twice.

@@ -154,7 +154,7 @@ pub fn outputs_equal_the_model(story: &Story, rules: &str) {
         story.events.len(),
         total.iter().map(|(l, n)| (l.name(), n)).collect::<Vec<_>>()
     );
-    for lane in ["alert", "profile", "enps", "dead"] {
+    for lane in ["alert", "profile", "enps", "request", "dead"] {
         let some = total.iter().any(|(of, n)| of.name() == lane && *n > 0);
         assert!(some, "nothing in lane {lane}, so nothing was proved");
     }

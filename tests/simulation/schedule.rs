@@ -8,6 +8,7 @@ use aftercall::{
 };
 use aftercall_actors::{
     key::Key,
+    redemption::{REVERSE, reward_id},
     rules::RuleSet,
     time::{EventTime, LogTime},
 };
@@ -112,7 +113,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
     let customer = format!("c{}", draws.below(4));
     let interaction = format!("i{}", draws.below(20));
     let started = at(draws.below(600)).to_string();
-    let (event_type, data) = match draws.below(20) {
+    let (event_type, data) = match draws.below(42) {
         0..=6 => (
             "survey.response.created",
             json!({
@@ -129,11 +130,11 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
             "interaction.completed",
             json!({
                 "interaction_id": interaction, "channel": "chat", "agent_id": agent,
-                "customer": { "customer_id": customer },
+                "customer": { "customer_id": customer, "cdp_user_id": draws.one_in(3).then_some("u") },
                 "started_at": started, "ended_at": at(0).to_string(),
                 "sentiment": draws.below(20) as f64 / 10.0 - 1.0,
                 "summary": format!("contact {number}"),
-                "disposition": "resolved",
+                "disposition": if draws.one_in(2) { "resolved" } else { "" },
             }),
         ),
         13..=15 => (
@@ -154,9 +155,108 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
             "survey.response.created",
             json!({ "response_id": "broken", "csat": 9 }),
         ),
+        20..=22 => (
+            "interaction.started",
+            json!({
+                "interaction_id": format!("i{}", draws.below(4)), "channel": "voice", "agent_id": agent,
+                "customer": { "customer_id": customer }, "started_at": started,
+            }),
+        ),
+        23 => (
+            "interaction.wrapup",
+            json!({ "interaction_id": interaction, "agent_id": agent, "status": "ended" }),
+        ),
+        24..=26 => (
+            "interaction.updated",
+            json!({
+                "interaction_id": interaction, "updated_at": at(0).to_string(), "disposition": "sold",
+                "customer": { "customer_id": customer },
+            }),
+        ),
+        27..=36 => outcome(&agent, &customer, draws),
+        37 => {
+            let data = json!({
+                "destination": format!("d{}", draws.below(2)), "reason": "timeout", "count": 3,
+                "output_id": "o", "at": at(0).to_string(),
+            });
+            return nobodys_event(number, "delivery.dead_lettered", data);
+        }
+        38 => (
+            "points.adjusted",
+            json!({
+                "adjustment_id": format!("x{}", draws.below(40)), "agent_id": agent,
+                "points": draws.below(120) as i64 - 60, "kind": "correction", "reason": "sim",
+                "effective_at": started,
+            }),
+        ),
+        39..=41 => {
+            // Of rewards that were asked for, and of some that never were.
+            let reward = reward_id("recognition", &agent, "bronze", draws.below(6) as u32);
+            let (suffix, done) = match draws.one_in(3) {
+                true => (REVERSE, "reversed"),
+                false => ("", "issued"),
+            };
+            let status = ["rejected", "needs_review", done, done][draws.below(4) as usize];
+            (
+                "reward.outcome",
+                json!({
+                    "output_id": format!("{reward}{suffix}"), "subject": format!("agent/{agent}"),
+                    "status": status, "attempts": 1,
+                }),
+            )
+        }
         _ => ("interaction.vanished", json!({})),
     };
     actors_event(number, &agent, &customer, event_type, data)
+}
+
+/// What became of something that may have been asked.
+fn outcome(agent: &str, customer: &str, draws: &mut Draws) -> (&'static str, Value) {
+    let response = json!({
+        "url": "https://r", "summary": "s", "user_id": "u",
+        "confidence_score": 0.85 + draws.below(2) as f64 / 10.0,
+    });
+    let (event_type, subject, output_id) = match draws.below(4) {
+        0 => (
+            "identity.outcome",
+            format!("customer/{customer}"),
+            format!("identity:i{}", draws.below(4)),
+        ),
+        _ => (
+            "enrichment.outcome",
+            format!("agent/{agent}"),
+            format!(
+                "enrich:low_csat:r{}:{}:{}",
+                draws.below(12),
+                ["recording", "summary"][draws.below(2) as usize],
+                1 + draws.below(2),
+            ),
+        ),
+    };
+    let status = match event_type {
+        "identity.outcome" => ["resolved", "resolved", "failed", "x"],
+        _ => ["available", "pending", "deleted", "unknown"],
+    };
+    let status = status[draws.below(4) as usize];
+    (
+        event_type,
+        json!({
+            "output_id": output_id, "subject": subject, "status": status, "attempts": 1,
+            "response": response,
+        }),
+    )
+}
+
+fn nobodys_event(number: u64, event_type: &str, data: Value) -> NewEvent {
+    let event = actors_event(number, "", "", event_type, data);
+    NewEvent {
+        destination: Destination::Actors {
+            owner: Key::Nobody.token(),
+            customer: "_".to_owned(),
+            event_type: event_type.to_owned(),
+        },
+        ..event
+    }
 }
 
 fn actors_event(
@@ -182,7 +282,8 @@ fn actors_event(
     }
 }
 
-/// The shipped rules without their comments, which only cost time here.
+/// The shipped rules without their comments, which only cost time here, with waits that end within a run, and with
+/// rewards that are given, and for little.
 pub fn genesis() -> RuleSet {
     static GENESIS: LazyLock<RuleSet> = LazyLock::new(|| {
         let shipped = RuleSet::default_rules();
@@ -190,7 +291,25 @@ pub fn genesis() -> RuleSet {
             .text()
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty());
-        let text = lines.collect::<Vec<_>>().join("\n");
+        let mut text = lines.collect::<Vec<_>>().join("\n");
+        let shorter = [
+            ("every = \"30s\"", "every = \"2s\""),
+            ("for = \"5m\"", "for = \"20s\""),
+        ];
+        for (from, to) in shorter
+            .into_iter()
+            .chain([("wait = \"15m\"", "wait = \"7s\"")])
+        {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        for (from, to) in [
+            ("enabled = false", "enabled = true"),
+            ("threshold = 500", "threshold = 30"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
         RuleSet::parse(&text, "sim").expect("the shipped rules do not live in comments")
     });
     GENESIS.clone()

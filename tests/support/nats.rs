@@ -119,6 +119,21 @@ impl Nats {
     /// Stops it in its tracks: connections stand, nothing is answered.
     pub fn pause(&self) {
         self.signal("-STOP");
+        // Sent is not stopped: on a busy machine a thread of it may still answer for a while.
+        while self.threads().any(|state| state != Some('T')) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The states of its threads, where the system shows them: `T` is stopped.
+    fn threads(&self) -> impl Iterator<Item = Option<char>> {
+        let folder = format!("/proc/{}/task", self.process.id());
+        let threads = fs::read_dir(folder).into_iter().flatten().flatten();
+        threads.map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+            // The name before it stands in parentheses and may hold anything.
+            stat.rsplit(") ").next()?.chars().next()
+        })
     }
 
     /// Lets it go on after [`Nats::pause`].

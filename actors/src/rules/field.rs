@@ -51,6 +51,7 @@ impl Topic {
             | Body::InteractionWrapup(_)
             | Body::InteractionUpdated(_)
             | Body::PointsAdjusted(_)
+            | Body::RewardDecided(_)
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
             | Body::DeadLettered(_)

@@ -19,7 +19,7 @@ pub const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Most rules in a file.
 pub const RULES_MAX: usize = 200;
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "version",
     "business_unit",
     "points",
@@ -27,6 +27,7 @@ const SECTIONS: [&str; 12] = [
     "enps",
     "completion",
     "profile",
+    "program",
     "enrichment",
     "survey_token",
     "identity",

@@ -10,6 +10,7 @@ use super::{
     reader::{DAY_MS, Entry, HOUR_MS, Reader, SECOND_MS, get},
     suggest::{hint, nearest},
 };
+use crate::programs::Program;
 
 /// What a rule file sets besides its rules: all that decides outcomes takes effect at a log position with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub struct Settings {
     pub queues: Vec<String>,
     /// Skills whose completions update profiles; empty for all (S4.01).
     pub skills: Vec<String>,
+    /// Reward programs, in file order.
+    pub programs: Vec<Program>,
     /// Whether an alert goes before or after what is looked up for it (S2.08).
     pub enrichment_mode: EnrichmentMode,
     /// Time from one question after an alert's field to the next, in milliseconds of log time (S2.08).
@@ -75,6 +78,7 @@ impl Default for Settings {
             profile_merge_ms: 5_000,
             queues: Vec::new(),
             skills: Vec::new(),
+            programs: Vec::new(),
             enrichment_mode: EnrichmentMode::SendThenUpdate,
             enrichment_every_ms: 30 * SECOND_MS,
             enrichment_for_ms: 300 * SECOND_MS,
@@ -139,6 +143,7 @@ impl Settings {
             let read = reader.duration(("profile", section), "history", allowed);
             set(&mut settings.history_window_ms, read);
         }
+        settings.programs = reader.programs(file);
         settings.read_requests(reader, file);
         settings
     }

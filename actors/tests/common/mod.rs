@@ -7,6 +7,7 @@ use aftercall_actors::{
     event::{Body, Event, OutcomeKind},
     key::Key,
     output::Output,
+    redemption::{Rewards, reward_id},
     rules::RuleSet,
     time::LogTime,
 };
@@ -234,6 +235,58 @@ pub fn started(interaction_id: &str) -> Body {
     Body::InteractionStarted(serde_json::from_value(data).unwrap())
 }
 
+pub fn reward_outcome(output_id: &str, status: &str) -> Body {
+    let data =
+        json!({ "output_id": output_id, "subject": "agent/a1", "status": status, "attempts": 1 });
+    Body::Outcome(OutcomeKind::Reward, serde_json::from_value(data).unwrap())
+}
+
+pub fn decided(reward_id: &str, decision: &str) -> Body {
+    let data = json!({
+        "reward_id": reward_id, "agent_id": "a1", "decision": decision, "by": "admin", "at": NOW_MS,
+    });
+    Body::RewardDecided(serde_json::from_value(data).unwrap())
+}
+
+/// Id of the agent's bronze reward.
+pub fn id(ordinal: u32) -> String {
+    reward_id("recognition", "a1", "bronze", ordinal)
+}
+
+/// The shipped rules, with the program switched on.
+pub fn enabled() -> RuleSet {
+    rules_with("enabled = false", "enabled = true")
+}
+
+/// The program with these keys instead of its approval, and these after its one tier.
+pub fn program(keys: &str, tier: &str) -> RuleSet {
+    let text = include_str!("../../../config/rules.toml");
+    let (head, tail) = text.split_once("[[program]]").unwrap();
+    let (_, rules) = tail.split_once("# Rules.").unwrap();
+    let enabled = if keys.contains("enabled") {
+        ""
+    } else {
+        "enabled = true\n"
+    };
+    let program = format!(
+        "[[program]]\nname = \"recognition\"\n{enabled}{keys}[[program.tier]]\nname = \"bronze\"\n\
+         threshold = 500\nreward_type = \"gift_card_25\"\n{tier}"
+    );
+    RuleSet::parse(&format!("{head}{program}# Rules.{rules}"), "test").unwrap()
+}
+
+/// An agent under the shipped rules, with the program switched on.
+pub fn rewarded() -> Stage {
+    Stage::new(Key::Agent("a1"), enabled())
+}
+
+pub fn rewards(stage: &Stage) -> &Rewards {
+    match &stage.actor {
+        Actor::Agent(agent) => agent.rewards(),
+        Actor::Customer(_) => panic!("a customer has no rewards"),
+    }
+}
+
 pub fn wrapup(interaction_id: &str, status: &str) -> Body {
     let data = json!({
         "interaction_id": interaction_id, "session_id": "d1", "agent_id": "a1", "status": status,
@@ -271,4 +324,35 @@ pub fn told(effects: &[Effect]) -> Vec<String> {
         Effect::RuleFailed { rule, why } => format!("failed {rule} {why}"),
     };
     effects.iter().map(one).collect()
+}
+
+/// A customer whom the platform knows as `u1`.
+pub fn sure() -> Stage {
+    let mut customer = Stage::asking_customer();
+    customer.apply(0, started("i1"));
+    let response = json!({ "confidence_score": 0.95, "user_id": "u1" });
+    assert_eq!(customer.apply(1, resolved("i1", response)), []);
+    customer
+}
+
+pub fn resolved(interaction_id: &str, response: Value) -> Body {
+    let id = format!("identity:{interaction_id}");
+    outcome(
+        OutcomeKind::Identity,
+        "customer/c1",
+        &id,
+        "resolved",
+        response,
+    )
+}
+
+pub fn failed(interaction_id: &str) -> Body {
+    let id = format!("identity:{interaction_id}");
+    outcome(
+        OutcomeKind::Identity,
+        "customer/c1",
+        &id,
+        "failed",
+        Value::Null,
+    )
 }

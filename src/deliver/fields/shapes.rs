@@ -3,7 +3,8 @@
 //! A card is 13 to 19 digits whose check digit is right (Luhn), whatever separates them: grouped by spaces, dashes or
 //! dots, or not at all, in any script. Groups before and behind, such as a card's security code, do not hide one: any
 //! row of whole groups is looked at. A social security number is three, two and four digits with something between
-//! them, or nine in a row where the text in front of them says what they are. Digits inside a UUID are none of this.
+//! them, or nine in a row where the text in front of them says what they are. Digits inside a UUID, or inside a word in
+//! which letters and digits change places often (a token, a hash), are none of this: masking them would break links.
 //!
 //! What is found stays recognisable as what it was: digits become `*`, a card keeps its last four, the rest of the
 //! text stays as it is.
@@ -36,6 +37,9 @@ const SEPARATOR_CHARS_MAX: usize = 3;
 const CONTEXT_CHARS: usize = 40;
 
 const UUID_BYTES: usize = 36;
+
+/// From how many changes between letters and digits on a word is no number that somebody wrote next to a word.
+const OPAQUE_CHANGES: usize = 4;
 
 /// The text with card and SSN shapes masked; as it was if there are none.
 pub fn mask(text: &str) -> Cow<'_, str> {
@@ -108,8 +112,8 @@ fn runs_of(text: &str) -> Vec<Run> {
         if at < skip_to {
             continue;
         }
-        if is_uuid_at(text, at) {
-            skip_to = at + UUID_BYTES;
+        if let Some(bytes) = opaque_at(text, at) {
+            skip_to = at + bytes;
             between = SEPARATOR_CHARS_MAX + 1;
             continue;
         }
@@ -211,22 +215,45 @@ fn says_ssn(text: &str, at: usize) -> bool {
     before.contains("ssn") || before.contains("social")
 }
 
-/// Whether a UUID stands here: hexadecimal digits in groups of 8, 4, 4, 4 and 12, nothing of the sort around it. One
-/// letter at least: of digits alone it could be four groups of a card.
-fn is_uuid_at(text: &str, at: usize) -> bool {
+/// The length of the UUID or opaque word that begins here.
+fn opaque_at(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    let Some(found) = bytes.get(at..at + UUID_BYTES) else {
+    let is_inside = at
+        .checked_sub(1)
+        .and_then(|before| bytes.get(before))
+        .is_some_and(u8::is_ascii_alphanumeric);
+    if is_inside {
+        return None;
+    }
+    let rest = &bytes[at..];
+    if is_uuid(rest) {
+        return Some(UUID_BYTES);
+    }
+    let length = rest
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric())
+        .count();
+    let changes = rest[..length]
+        .windows(2)
+        .filter(|two| two[0].is_ascii_digit() != two[1].is_ascii_digit())
+        .count();
+    (changes >= OPAQUE_CHANGES).then_some(length)
+}
+
+/// Whether text begins with a UUID: hexadecimal digits in groups of 8, 4, 4, 4 and 12, and no word goes on behind it.
+/// One letter at least: of digits alone it could be four groups of a card.
+fn is_uuid(bytes: &[u8]) -> bool {
+    let Some(found) = bytes.get(..UUID_BYTES) else {
         return false;
     };
-    let is_free = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
     let is_shaped = found.iter().zip(0..).all(|(byte, i)| match i {
         8 | 13 | 18 | 23 => *byte == b'-',
         _ => byte.is_ascii_hexdigit(),
     });
-    is_shaped
-        && found.iter().any(u8::is_ascii_alphabetic)
-        && is_free(at.checked_sub(1).and_then(|before| bytes.get(before)))
-        && is_free(bytes.get(at + UUID_BYTES))
+    let is_end = bytes
+        .get(UUID_BYTES)
+        .is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    is_shaped && is_end && found.iter().any(u8::is_ascii_alphabetic)
 }
 
 #[cfg(test)]
@@ -387,6 +414,16 @@ mod tests {
             "********-****-1111-****-********0000",
             "no letter, no UUID"
         );
+    }
+
+    #[test]
+    fn s5_09_three_changes_between_letters_and_digits_hide_no_card_and_four_are_a_token() {
+        assert_eq!(mask("a1b4111111111111111"), "a1b************1111");
+        stays("1a1b4111111111111111");
+        stays(
+            "https://cx.example.com/r?sig=9f86d081884c7d659a2feaa0c55ad015a3bf4f4111111111111111b2b0b822cd",
+        );
+        assert_ne!(mask("1a1b2c 4111111111111111"), "1a1b2c 4111111111111111");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use aftercall_actors::time::LogTime;
 
-use super::{Choice, Entry, Letter, Reason};
+use super::{Choice, Decision, Entry, Letter, Reason};
 use crate::log::Seq;
 
 /// What is kept of an open letter: enough to list and choose it. The whole stands in the log under `seq`.
@@ -41,7 +41,9 @@ pub struct Open {
 }
 
 impl Open {
-    fn of(seq: Seq, letter: &Letter) -> Self {
+    /// The letter that stands in the log under `seq`.
+    #[must_use]
+    pub fn of(seq: Seq, letter: &Letter) -> Self {
         Self {
             seq,
             at: letter.at,
@@ -57,6 +59,21 @@ impl Open {
             not_retryable: letter.not_retryable.clone(),
         }
     }
+
+    /// A decision about it.
+    #[must_use]
+    pub fn decide(&self, choice: Choice, by: &str, at: LogTime) -> Decision {
+        Decision {
+            choice,
+            destination: self.destination.clone(),
+            letter: self.seq,
+            output_id: self.output_id.clone(),
+            output_seq: self.output_seq,
+            round: self.round,
+            by: by.to_owned(),
+            at,
+        }
+    }
 }
 
 /// Where an output's case stands after its latest round.
@@ -64,24 +81,17 @@ impl Open {
 pub enum Case {
     /// Waits for a decision.
     Open(Box<Open>),
-    /// Decided.
-    Closed {
-        /// The round decided on.
-        round: u32,
-        /// How.
-        choice: Choice,
-        /// By whom.
-        by: String,
-        /// When.
-        at: LogTime,
-    },
+    /// Decided, and so.
+    Closed(Decision),
 }
 
 impl Case {
-    fn round(&self) -> u32 {
+    /// The round it is about.
+    #[must_use]
+    pub fn round(&self) -> u32 {
         match self {
             Self::Open(open) => open.round,
-            Self::Closed { round, .. } => *round,
+            Self::Closed(decision) => decision.round,
         }
     }
 }
@@ -112,18 +122,12 @@ impl Letters {
                 let key = (decision.destination.clone(), decision.output_id.clone());
                 let applies = match self.cases.get(&key) {
                     Some(Case::Open(open)) => open.round == decision.round,
-                    Some(Case::Closed { round, .. }) => *round < decision.round,
+                    Some(Case::Closed(before)) => before.round < decision.round,
                     // Its letter is no longer held; a repetition of that one must not open it again.
                     None => true,
                 };
                 if applies {
-                    let closed = Case::Closed {
-                        round: decision.round,
-                        choice: decision.choice,
-                        by: decision.by.clone(),
-                        at: decision.at,
-                    };
-                    self.cases.insert(key, closed);
+                    self.cases.insert(key, Case::Closed(decision.clone()));
                 }
                 applies
             }
@@ -137,11 +141,16 @@ impl Letters {
             .get(&(destination.to_owned(), output_id.to_owned()))
     }
 
+    /// Every case.
+    pub fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.cases.values()
+    }
+
     /// The letters that wait for a decision, by destination and output id.
     pub fn open(&self) -> impl Iterator<Item = &Open> {
         self.cases.values().filter_map(|case| match case {
             Case::Open(open) => Some(&**open),
-            Case::Closed { .. } => None,
+            Case::Closed(_) => None,
         })
     }
 }

@@ -44,10 +44,10 @@ pub fn refusal(answer: &jetstream::Error) -> CommitError {
         ErrorCode::ACCOUNT_RESOURCES_EXCEEDED | ErrorCode::ATOMIC_PUBLISH_INCOMPLETE_BATCH => {
             CommitError::Unknown(answer.to_string())
         }
-        // 10163 (a write on the same subject is still on its way) comes with 400 as well.
-        ErrorCode::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_NOT_READY => {
-            CommitError::Unknown(answer.to_string())
-        }
+        // These come with 400 as well: 10163, a write on the same subject is still on its way; and 10070, somebody else's
+        // message came between those of a chain, of which a beginning may be stored.
+        ErrorCode::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_NOT_READY
+        | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => CommitError::Unknown(answer.to_string()),
         _ if answer.code() == 400 => CommitError::Refused(answer.to_string()),
         _ => CommitError::Unknown(answer.to_string()),
     }
@@ -143,6 +143,7 @@ mod tests {
             (400, 10071, "fenced"),
             (400, 10164, "fenced"),
             (400, 10163, "unknown"),
+            (400, 10070, "unknown"),
             (400, 10054, "refused"),
             (400, 10097, "refused"),
             (400, 10199, "refused"),

@@ -10,6 +10,8 @@ use tokio::time::{advance, sleep};
 use super::*;
 use crate::log::{Destination, Headers};
 
+mod delivery;
+
 const PARTITION: PartitionId = PartitionId {
     side: Side::Agent,
     index: 0,

@@ -1,0 +1,463 @@
+//! Points become rewards: claimed at a threshold, requested once, paid for when issued, taken back when points are
+//! missing (S3.04 to S3.09, S3.12, S3.13).
+//!
+//! `stage` is how far a tier has come and `given` what becomes of a reward once it is issued, both as tables of
+//! every pair; here is what spans tiers: which is reached, what limits allow, which reward is the latest, the debt.
+//! A claim takes its points out of the window at once (`points`), so neither expiry nor another tier can have them
+//! while the provider is asked; the balance counts them until the reward is issued. Programs come with the rules
+//! (`programs`), `say` writes what is emitted, `stored` the state.
+//!
+//! Looked at whenever points may have changed and whenever an outcome or a decision comes; not by the clock: a
+//! threshold that is reached because a loss left the window, a limit's period that ends, and a program that is
+//! switched on are noticed at the agent's next such event.
+
+mod given;
+mod id;
+mod reach;
+mod say;
+mod stage;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+use self::{given::Input as Turn, say::Speaker, stage::Input};
+pub use self::{
+    given::{Given, Standing},
+    id::{REVERSE, reward_id},
+    stage::{Claim, Stage},
+};
+use crate::{
+    effect::{Effect, Effects, Ignored},
+    event::{Decision, Outcome, RewardDecided},
+    points::{PointsWindow, Workday},
+    rules::Settings,
+    time::LogTime,
+};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Most issued rewards remembered of one agent. Above it the oldest that is settled is forgotten early.
+pub const GIVEN_MAX: usize = 4_096;
+
+/// When and to whom something happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The agent.
+    pub agent: &'a str,
+    /// Log time of the event.
+    pub now: LogTime,
+    /// The workday `now` falls in.
+    pub today: Workday,
+    /// The oldest workday that counts.
+    pub start: Workday,
+    /// Programs and windows.
+    pub settings: &'a Settings,
+}
+
+/// One tier of which this agent ever claimed a reward. Stays for good: its ordinals are in the ids of rewards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standings {
+    /// The program's name.
+    pub program: Box<str>,
+    /// The tier's name.
+    pub tier: Box<str>,
+    /// Rewards claimed so far: the next one's ordinal.
+    pub claimed: u32,
+    /// How far it has come now.
+    pub stage: Stage,
+}
+
+/// An agent's rewards.
+///
+/// Clock: log time; workdays only say which points are taken. What was issued is remembered for the points window or
+/// the longest period of a limit, whichever is longer; only within the points window it is taken back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rewards {
+    /// In the order of their first claims.
+    tiers: Vec<Standings>,
+    /// In the order in which they were issued.
+    given: Vec<Given>,
+    /// Points owed for rewards that could not be taken back; later points pay it first.
+    debt: i64,
+    /// Version of the export that points came from last, for the provider.
+    export_version: Option<Box<str>>,
+}
+
+impl Rewards {
+    /// Points out of the window for claims that stand.
+    #[must_use]
+    pub fn held(&self) -> i64 {
+        let held = self.tiers.iter().map(|tier| tier.stage.held());
+        held.fold(0, i64::saturating_add)
+    }
+
+    /// Points owed.
+    #[must_use]
+    pub const fn debt(&self) -> i64 {
+        self.debt
+    }
+
+    /// Tiers that were ever claimed.
+    #[must_use]
+    pub fn tiers(&self) -> &[Standings] {
+        &self.tiers
+    }
+
+    /// Issued rewards that are remembered, oldest first.
+    #[must_use]
+    pub fn given(&self) -> &[Given] {
+        &self.given
+    }
+
+    /// Whether no reward was ever claimed. From the first on never again: ordinals outlive every window, else two
+    /// rewards would have one id.
+    #[must_use]
+    pub const fn is_blank(&self) -> bool {
+        self.tiers.is_empty() && self.given.is_empty() && self.debt == 0
+    }
+
+    /// Whether an alert with this id was about a reward claimed here.
+    #[must_use]
+    pub fn has_alerted(&self, agent: &str, alert_id: &str) -> bool {
+        let Some((rule, id)) = alert_id.split_once(':') else {
+            return false;
+        };
+        let id = id.strip_suffix(REVERSE).unwrap_or(id);
+        let is_one = |tier: &Standings| {
+            // It is only for counting, so the latest are enough.
+            let mut ordinals = (0..tier.claimed).rev().take(GIVEN_MAX);
+            ordinals.any(|n| reward_id(&tier.program, agent, &tier.tier, n) == id)
+        };
+        say::RULES.contains(&rule) && self.tiers.iter().any(is_one)
+    }
+
+    /// Notes which export the points of a row came with.
+    pub fn note_export(&mut self, version: Option<&str>, settings: &Settings) {
+        let wanted = settings.programs.iter().any(|program| program.enabled);
+        if wanted && version.is_some() && self.export_version.as_deref() != version {
+            self.export_version = version.map(Into::into);
+        }
+    }
+
+    /// An empty window came from no export.
+    pub fn forget_export(&mut self) {
+        self.export_version = None;
+    }
+
+    /// Follows an event that changed the window's sum by `change`.
+    pub fn follow(
+        &mut self,
+        moment: Moment<'_>,
+        change: i64,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        let idle = moment
+            .settings
+            .programs
+            .iter()
+            .all(|program| !program.enabled);
+        if idle && self.is_blank() {
+            return;
+        }
+        // Only what is taken away claws back; points that leave with their workday do not.
+        self.balance(moment, change > 0, change < 0, points, effects);
+    }
+
+    /// Takes in what became of a request or a reversal.
+    pub fn outcome(
+        &mut self,
+        moment: Moment<'_>,
+        outcome: &Outcome,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        let id: &str = &outcome.output_id;
+        let status: &str = &outcome.status;
+        let (place, is_reversal) = match id.strip_suffix(REVERSE) {
+            Some(id) => (self.place(moment.agent, id), true),
+            None => (self.place(moment.agent, id), false),
+        };
+        match (place, is_reversal) {
+            (Some(Place::Tier(place)), false) => {
+                let input = match status {
+                    "issued" => Input::Issued,
+                    "rejected" => Input::Rejected,
+                    // `needs_review`, and whatever else a configuration makes of an answer: a person can read it.
+                    _ => Input::Unclear,
+                };
+                self.turn(moment, place, input, points, effects);
+            }
+            (Some(Place::Given(place)), true) => {
+                let input = match status {
+                    "reversed" => Turn::Reversed,
+                    "rejected" | "refused" => Turn::Refused,
+                    _ => Turn::Unclear,
+                };
+                self.turn_given(moment, place, input, points, effects);
+            }
+            (Some(Place::Given(place)), false) => {
+                self.turn_given(moment, place, Turn::Repeated, points, effects);
+            }
+            // A reversal of what was never issued, or a reward of nobody's here.
+            (Some(Place::Tier(_)), true) | (None, _) => {
+                effects.push(Effect::Ignore(Ignored::UnknownRequest));
+            }
+        }
+    }
+
+    /// Takes in what a person decided.
+    pub fn decided(
+        &mut self,
+        moment: Moment<'_>,
+        decided: &RewardDecided,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        // Points may have left since the last event: nobody can approve what is not covered any more.
+        self.withdraw(moment, points, effects);
+        let id: &str = &decided.reward_id;
+        match self.place(moment.agent, id.strip_suffix(REVERSE).unwrap_or(id)) {
+            Some(Place::Tier(place)) => {
+                let input = match decided.decision {
+                    Decision::Approve => Input::Approved,
+                    Decision::Reject => Input::Declined,
+                };
+                let tier = &self.tiers[place];
+                let is_stopped = || {
+                    let mut programs = moment.settings.programs.iter();
+                    !programs.any(|program| program.enabled && program.name == *tier.program)
+                };
+                // The decision is not kept for later: what a person agreed to was a request now.
+                if matches!((&tier.stage, &input), (Stage::Awaiting(_), Input::Approved))
+                    && is_stopped()
+                {
+                    return effects.push(Effect::Ignore(Ignored::ProgramStopped));
+                }
+                self.turn(moment, place, input, points, effects);
+            }
+            Some(Place::Given(place)) => {
+                let input = match decided.decision {
+                    Decision::Approve => Turn::Approved,
+                    Decision::Reject => Turn::Declined,
+                };
+                self.turn_given(moment, place, input, points, effects);
+            }
+            None => effects.push(Effect::Ignore(Ignored::UnknownRequest)),
+        }
+    }
+
+    /// Which of this agent's rewards has this id, of those that something can still happen to.
+    fn place(&self, agent: &str, id: &str) -> Option<Place> {
+        let is_it = |tier: &Standings, claim: &Claim| {
+            reward_id(&tier.program, agent, &tier.tier, claim.ordinal) == id
+        };
+        let mut tiers = self.tiers.iter();
+        if let Some(place) =
+            tiers.position(|tier| tier.stage.claim().is_some_and(|claim| is_it(tier, claim)))
+        {
+            return Some(Place::Tier(place));
+        }
+        let mut given = self.given.iter();
+        given
+            .rposition(|given| is_it(&self.tiers[given.tier], &given.claim))
+            .map(Place::Given)
+    }
+
+    /// Gives a tier an input and does what follows.
+    fn turn(
+        &mut self,
+        moment: Moment<'_>,
+        place: usize,
+        input: Input,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        let claws_back = match self.step(moment, place, input, points, effects) {
+            Followed::Nothing => return,
+            Followed::Moved => false,
+            Followed::Spent => true,
+        };
+        self.balance(moment, false, claws_back, points, effects);
+    }
+
+    fn step(
+        &mut self,
+        moment: Moment<'_>,
+        place: usize,
+        input: Input,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) -> Followed {
+        let tier = &mut self.tiers[place];
+        let stage = std::mem::take(&mut tier.stage);
+        let (stage, step) = stage.after(input, moment.today, moment.now);
+        tier.stage = stage;
+        let speaker = Speaker {
+            moment,
+            tier,
+            export_version: self.export_version.as_deref(),
+        };
+        let claim = tier.stage.claim();
+        match step {
+            stage::Step::Ignore => {
+                effects.push(Effect::Ignore(Ignored::LateOutcome));
+                Followed::Nothing
+            }
+            stage::Step::Stay => Followed::Nothing,
+            stage::Step::Ask => {
+                effects.extend(claim.map(|claim| speaker.awaiting(claim)));
+                Followed::Nothing
+            }
+            stage::Step::Request => {
+                effects.extend(claim.map(|claim| speaker.request(claim)));
+                Followed::Nothing
+            }
+            stage::Step::Park => {
+                effects.extend(claim.map(|claim| speaker.review(claim)));
+                Followed::Nothing
+            }
+            stage::Step::Refuse(claim) => {
+                effects.push(speaker.rejected(&claim));
+                points.give_back(&claim.parts, moment.start);
+                Followed::Moved
+            }
+            stage::Step::Release(claim) => {
+                points.give_back(&claim.parts, moment.start);
+                Followed::Moved
+            }
+            stage::Step::Reopen => Followed::Moved,
+            stage::Step::Give(claim) => {
+                self.give(moment, place, claim);
+                Followed::Spent
+            }
+            stage::Step::GiveLate(mut claim) => {
+                claim.parts = points.take(claim.points, moment.today);
+                self.give(moment, place, claim);
+                Followed::Spent
+            }
+        }
+    }
+
+    fn give(&mut self, moment: Moment<'_>, tier: usize, claim: Claim) {
+        if self.given.len() >= GIVEN_MAX
+            && let Some(oldest) = self.given.iter().position(|g| !g.standing.is_coming())
+        {
+            self.given.remove(oldest);
+        }
+        self.given.push(Given {
+            tier,
+            claim,
+            at: moment.now,
+            standing: Standing::Issued,
+        });
+    }
+
+    /// Gives an issued reward an input and does what follows.
+    fn turn_given(
+        &mut self,
+        moment: Moment<'_>,
+        place: usize,
+        input: Turn,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        let given = &mut self.given[place];
+        let (standing, step) = given.standing.after(input);
+        given.standing = standing;
+        let speaker = Speaker {
+            moment,
+            tier: &self.tiers[given.tier],
+            export_version: self.export_version.as_deref(),
+        };
+        match step {
+            given::Step::Ignore => effects.push(Effect::Ignore(Ignored::LateOutcome)),
+            given::Step::Reverse => effects.push(speaker.reversal(&given.claim)),
+            given::Step::Park => effects.push(speaker.review_reversal(&given.claim)),
+            given::Step::Return => {
+                let parts = std::mem::take(&mut given.claim.parts);
+                points.give_back(&parts, moment.start);
+                // One reversal may not have been enough.
+                self.balance(moment, false, true, points, effects);
+            }
+            given::Step::Owe => {
+                effects.push(speaker.reversal_refused(&given.claim));
+                let lacking = self.covered(points).saturating_neg().max(0);
+                points.write_off(lacking);
+                self.debt = self.debt.saturating_add(lacking);
+                self.balance(moment, false, false, points, effects);
+            }
+        }
+    }
+
+    /// What the balance would be if every claim failed and every reversal succeeded, the debt aside.
+    fn covered(&self, points: &PointsWindow) -> i64 {
+        let coming = self.given.iter().filter(|given| given.standing.is_coming());
+        let coming = coming.fold(0i64, |sum, given| sum.saturating_add(given.claim.points));
+        points
+            .sum()
+            .saturating_add(self.held())
+            .saturating_add(coming)
+    }
+
+    /// Puts everything in order after points have moved: debt first, then what is not earned any more, then what is.
+    fn balance(
+        &mut self,
+        moment: Moment<'_>,
+        has_new_points: bool,
+        claws_back: bool,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        self.forget(moment);
+        let paid = self.debt.min(points.sum());
+        if paid > 0 {
+            points.take(paid, moment.today);
+            self.debt -= paid;
+        }
+        self.withdraw(moment, points, effects);
+        if claws_back {
+            self.claw_back(moment, points, effects);
+        }
+        self.evaluate(moment, has_new_points, points, effects);
+    }
+
+    /// Gives up the claims that nobody was asked for yet, until the rest is covered.
+    fn withdraw(&mut self, moment: Moment<'_>, points: &mut PointsWindow, effects: &mut Effects) {
+        for place in 0..self.tiers.len() {
+            if points.sum() < 0 {
+                self.step(moment, place, Input::Short, points, effects);
+            }
+        }
+    }
+
+    /// Asks back the latest rewards of the points window, as many as cover what is lacking.
+    fn claw_back(&mut self, moment: Moment<'_>, points: &mut PointsWindow, effects: &mut Effects) {
+        let window_ms = i64::from(moment.settings.points_window_days) * DAY_MS;
+        for place in (0..self.given.len()).rev() {
+            let given = &self.given[place];
+            let is_recent = moment.now.since_ms(given.at) < window_ms;
+            if self.covered(points) < 0 && is_recent && matches!(given.standing, Standing::Issued) {
+                self.turn_given(moment, place, Turn::Short, points, effects);
+            }
+        }
+    }
+}
+
+/// Where a reward is found.
+enum Place {
+    /// The claim of a tier.
+    Tier(usize),
+    /// An issued reward.
+    Given(usize),
+}
+
+/// What a step did to the points.
+enum Followed {
+    /// Nothing.
+    Nothing,
+    /// Some came back, or a tier is free again.
+    Moved,
+    /// Some are spent for good.
+    Spent,
+}

@@ -1,0 +1,143 @@
+//! What is said of a reward: to the provider, and to people (S3.06 to S3.08).
+//!
+//! Ids follow from the reward's, so each thing is said once, whatever is retried. Alerts about rewards are no
+//! customer's: they have no interaction and no recording, and their `summary` is the sentence for people.
+
+use std::collections::BTreeMap;
+
+use super::{Claim, Moment, REVERSE, Standings, reward_id};
+use crate::{
+    effect::Effect,
+    event::ActorRef,
+    key::Key,
+    output::{Alert, Output, Recording, RecordingStatus, Reward, Severity},
+    time::EventTime,
+};
+
+const AWAITING: &str = "reward_awaiting_approval";
+const REJECTED: &str = "reward_rejected";
+const REVIEW: &str = "reward_needs_review";
+const REFUSED: &str = "reward_reversal_refused";
+
+/// What alerts about rewards are raised under.
+pub const RULES: [&str; 4] = [AWAITING, REJECTED, REVIEW, REFUSED];
+
+/// Who speaks of which tier, and when.
+pub struct Speaker<'a> {
+    pub moment: Moment<'a>,
+    pub tier: &'a Standings,
+    pub export_version: Option<&'a str>,
+}
+
+impl Speaker<'_> {
+    /// Asks the provider for the reward.
+    pub fn request(&self, claim: &Claim) -> Effect {
+        let reward = self.reward(claim);
+        Effect::Emit {
+            id: reward.reward_id.clone(),
+            output: Output::RewardRequested(reward),
+        }
+    }
+
+    /// Asks the provider to take it back.
+    pub fn reversal(&self, claim: &Claim) -> Effect {
+        let reward = self.reward(claim);
+        Effect::Emit {
+            id: format!("{}{REVERSE}", reward.reward_id),
+            output: Output::RewardReversalRequested(reward),
+        }
+    }
+
+    /// A person is to agree.
+    pub fn awaiting(&self, claim: &Claim) -> Effect {
+        let what = "waits for approval";
+        self.alert(AWAITING, Severity::Info, "", claim, what)
+    }
+
+    /// The provider refused.
+    pub fn rejected(&self, claim: &Claim) -> Effect {
+        let what = "was rejected by its provider; its points are free again";
+        self.alert(REJECTED, Severity::Warning, "", claim, what)
+    }
+
+    /// Nobody knows whether it was given.
+    pub fn review(&self, claim: &Claim) -> Effect {
+        let what = "may or may not have been issued; its points stay locked until that is decided";
+        self.alert(REVIEW, Severity::Critical, "", claim, what)
+    }
+
+    /// Nobody knows whether it was taken back.
+    pub fn review_reversal(&self, claim: &Claim) -> Effect {
+        let what = "may or may not have been taken back; that has to be decided";
+        self.alert(REVIEW, Severity::Critical, REVERSE, claim, what)
+    }
+
+    /// The provider would not take it back.
+    pub fn reversal_refused(&self, claim: &Claim) -> Effect {
+        let what = "was not taken back by its provider; what is lacking is a debt now";
+        self.alert(REFUSED, Severity::Warning, "", claim, what)
+    }
+
+    fn id(&self, claim: &Claim) -> String {
+        let Standings { program, tier, .. } = self.tier;
+        reward_id(program, self.moment.agent, tier, claim.ordinal)
+    }
+
+    fn reward(&self, claim: &Claim) -> Reward {
+        let mut metadata = BTreeMap::from([("source_platform".to_owned(), "aftercall".to_owned())]);
+        if let Some(version) = self.export_version {
+            metadata.insert("wfm_export_version".to_owned(), version.to_owned());
+        }
+        Reward {
+            reward_id: self.id(claim),
+            program: self.tier.program.to_string(),
+            agent_id: self.moment.agent.to_owned(),
+            tier: self.tier.tier.to_string(),
+            ordinal: claim.ordinal,
+            reward_type: claim.reward_type.to_string(),
+            points_consumed: claim.points,
+            transaction_timestamp: EventTime(self.moment.now.0),
+            metadata,
+        }
+    }
+
+    fn alert(
+        &self,
+        rule: &str,
+        severity: Severity,
+        suffix: &str,
+        claim: &Claim,
+        what: &str,
+    ) -> Effect {
+        let reward = self.id(claim);
+        let Standings { program, tier, .. } = self.tier;
+        let (points, kind) = (claim.points, &claim.reward_type);
+        let id = format!("{rule}:{reward}{suffix}");
+        Effect::Emit {
+            id: id.clone(),
+            output: Output::AlertRaised(Alert {
+                alert_id: id,
+                rule: rule.to_owned(),
+                severity,
+                owner: ActorRef::from(Key::Agent(self.moment.agent)),
+                agent_id: Some(self.moment.agent.to_owned()),
+                agent_name: None,
+                queue_id: None,
+                interaction_id: None,
+                response_id: None,
+                csat: None,
+                comment: None,
+                keywords: Vec::new(),
+                recording: Recording {
+                    status: RecordingStatus::Unavailable,
+                    url: None,
+                },
+                summary: Some(format!(
+                    "Reward {reward} ({kind} for {points} points, tier {tier} of program {program}) {what}."
+                )),
+                missing: Vec::new(),
+                raised_at: EventTime(self.moment.now.0),
+            }),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Points taken away after a reward was issued: reversal, its refusal, debt (S3.12, S3.13).
+
+mod common;
+
+use aftercall_actors::{
+    effect::Ignored,
+    event::Body,
+    key::Key,
+    redemption::{REVERSE, Standing},
+};
+use common::*;
+
+#[test]
+fn s3_12_a_balance_of_zero_keeps_the_reward_and_one_below_reverses_it() {
+    let mut agent = issued(1, 10);
+    assert_eq!(agent.apply(10, taken("x", 10)), []);
+    assert_eq!(agent.points(), 0);
+    let effects = agent.apply(1_000, taken("y", 1));
+    assert_eq!(ids(&effects), [reverse(0)]);
+    let data = data(&effects);
+    assert_eq!(data["reward_id"], id(0));
+    assert_eq!(data["points_consumed"], 500);
+    assert_eq!(data["reward_type"], "gift_card_25");
+    assert_eq!(data["transaction_timestamp"], "2026-11-20T10:00:01.000Z");
+    // One is on its way, which covers more.
+    assert_eq!(agent.apply(1_001, taken("z", 498)), []);
+    assert_eq!(agent.points(), -499);
+    // Its points come back.
+    assert_eq!(
+        agent.apply(1_002, reward_outcome(&reverse(0), "reversed")),
+        []
+    );
+    assert_eq!(
+        (agent.points(), standing(&agent)),
+        (1, vec![Standing::Reversed])
+    );
+}
+
+#[test]
+fn s3_12_the_latest_reward_is_reversed_first_and_as_many_as_it_takes() {
+    let mut agent = issued(3, 0);
+    let effects = agent.apply(10, taken("x", 500));
+    assert_eq!(ids(&effects), [reverse(2)]);
+    let effects = agent.apply(11, taken("y", 1));
+    assert_eq!(ids(&effects), [reverse(1)]);
+    assert_eq!(agent.apply(12, reward_outcome(&reverse(2), "reversed")), []);
+    assert_eq!(agent.apply(13, reward_outcome(&reverse(1), "reversed")), []);
+    assert_eq!(agent.points(), 499);
+}
+
+#[test]
+fn s3_12_a_correction_of_a_day_that_was_paid_for_reverses_too() {
+    let mut agent = rewarded();
+    agent.apply(0, wfm("2026-11-19", "points", 500.0, None));
+    agent.apply(1, reward_outcome(&id(0), "issued"));
+    let effects = agent.apply(2, wfm("2026-11-19", "points", 499.0, None));
+    assert_eq!(ids(&effects), [reverse(0)]);
+    assert_eq!(agent.apply(3, reward_outcome(&reverse(0), "reversed")), []);
+    assert_eq!(agent.points(), 499);
+    // Put right again, it is another reward with an id of its own.
+    assert_eq!(
+        ids(&agent.apply(4, wfm("2026-11-19", "points", 500.0, None))),
+        [id(1)]
+    );
+}
+
+#[test]
+fn s3_12_points_taken_while_locked_reverse_the_reward_when_it_is_issued_and_not_before() {
+    let mut agent = rewarded();
+    agent.apply(0, taken("grant", -500));
+    assert_eq!(agent.apply(1, taken("x", 1)), []);
+    assert_eq!(
+        ids(&agent.apply(2, reward_outcome(&id(0), "issued"))),
+        [reverse(0)]
+    );
+    assert_eq!(agent.points(), -1);
+    // Had it been rejected, the points would have covered it.
+    let mut agent = rewarded();
+    agent.apply(0, taken("grant", -500));
+    agent.apply(1, taken("x", 1));
+    let effects = agent.apply(2, reward_outcome(&id(0), "rejected"));
+    assert_eq!(ids(&effects), [format!("reward_rejected:{}", id(0))]);
+    assert_eq!(agent.points(), 499);
+}
+
+#[test]
+fn s3_12_a_refused_reversal_is_a_debt_that_later_points_pay_off_first() {
+    let mut agent = issued(1, 0);
+    agent.apply(10, taken("x", 30));
+    let effects = agent.apply(11, reward_outcome(&reverse(0), "rejected"));
+    assert_eq!(
+        ids(&effects),
+        [format!("reward_reversal_refused:{}", id(0))]
+    );
+    assert_eq!((agent.points(), rewards(&agent).debt()), (-30, 30));
+    assert_eq!(standing(&agent), [Standing::Debt]);
+    // It outlives the workday it arose on.
+    let later = 91 * DAY_MS;
+    let grant = |n: &str, points| adjusted(n, points, NOW_MS + later);
+    assert_eq!(agent.apply(later, grant("a", 29)), []);
+    assert_eq!((agent.points(), rewards(&agent).debt()), (-1, 1));
+    assert_eq!(agent.apply(later, grant("b", 500)), []);
+    assert_eq!((agent.points(), rewards(&agent).debt()), (499, 0));
+    assert_eq!(ids(&agent.apply(later, grant("c", 1))), [id(1)]);
+}
+
+#[test]
+fn s3_12_a_refusal_after_points_have_made_up_for_it_leaves_no_debt() {
+    let mut agent = issued(1, 0);
+    agent.apply(10, taken("x", 30));
+    agent.apply(11, taken("more", -40));
+    agent.apply(12, reward_outcome(&reverse(0), "refused"));
+    assert_eq!((agent.points(), rewards(&agent).debt()), (10, 0));
+}
+
+#[test]
+fn s3_12_a_reversal_that_is_refused_and_happens_all_the_same_pays_the_debt() {
+    let mut agent = issued(1, 0);
+    agent.apply(10, taken("x", 30));
+    agent.apply(11, reward_outcome(&reverse(0), "rejected"));
+    assert_eq!(agent.apply(12, reward_outcome(&reverse(0), "reversed")), []);
+    assert_eq!((agent.points(), rewards(&agent).debt()), (470, 0));
+    let again = agent.apply(13, reward_outcome(&reverse(0), "reversed"));
+    assert_eq!(again, ignored(Ignored::LateOutcome));
+    assert_eq!(agent.points(), 470);
+}
+
+#[test]
+fn s3_12_a_reversal_nobody_knows_of_is_parked_and_a_person_decides() {
+    for (decision, points, debt) in [("approve", 470, 0), ("reject", -30, 30)] {
+        let mut agent = issued(1, 0);
+        agent.apply(10, taken("x", 30));
+        let effects = agent.apply(11, reward_outcome(&reverse(0), "needs_review"));
+        assert_eq!(
+            ids(&effects),
+            [format!("reward_needs_review:{}", reverse(0))]
+        );
+        let again = agent.apply(12, reward_outcome(&reverse(0), "needs_review"));
+        assert_eq!(again, ignored(Ignored::LateOutcome));
+        agent.apply(13, decided(&id(0), decision));
+        assert_eq!((agent.points(), rewards(&agent).debt()), (points, debt));
+    }
+}
+
+#[test]
+fn s3_12_a_reward_is_taken_back_within_the_points_window_and_not_after() {
+    let window = 90 * DAY_MS;
+    for (after, reversed) in [(window, true), (window + 1, false)] {
+        // Issued one tick after `NOW_MS`.
+        let mut agent = issued(1, 0);
+        let effects = agent.apply(after, adjusted("x", -1, NOW_MS + after));
+        assert_eq!(ids(&effects).len(), usize::from(reversed), "{effects:?}");
+        assert_eq!(agent.points(), -1);
+    }
+}
+
+#[test]
+fn s3_13_points_that_leave_with_their_workday_take_nothing_back() {
+    let mut agent = rewarded();
+    agent.apply(0, taken("grant", -500));
+    agent.apply(1, reward_outcome(&id(0), "issued"));
+    // Fifty of an old workday, and a loss that they cover.
+    agent.apply(2, wfm("2026-08-22", "points", 50.0, None));
+    agent.apply(3, taken("x", 40));
+    assert_eq!(agent.points(), 10);
+    let midnight = 14 * HOUR_MS;
+    assert_eq!(agent.apply(midnight, adjusted("y", 5, NOW_MS)), []);
+    assert_eq!(agent.points(), -35);
+}
+
+#[test]
+fn s3_13_points_that_come_back_to_a_workday_that_left_stay_until_the_next_midnight() {
+    let mut agent = rewarded();
+    agent.apply(0, wfm("2026-08-22", "points", 500.0, None));
+    let midnight = 14 * HOUR_MS;
+    let effects = agent.apply(midnight, reward_outcome(&id(0), "rejected"));
+    assert_eq!(ids(&effects).len(), 1);
+    assert_eq!(agent.points(), 500);
+    agent.apply(midnight + DAY_MS - 1, adjusted("x", 0, NOW_MS));
+    assert_eq!(agent.points(), 500);
+    agent.apply(midnight + DAY_MS, adjusted("y", 0, NOW_MS));
+    assert_eq!(agent.points(), 0);
+}
+
+#[test]
+fn s3_12_without_a_reward_a_negative_balance_is_only_that() {
+    let mut agent = Stage::new(Key::Agent("a1"), enabled());
+    assert_eq!(agent.apply(0, taken("x", 30)), []);
+    assert_eq!((agent.points(), rewards(&agent).debt()), (-30, 0));
+    assert!(agent.is_blank(93 * DAY_MS));
+}
+
+/// So many rewards issued, and so many points left.
+fn issued(count: u32, left: i32) -> Stage {
+    let mut agent = rewarded();
+    let grant = i32::try_from(count).unwrap() * 500 + left;
+    agent.apply(0, taken("grant", -grant));
+    for ordinal in 0..count {
+        agent.apply(1, reward_outcome(&id(ordinal), "issued"));
+    }
+    assert_eq!(agent.points(), i64::from(left));
+    agent
+}
+
+fn taken(id: &str, points: i32) -> Body {
+    adjusted(id, -points, NOW_MS)
+}
+
+fn reverse(ordinal: u32) -> String {
+    format!("{}{REVERSE}", id(ordinal))
+}
+
+fn standing(agent: &Stage) -> Vec<Standing> {
+    let given = rewards(agent).given().iter();
+    given.map(|given| given.standing).collect()
+}
