@@ -7,6 +7,10 @@
 use std::{fs, path::PathBuf};
 
 use aftercall::{
+    deliver::record::{
+        self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Item, Looked, Memory,
+        Merged, Note, Reason, Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
+    },
     log::Lane,
     shard::{
         checksum,
@@ -55,9 +59,37 @@ fn a_snapshot_of_version_1_reads_as_it_was_written() {
 }
 
 #[test]
+fn a_delivery_record_of_version_1_reads_as_it_was_written() {
+    for (name, record) in [
+        ("delivery-v1.bin", delivery_record(facts(), None)),
+        (
+            "delivery-checkpoint-v1.bin",
+            delivery_record(checkpoint(), Some(delivery::Piece { index: 1, count: 2 })),
+        ),
+    ] {
+        let golden = golden(name, &record.to_bytes());
+        let read = delivery::Record::read(&golden).expect("a record that stays readable");
+        assert_eq!(read, record, "{name}");
+        let newer = delivery::Record {
+            format: delivery::FORMAT + 1,
+            ..record
+        };
+        assert!(matches!(
+            delivery::Record::read(&newer.to_bytes()),
+            Err(delivery::RecordError::Newer(format)) if format == delivery::FORMAT + 1
+        ));
+        let mut damaged = golden.to_vec();
+        damaged[golden.len() / 2] ^= 1;
+        assert!(delivery::Record::read(&damaged.into()).is_err());
+    }
+}
+
+#[test]
 fn the_formats_written_now_have_golden_files() {
     for name in [
         format!("record-v{}.bin", record::FORMAT),
+        format!("delivery-v{}.bin", delivery::FORMAT),
+        format!("delivery-checkpoint-v{}.bin", delivery::FORMAT),
         format!("snapshot-chunk-v{}.bin", snapshot::FORMAT),
         format!("snapshot-manifest-v{}.bin", snapshot::FORMAT),
     ] {
@@ -160,5 +192,160 @@ fn manifest() -> Piece {
             rules: "# none\n".to_owned(),
             rules_version: "0f1e2d3c4b5a6978".to_owned(),
         }),
+    }
+}
+
+fn delivery_record(facts: Vec<Fact>, piece: Option<delivery::Piece>) -> delivery::Record {
+    delivery::Record {
+        format: 1,
+        epoch: 2,
+        number: 77,
+        owner: 0xfeed_f00d,
+        logic: "0.1.0".to_owned(),
+        piece,
+        steps: facts.into_iter().map(Step::from).collect(),
+    }
+}
+
+/// One fact of each sort that a driver commits.
+fn facts() -> Vec<Fact> {
+    vec![
+        Fact::Looked(Looked {
+            output: 900,
+            dead: 7,
+        }),
+        Fact::Taken(taken()),
+        Fact::Reopened(delivery::Reopened {
+            taken: taken(),
+            round: 2,
+            decision: 8,
+        }),
+        Fact::Dropped(delivery::Dropped {
+            decision: 9,
+            case: Case {
+                output: 12,
+                round: 1,
+            },
+        }),
+        Fact::Started(Started {
+            seq: 901,
+            at_ms: 1_795_163_400_300,
+            probe: true,
+        }),
+        Fact::Ended(Ended {
+            seq: 901,
+            note: note(),
+            counts: true,
+            sign: Sign::Down.into(),
+            again_at_ms: Some(1_795_163_401_000),
+            pause_until_ms: Some(1_795_163_402_000),
+            handle: Some(r#"{"ts":"1.2"}"#.to_owned()),
+        }),
+        Fact::Settled(settled()),
+        Fact::Merged(Merged {
+            seq: 902,
+            by: 903,
+            at_ms: 1_795_163_400_400,
+        }),
+        Fact::Told(Told { seq: 901 }),
+        Fact::Alarmed(alarmed()),
+        Fact::AlarmTold(delivery::AlarmTold {}),
+    ]
+}
+
+/// A checkpoint's piece.
+fn checkpoint() -> Vec<Fact> {
+    vec![
+        Fact::Standing(Standing {
+            looked: Looked {
+                output: 900,
+                dead: 7,
+            },
+            place_next: 44,
+            breaker: BreakerRecord {
+                failures_ms: vec![1_795_163_400_000, -1],
+                open_until_ms: Some(1_795_163_430_000),
+                half_open: true,
+            },
+            paused_until_ms: i64::MIN,
+            free_at_us: 1_795_163_400_000_250,
+            unalarmed: alarmed(),
+            alarm: Some(alarmed()),
+            decided: vec![Case {
+                output: 12,
+                round: 1,
+            }],
+        }),
+        Fact::Remembered(Memory {
+            key: "alert:Jörg".to_owned(),
+            handle: Some("1".to_owned()),
+            started_at_ms: Some(1_795_163_400_000),
+            newest: 901,
+            touched_ms: 1_795_163_400_250,
+        }),
+        Fact::Held(Item {
+            taken: taken(),
+            round: 1,
+            place: 43,
+            attempts: 2,
+            failures: 1,
+            unknown: true,
+            first_at_ms: Some(1_795_163_400_000),
+            due_at_ms: 1_795_163_401_000,
+            flight: Some(Started {
+                seq: 901,
+                at_ms: 1_795_163_400_300,
+                probe: false,
+            }),
+            settled: Some(settled()),
+            notes: vec![note()],
+        }),
+    ]
+}
+
+fn taken() -> Taken {
+    Taken {
+        seq: 901,
+        id: "reward:p:Jörg:gold:1".to_owned(),
+        subject: "agent/Jörg".to_owned(),
+        thread: Some("alert:Jörg".to_owned()),
+        stored_at_ms: 1_795_163_400_000,
+        at_ms: 1_795_163_400_250,
+        event_type: "reward.requested".to_owned(),
+        kind: 1,
+    }
+}
+
+fn note() -> Note {
+    Note {
+        attempt: 2,
+        started_at_ms: 1_795_163_400_300,
+        ended_at_ms: 1_795_163_400_500,
+        seen: Seen::Failed.into(),
+        status: 503,
+        why: "status 503".to_owned(),
+        answer: Some("{}".to_owned()),
+    }
+}
+
+fn settled() -> Settled {
+    Settled {
+        seq: 901,
+        at_ms: 1_795_163_400_600,
+        ending: Ending::Rejected.into(),
+        reason: Reason::Unsendable.into(),
+        why: "too large".to_owned(),
+        outcome: Some("rejected".to_owned()),
+        response: Some(r#"{"code":7}"#.to_owned()),
+    }
+}
+
+fn alarmed() -> Alarmed {
+    Alarmed {
+        number: 3,
+        at_ms: 1_795_163_400_600,
+        count: 12,
+        reason: Reason::Unknown.into(),
+        output_id: "reward:p:Jörg:gold:1".to_owned(),
     }
 }

@@ -375,13 +375,19 @@ impl Driver {
         self.checkpoint_at = Instant::now();
         self.marked_at = self.checkpoint_at;
         let log = Arc::clone(&self.log);
+        let destination = Arc::clone(&self.destination);
+        let is_last = self.stage == Stage::Closing;
         self.commit = Some(
             async move {
-                let (line, first) = line.write(log, records).await?;
+                let (line, first) = line.write(Arc::clone(&log), records).await?;
+                if is_last {
+                    // Nobody is left to do it beside something else.
+                    trim(log, destination, first).await;
+                }
                 Ok(Committed {
                     line,
                     batch,
-                    checkpoint: Some(first),
+                    checkpoint: (!is_last).then_some(first),
                 })
             }
             .boxed_local(),
@@ -416,9 +422,11 @@ impl Driver {
         }
         if self.stage != Stage::Closing {
             self.perform(batch.actions);
-            if let Some(before) = checkpoint {
-                self.trim(before);
-            }
+        }
+        if let Some(before) = checkpoint {
+            let trimming = trim(Arc::clone(&self.log), Arc::clone(&self.destination), before);
+            let errand = trimming.map(|()| Ok(Errand::Trimmed));
+            self.errands.push(errand.boxed_local());
         }
         let items = self.machine.state().items();
         for fact in &batch.facts {
@@ -545,18 +553,6 @@ impl Driver {
         Some(parcel.stored_at)
     }
 
-    /// Removes what a checkpoint made needless. Failing is harmless: the next one tries again.
-    fn trim(&self, before: Seq) {
-        let (log, destination) = (Arc::clone(&self.log), Arc::clone(&self.destination));
-        let errand = async move {
-            if let Err(error) = log.delivery_trim(&destination, before).await {
-                tracing::warn!(%destination, %error, "old delivery records not removed");
-            }
-            Ok(Errand::Trimmed)
-        };
-        self.errands.push(errand.boxed_local());
-    }
-
     /// When to look again though nothing has come.
     fn wake_at(&self, now: LogTime) -> Instant {
         const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -566,6 +562,13 @@ impl Driver {
             Duration::from_millis(ms)
         });
         Instant::now() + due.map_or(LOOK_EVERY, |due| due.min(LOOK_EVERY))
+    }
+}
+
+/// Removes what a checkpoint made needless. Failing is harmless: the next one tries again.
+async fn trim(log: Log, destination: Arc<str>, before: Seq) {
+    if let Err(error) = log.delivery_trim(&destination, before).await {
+        tracing::warn!(%destination, %error, "old delivery records not removed");
     }
 }
 
