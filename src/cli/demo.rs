@@ -154,7 +154,7 @@ impl Demo {
         let _ = publishing.join();
         shown?;
         let lasted = started.elapsed();
-        let is_finished = vendors.finish(&engine, &log).await?;
+        let is_finished = vendors.finish(&engine).await;
         let mut complaints = engine.board().complaints(Duration::from_secs(10));
         complaints.extend(engine.deliveries().complaints());
         screen.sum_up(&probe, lasted)?;

@@ -12,7 +12,6 @@ use crate::{
     app::Engine,
     cli::terminal::Out,
     deliver::{carry::Carry, load},
-    log::Log,
     sandbox::{self, Running, Settings, TOKEN},
 };
 
@@ -22,6 +21,9 @@ const FIELDS: &str = include_str!("../../../config/demo/fields.toml");
 
 /// How long the end waits for what is still on its way. Vendors limit their rates, so some of it waits its turn.
 const FINISH_MAX: Duration = Duration::from_secs(15);
+
+/// Longer than an output is on its way to its destination.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The vendors, and the secret to be let in by them.
 pub(super) struct Vendors {
@@ -72,21 +74,21 @@ impl Vendors {
             .collect())
     }
 
-    /// Waits until everything in the log has been delivered, but not for ever.
-    pub(super) async fn finish(&self, engine: &Engine, log: &Log) -> anyhow::Result<bool> {
+    /// Waits until nothing is left to deliver and nothing comes any more, but not for ever.
+    pub(super) async fn finish(&self, engine: &Engine) -> bool {
         let since = Instant::now();
+        let mut quiet_since = Instant::now();
         while since.elapsed() < FINISH_MAX {
-            let last = log.outputs_last().await?;
             let destinations = engine.deliveries().destinations();
-            if destinations
-                .iter()
-                .all(|status| status.looked >= last && status.unfinished == 0)
-            {
-                return Ok(true);
+            if destinations.iter().any(|status| status.unfinished > 0) {
+                quiet_since = Instant::now();
+            }
+            if quiet_since.elapsed() > QUIET {
+                return true;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(false)
+        false
     }
 
     /// Prints what each destination did, and what each vendor says that it received.
