@@ -25,7 +25,11 @@ use aftercall::{
         jetstream::{JetStreamLog, Settings},
         sqlite::{SqliteLog, SqliteSettings},
     },
-    sandbox::{self, Spawned, call::Vendor, faults::{Fault, Rule}},
+    sandbox::{
+        self, Spawned,
+        call::Vendor,
+        faults::{Fault, Rule},
+    },
 };
 
 use nats::Nats;
@@ -37,16 +41,44 @@ const EACH: usize = 2_500;
 /// What the vendors do to one request in so many.
 fn make_unreliable(sandbox: &Spawned) {
     let faults = [
-        (Vendor::Rewards, Fault::Status { status: 503, retry_after: None }, 0.10),
-        (Vendor::Rewards, Fault::Status { status: 429, retry_after: Some(0) }, 0.02),
+        (
+            Vendor::Rewards,
+            Fault::Status {
+                status: 503,
+                retry_after: None,
+            },
+            0.10,
+        ),
+        (
+            Vendor::Rewards,
+            Fault::Status {
+                status: 429,
+                retry_after: Some(0),
+            },
+            0.02,
+        ),
         (Vendor::Rewards, Fault::Lost, 0.06),
         (Vendor::Rewards, Fault::Late, 0.03),
         (Vendor::Rewards, Fault::Hang, 0.03),
         (Vendor::Rewards, Fault::Drop, 0.04),
         (Vendor::Rewards, Fault::Lie, 0.05),
         (Vendor::Rewards, Fault::Slow { ms: 300 }, 0.05),
-        (Vendor::Crm, Fault::Status { status: 500, retry_after: None }, 0.15),
-        (Vendor::Crm, Fault::Status { status: 429, retry_after: Some(0) }, 0.05),
+        (
+            Vendor::Crm,
+            Fault::Status {
+                status: 500,
+                retry_after: None,
+            },
+            0.15,
+        ),
+        (
+            Vendor::Crm,
+            Fault::Status {
+                status: 429,
+                retry_after: Some(0),
+            },
+            0.05,
+        ),
         (Vendor::Crm, Fault::Lost, 0.06),
         (Vendor::Crm, Fault::Late, 0.02),
         (Vendor::Crm, Fault::Hang, 0.02),
@@ -70,7 +102,10 @@ fn seed() -> u64 {
 }
 
 fn vendors() -> Spawned {
-    let settings = sandbox::Settings { keep: 1_000_000, ..sandbox::Settings::default() };
+    let settings = sandbox::Settings {
+        keep: 1_000_000,
+        ..sandbox::Settings::default()
+    };
     let listen = "127.0.0.1:0".parse().expect("an address");
     let sandbox = sandbox::spawn(listen, settings).expect("a sandbox");
     make_unreliable(&sandbox);
@@ -79,7 +114,7 @@ fn vendors() -> Spawned {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3_09_killed_twenty_times_on_sqlite_each_output_has_one_verdict_and_each_order_is_executed_once()
-{
+ {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("data");
     let sandbox = vendors();
@@ -95,7 +130,7 @@ async fn s3_09_killed_twenty_times_on_sqlite_each_output_has_one_verdict_and_eac
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3_09_killed_twenty_times_on_nats_each_output_has_one_verdict_and_each_order_is_executed_once()
-{
+ {
     let server = Nats::start();
     let folder = tempfile::tempdir().expect("a folder");
     let sandbox = vendors();

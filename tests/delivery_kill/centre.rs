@@ -36,12 +36,19 @@ pub fn service(folder: &Path, log_arguments: &[String], sandbox: &Spawned) -> Se
         path.display().to_string()
     };
     let address = format!("http://{}", sandbox.address);
-    let destinations = file("destinations.toml", &DESTINATIONS.replace("SANDBOX", &address));
+    let destinations = file(
+        "destinations.toml",
+        &DESTINATIONS.replace("SANDBOX", &address),
+    );
     let fields = file("fields.toml", FIELDS);
     file("token", TOKEN);
     let token = folder.join("token").display().to_string();
     let destinations_text = fs::read_to_string(&destinations).expect("a file");
-    fs::write(&destinations, destinations_text.replace("TOKEN_FILE", &token)).expect("a file");
+    fs::write(
+        &destinations,
+        destinations_text.replace("TOKEN_FILE", &token),
+    )
+    .expect("a file");
     let config = format!("[deliver]\ndestinations = {destinations:?}\nfields = {fields:?}\n");
     let config = file("aftercall.toml", &config);
     let rules = RuleSet::default_rules()
@@ -87,7 +94,13 @@ fn points(number: usize, now: &str) -> NewEvent {
         "adjustment_id": format!("grant-{number}"), "agent_id": agent, "points": 500, "kind": "grant",
         "reason": "quarter", "effective_at": now,
     });
-    event("points.adjusted", number, data, Key::Agent(&agent).token().to_string(), "_".to_owned())
+    event(
+        "points.adjusted",
+        number,
+        data,
+        Key::Agent(&agent).token().to_string(),
+        "_".to_owned(),
+    )
 }
 
 fn completion(number: usize, now: &str) -> NewEvent {

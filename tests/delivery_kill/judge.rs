@@ -6,7 +6,10 @@ use std::{
 };
 
 use aftercall::{
-    deliver::{letter::{fold, Entry, Reason}, parcel::Parcel},
+    deliver::{
+        letter::{Entry, Reason, fold},
+        parcel::Parcel,
+    },
     envelope,
     log::{DeadPlace, Lane, Log, TailFrom},
     sandbox::{Spawned, call::Vendor},
@@ -19,9 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Holds the end of a story to what was promised.
 pub async fn judge(log: &Log, sandbox: &Spawned, each: usize) {
-    let outputs = tokio::time::timeout(PATIENCE, outputs(log)).await.expect("outputs");
-    let verdicts = tokio::time::timeout(PATIENCE, verdicts(log)).await.expect("events");
-    let letters = tokio::time::timeout(PATIENCE, letters(log)).await.expect("letters");
+    let outputs = tokio::time::timeout(PATIENCE, outputs(log))
+        .await
+        .expect("outputs");
+    let verdicts = tokio::time::timeout(PATIENCE, verdicts(log))
+        .await
+        .expect("events");
+    let letters = tokio::time::timeout(PATIENCE, letters(log))
+        .await
+        .expect("letters");
     rewards(&outputs, &verdicts, &letters, sandbox, each);
     profiles(&outputs, &letters, sandbox, each);
     for (vendor, summary) in sandbox.sandbox.summary() {
@@ -43,7 +52,9 @@ fn rewards(
     let mut counts = BTreeMap::<&str, usize>::new();
     for request in requests {
         let id = &request.id;
-        let verdict = verdicts.get(id).unwrap_or_else(|| panic!("{id} is in limbo"));
+        let verdict = verdicts
+            .get(id)
+            .unwrap_or_else(|| panic!("{id} is in limbo"));
         assert_eq!(verdict.len(), 1, "{id} has verdicts {verdict:?}");
         let verdict = verdict.first().map_or("", String::as_str);
         let executions = sandbox.sandbox.executions(Vendor::Rewards, id);
@@ -89,13 +100,19 @@ fn profiles(
 }
 
 fn of_kind(outputs: &[Parcel], kind: Kind) -> Vec<&Parcel> {
-    outputs.iter().filter(|parcel| parcel.kind == kind).collect()
+    outputs
+        .iter()
+        .filter(|parcel| parcel.kind == kind)
+        .collect()
 }
 
 async fn outputs(log: &Log) -> Vec<Parcel> {
     let last = log.outputs_last().await.expect("the last output");
     let lanes: Vec<Lane> = Kind::ALL.into_iter().map(Lane::Out).collect();
-    let mut tail = log.outputs_tail(&lanes, TailFrom::Start).await.expect("a tail");
+    let mut tail = log
+        .outputs_tail(&lanes, TailFrom::Start)
+        .await
+        .expect("a tail");
     let mut outputs = Vec::new();
     loop {
         let stored = tail.next().await.expect("no end").expect("an output");
@@ -138,6 +155,11 @@ async fn letters(log: &Log) -> BTreeMap<(String, String), Reason> {
     }
     letters
         .open()
-        .map(|open| ((open.destination.clone(), open.output_id.clone()), open.reason))
+        .map(|open| {
+            (
+                (open.destination.clone(), open.output_id.clone()),
+                open.reason,
+            )
+        })
         .collect()
 }
