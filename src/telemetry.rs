@@ -95,6 +95,7 @@ pub struct Metrics {
     snapshot_age: GaugeVec,
     relay_backlog: IntGaugeVec,
     http_requests: IntCounterVec,
+    answers_refused: IntCounterVec,
     /// Events of HTTP requests that wait for the log's answer.
     pub http_appends_waiting: IntGauge,
 }
@@ -138,6 +139,11 @@ impl Metrics {
     /// Events the log holds beyond what a partition (`agent.3`) has applied.
     pub fn partition_lag(&self, partition: &str) -> IntGauge {
         self.partition_lag.with_label_values(&[partition])
+    }
+
+    /// Answers of a destination that were too long to be taken (S5.05).
+    pub fn answers_refused(&self, destination: &str) -> IntCounter {
+        self.answers_refused.with_label_values(&[destination])
     }
 
     /// Last position a partition has applied.
@@ -312,6 +318,11 @@ impl Metrics {
                 "aftercall_relay_backlog_outputs",
                 "Outputs committed but not yet in the output stream",
                 &["partition"],
+            ),
+            answers_refused: make.counters(
+                "aftercall_delivery_answers_refused_total",
+                "Vendors' answers refused because they were longer than answer_max, by destination",
+                &["destination"],
             ),
             http_requests: make.counters(
                 "aftercall_http_requests_total",

@@ -59,6 +59,8 @@ impl Customer {
         effects: &mut Effects,
     ) {
         let (now, settings) = (context.now, context.rules.settings());
+        // So that one who was kept is stored as one who was forgotten in between.
+        self.tracking.expire(now);
         match &event.body {
             Body::InteractionStarted(started) => {
                 if let Some(customer) = &started.customer {

@@ -125,7 +125,12 @@ impl Courier {
                     roots_pem: None,
                     identity_pem: None,
                 };
-                let exchange = Exchange::new(settings, destination.tls.clone(), &destination.auth);
+                let exchange = Exchange::new(
+                    &destination.name,
+                    settings,
+                    destination.tls.clone(),
+                    &destination.auth,
+                );
                 Way::Web(exchange.map_err(failed)?)
             }
         };

@@ -204,7 +204,7 @@ impl Directory {
         });
         Ok(Self {
             url: lookup.url.clone(),
-            exchange: Exchange::new(settings, lookup.tls.clone(), &lookup.auth)?,
+            exchange: Exchange::new("recipients", settings, lookup.tls.clone(), &lookup.auth)?,
             cache,
         })
     }
@@ -235,7 +235,6 @@ impl Directory {
         let request = http::Request {
             method: Method::GET,
             url,
-            is_url_secret: false,
             headers,
             body: Vec::new(),
         };

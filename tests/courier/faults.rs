@@ -74,7 +74,8 @@ async fn s4_07_a_body_of_the_limit_leaves_and_one_byte_more_does_not() {
 #[tokio::test]
 async fn s5_05_an_answer_of_the_limit_is_taken_and_one_byte_more_is_refused() {
     let vendor = Vendor::start().await;
-    let office = Office::new(&http(&vendor.url(), "answer_max = \"1KiB\""));
+    let text = http(&vendor.url(), "answer_max = \"1KiB\"");
+    let office = Office::new(&text.replace("\"in\"", "\"talkative\""));
     // Two quotes stand around the text.
     let of_size = |bytes: usize| Reply::Json(200, Value::String("x".repeat(bytes - 2)));
     vendor.on("POST /in", vec![of_size(1_024), of_size(1_025)]);
@@ -90,6 +91,8 @@ async fn s5_05_an_answer_of_the_limit_is_taken_and_one_byte_more_is_refused() {
             "the answer is longer than 1024 bytes and was refused".to_owned()
         ))
     );
+    let counted = aftercall::telemetry::metrics().answers_refused("talkative");
+    assert_eq!(counted.get(), 1);
 }
 
 #[tokio::test]

@@ -164,9 +164,11 @@ fn state_equals_replay_from_zero(
         bytes
     };
     for (key, actor) in &reference.actors {
-        let blank = encoded(&Actor::new(partition.side));
-        let held = states.get(key).unwrap_or(&blank);
-        if *held != encoded(actor) {
+        let is_same = match states.get(key) {
+            Some(held) => *held == encoded(actor),
+            None => reference.stored(actor).is_none(),
+        };
+        if !is_same {
             return Err(format!(
                 "state_equals_replay_from_zero: {partition} {key} differs from the model"
             ));

@@ -48,6 +48,14 @@ impl Reference {
         reference
     }
 
+    /// What must be stored of an actor at the end; `None` if a host may have forgotten it.
+    pub fn stored(&self, actor: &Actor) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        actor.encode(&mut bytes);
+        let is_blank = actor.is_blank(self.now, self.rules.settings());
+        (!is_blank).then_some(bytes)
+    }
+
     fn apply(&mut self, raw: &RawEvent) {
         if let Route::Pair { agent, customer } = raw.route
             && agent != self.partition.index

@@ -7,19 +7,24 @@ use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 
 use super::{
-    http::{Request, Settings},
+    http::{NoAnswer, Request, Settings},
     tls::{Connector, TlsError},
 };
-use crate::deliver::{
-    answer::{Answer, Fault},
-    credentials::Credentials,
-    destination::{AuthSpec, Identity, TlsSpec},
-    secret::Secret,
+use crate::{
+    deliver::{
+        answer::{Answer, Fault},
+        credentials::Credentials,
+        destination::{AuthSpec, Identity, TlsSpec},
+        secret::Secret,
+    },
+    telemetry,
 };
 
 /// Client and credentials of one place.
 #[derive(Debug)]
 pub struct Exchange {
+    /// The destination, in metrics.
+    name: String,
     connector: Arc<Connector>,
     credentials: Credentials,
 }
@@ -29,9 +34,15 @@ impl Exchange {
     ///
     /// # Errors
     /// If a certificate or key cannot be read.
-    pub fn new(settings: Settings, tls: TlsSpec, auth: &AuthSpec) -> Result<Self, TlsError> {
+    pub fn new(
+        name: &str,
+        settings: Settings,
+        tls: TlsSpec,
+        auth: &AuthSpec,
+    ) -> Result<Self, TlsError> {
         let connector = Arc::new(Connector::new(tls, settings)?);
         Ok(Self {
+            name: name.to_owned(),
             credentials: Credentials::new(auth, Arc::clone(&connector)),
             connector,
         })
@@ -41,11 +52,11 @@ impl Exchange {
     /// token may have been withdrawn before its time, and nothing was done.
     ///
     /// # Errors
-    /// As [`super::http::Client::send`], and [`Fault::NotReady`] without credentials.
+    /// As [`super::http::Client::send`], where an answer too long is counted, and [`Fault::NotReady`] without credentials.
     pub async fn send(&self, request: Request, id: &str) -> Result<Answer, Fault> {
         let mut authorised = request.clone();
         let grant = self.credentials.apply(&mut authorised, id).await?;
-        let answer = self.connector.client()?.send(authorised).await?;
+        let answer = self.ask(authorised).await?;
         if answer.status != StatusCode::UNAUTHORIZED.as_u16()
             || !self.credentials.refuse(&grant).await?
         {
@@ -53,7 +64,18 @@ impl Exchange {
         }
         let mut authorised = request;
         self.credentials.apply(&mut authorised, id).await?;
-        self.connector.client()?.send(authorised).await
+        self.ask(authorised).await
+    }
+
+    async fn ask(&self, request: Request) -> Result<Answer, Fault> {
+        let client = self.connector.client()?;
+        client.ask(request).await.map_err(|error| match error {
+            NoAnswer::Fault(fault) => fault,
+            NoAnswer::TooLong => {
+                telemetry::metrics().answers_refused(&self.name).inc();
+                client.too_long()
+            }
+        })
     }
 }
 

@@ -21,8 +21,6 @@ pub struct Request {
     pub method: Method,
     /// Where to.
     pub url: Url,
-    /// Whether the address is a credential itself, as a webhook's: then nobody is shown it.
-    pub is_url_secret: bool,
     /// Headers; those that hold credentials are marked sensitive.
     pub headers: HeaderMap,
     /// Body; empty for none.
@@ -56,6 +54,15 @@ pub enum ClientError {
     /// They cannot be used together.
     #[error("no HTTP client: {0}")]
     Client(String),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There was one, longer than is taken (S5.05). The destination may have done it.
+    TooLong,
+    /// There was none.
+    Fault(Fault),
 }
 
 /// The client of one destination.
@@ -107,6 +114,26 @@ impl Client {
     /// [`Fault::Connect`] if there was no connection to send it on; [`Fault::Timeout`] and [`Fault::Lost`] if it may
     /// have arrived, an answer longer than `answer_bytes_max` included (S5.05).
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
+        self.ask(request).await.map_err(|error| match error {
+            NoAnswer::TooLong => self.too_long(),
+            NoAnswer::Fault(fault) => fault,
+        })
+    }
+
+    /// What an answer that is too long means: done perhaps, so not a failure.
+    #[must_use]
+    pub fn too_long(&self) -> Fault {
+        Fault::Lost(format!(
+            "the answer is longer than {} bytes and was refused",
+            self.answer_bytes_max
+        ))
+    }
+
+    /// As [`Client::send`], for who counts answers that are too long.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn ask(&self, request: Request) -> Result<Answer, NoAnswer> {
         let mut built = reqwest::Request::new(request.method, request.url);
         *built.headers_mut() = request.headers;
         if !request.body.is_empty() {
@@ -116,20 +143,14 @@ impl Client {
             .inner
             .execute(built)
             .await
-            .map_err(|error| self.fault(&error))?;
+            .map_err(|error| NoAnswer::Fault(self.fault(&error)))?;
         self.read(response).await
     }
 
-    async fn read(&self, mut response: Response) -> Result<Answer, Fault> {
-        let too_long = || {
-            Fault::Lost(format!(
-                "the answer is longer than {} bytes and was refused",
-                self.answer_bytes_max
-            ))
-        };
+    async fn read(&self, mut response: Response) -> Result<Answer, NoAnswer> {
         let limit = self.answer_bytes_max as u64;
         if response.content_length().is_some_and(|bytes| bytes > limit) {
-            return Err(too_long());
+            return Err(NoAnswer::TooLong);
         }
         let status = response.status().as_u16();
         let headers: BTreeMap<String, String> = response
@@ -141,9 +162,13 @@ impl Client {
             })
             .collect();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(&error))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| NoAnswer::Fault(self.fault(&error)))?
+        {
             if body.len() + chunk.len() > self.answer_bytes_max {
-                return Err(too_long());
+                return Err(NoAnswer::TooLong);
             }
             body.extend_from_slice(&chunk);
         }

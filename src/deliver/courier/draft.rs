@@ -319,7 +319,6 @@ impl Drafter {
         Ok(http::Request {
             method: method(request.method),
             url: address(&self.text(&request.url, scope)?)?,
-            is_url_secret: matches!(request.url, Text::Secret(_)),
             headers,
             body: body.into_bytes(),
         })
@@ -327,8 +326,7 @@ impl Drafter {
 
     fn hook(&self, url: &Text, scope: &Scope, body: String) -> Result<Draft, Fault> {
         let url_text = self.text(url, scope)?;
-        let request = json_request(address(&url_text)?, body, matches!(url, Text::Secret(_)))?;
-        Ok(Draft::Web(request))
+        Ok(Draft::Web(json_request(address(&url_text)?, body)))
     }
 
     fn text(&self, text: &Text, scope: &Scope) -> Result<String, Fault> {
@@ -380,23 +378,18 @@ pub(super) fn address(text: &str) -> Result<Url, Fault> {
     }
 }
 
-pub(super) fn json_request(
-    url: Url,
-    body: String,
-    is_url_secret: bool,
-) -> Result<http::Request, Fault> {
+pub(super) fn json_request(url: Url, body: String) -> http::Request {
     let mut headers = HeaderMap::new();
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("application/json; charset=utf-8"),
     );
-    Ok(http::Request {
+    http::Request {
         method: Method::POST,
         url,
-        is_url_secret,
         headers,
         body: body.into_bytes(),
-    })
+    }
 }
 
 const fn method(method: destination::Method) -> Method {

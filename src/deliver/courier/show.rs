@@ -6,14 +6,14 @@ use super::draft::Draft;
 use crate::deliver::{
     answer::Fault,
     channel::http,
-    destination::{AuthSpec, Destination},
+    destination::{AuthSpec, Channel, Destination, Text},
 };
 
 /// Stands for a credential.
 pub const CONCEALED: &str = "***";
 
 /// One request or email.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     /// `POST https://...`, or the envelope of an email.
     pub first_line: String,
@@ -43,9 +43,17 @@ pub(super) fn shown(destination: &Destination, draft: Draft) -> Result<Shown, Fa
 }
 
 fn web(destination: &Destination, request: &http::Request) -> Shown {
-    let url = match request.is_url_secret {
-        true => CONCEALED,
-        false => request.url.as_str(),
+    // A webhook's address is a credential itself.
+    let url = match &destination.channel {
+        Channel::Http(configured) => &configured.url,
+        Channel::Slack { api: url, .. }
+        | Channel::SlackWebhook { url, .. }
+        | Channel::Teams { url, .. } => url,
+        Channel::Email { .. } => return Shown::default(),
+    };
+    let url = match url {
+        Text::Secret(_) => CONCEALED,
+        Text::Template(_) => request.url.as_str(),
     };
     let mut headers: Vec<(String, String)> = request
         .headers

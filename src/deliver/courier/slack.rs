@@ -40,7 +40,7 @@ impl Slack {
 
     pub(super) fn request(&self, call: &Call) -> Result<http::Request, Fault> {
         let url = format!("{}/{}", self.api.trim_end_matches('/'), call.method);
-        json_request(address(&url)?, call.body.to_string(), false)
+        Ok(json_request(address(&url)?, call.body.to_string()))
     }
 }
 

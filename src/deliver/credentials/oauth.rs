@@ -285,7 +285,6 @@ impl Source {
             method: Method::POST,
             // Without the address in the message: it may hold what it should not.
             url: Url::parse(url).map_err(|_| "the token endpoint's address is none".to_owned())?,
-            is_url_secret: false,
             headers,
             body: form.as_bytes().to_vec(),
         })
