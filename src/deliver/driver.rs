@@ -17,20 +17,26 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     account::Account,
-    answer::{Attempt, Fault, Verdict},
-    board::{Board, DriverState},
+    board::Board,
     carry::Carry,
-    line::{Line, LineError},
+    line::{Line, LineError, trim},
     parcel::Parcel,
     pull::{self, Follow, Wish, Word},
     record::{Case, Fact},
-    state::{Action, Batch, Decision, Find, Machine},
+    state::{Action, Batch, Decision, Machine},
     tell::Teller,
 };
 use crate::{
-    log::{Log, LogError, Seq, StoredOutput, retry::read},
+    log::{Log, LogError, Seq, StoredOutput},
     planted::{Bug, is_planted},
 };
+
+mod ended;
+mod flight;
+
+pub use ended::Ended;
+
+use flight::{Landed, fly};
 
 /// What was merely passed over is noted at least this often.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -52,43 +58,6 @@ const PARCELS_MAX: usize = 4_096;
 
 /// Streams nobody wants to read from are let go after this long.
 const UNWANTED_MAX: Duration = Duration::from_secs(5);
-
-/// Why a destination is no longer driven.
-#[derive(Debug, thiserror::Error)]
-pub enum Ended {
-    /// It was told to stop.
-    #[error("stopped as asked")]
-    AsAsked,
-    /// Its line cannot be written on, or read.
-    #[error(transparent)]
-    Line(#[from] LineError),
-    /// The log cannot be read.
-    #[error(transparent)]
-    Log(#[from] LogError),
-}
-
-impl Ended {
-    /// Says on the board, and in the program's log, how it ended.
-    pub fn show(&self, board: &Board, destination: &str) {
-        let state = match self {
-            Self::AsAsked => {
-                super::account::show_state(destination, None);
-                return tracing::debug!(destination, "deliveries released");
-            }
-            Self::Line(LineError::Fenced(_)) => DriverState::Fenced,
-            Self::Line(
-                LineError::Log(_)
-                | LineError::Record { .. }
-                | LineError::Broken { .. }
-                | LineError::Refused(_),
-            )
-            | Self::Log(_) => DriverState::Stopped,
-        };
-        tracing::error!(destination, reason = %self, "deliveries ended");
-        super::account::show_state(destination, Some(state));
-        board.end(destination, state, self);
-    }
-}
 
 /// Drives one destination until it is told to stop or must. `owner` tells this process from every other.
 pub async fn drive(
@@ -184,12 +153,6 @@ struct Committed {
     batch: Batch,
     /// Sequence of a checkpoint's first record.
     checkpoint: Option<Seq>,
-}
-
-struct Landed {
-    seq: Seq,
-    attempt: Attempt,
-    took: Duration,
 }
 
 /// What is done beside the attempts.
@@ -430,10 +393,7 @@ impl Driver {
         }
         let items = self.machine.state().items();
         for fact in &batch.facts {
-            let (Fact::Told(_) | Fact::Settled(_) | Fact::Merged(_)) = fact else {
-                continue;
-            };
-            if let Some(seq) = subject(fact)
+            if let Some(seq) = fact.ends()
                 && !items.contains_key(&seq)
             {
                 self.parcels.remove(&seq);
@@ -474,20 +434,8 @@ impl Driver {
     fn send(&mut self, seq: Seq, number: u32, handle: Option<Value>) {
         let parcel = self.parcels.get(&seq).cloned();
         let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
-        let landing = async move {
-            let parcel = match parcel {
-                Some(parcel) => Ok(parcel),
-                None => fetch(&log, seq).await,
-            };
-            let began = Instant::now();
-            let attempt = match parcel {
-                Ok(parcel) => carry.attempt(&parcel, handle.as_ref(), number).await,
-                Err(why) => unsendable(why),
-            };
-            let took = began.elapsed();
-            Landed { seq, attempt, took }
-        };
-        self.attempts.push(landing.boxed_local());
+        let flight = fly(log, carry, seq, parcel, handle, number);
+        self.attempts.push(flight.boxed_local());
     }
 
     fn landed(&mut self, landed: Landed) {
@@ -499,7 +447,7 @@ impl Driver {
     fn look(&mut self, stored: &StoredOutput) {
         match Parcel::read(stored) {
             Ok(parcel) if self.carry.selects(&parcel) => {
-                let find = self.find(&parcel);
+                let find = pull::find(&*self.carry, &parcel);
                 self.machine.take(self.log.now(), find);
                 self.keep(parcel);
             }
@@ -519,24 +467,13 @@ impl Driver {
             Wish::Drop(case) => (case, None),
             Wish::Retry(case, parcel) => (case, Some(parcel)),
         };
-        let retry = parcel.as_ref().map(|parcel| self.find(parcel));
+        let retry = parcel
+            .as_ref()
+            .map(|parcel| pull::find(&*self.carry, parcel));
         let decision = Decision { seq, case, retry };
         self.machine.decided(self.log.now(), decision);
         if let Some(parcel) = parcel {
             self.keep(*parcel);
-        }
-    }
-
-    fn find(&self, parcel: &Parcel) -> Find {
-        let thread = self.carry.thread(parcel).map_err(|fault| fault.to_string());
-        Find {
-            seq: parcel.seq,
-            id: parcel.id.clone(),
-            kind: parcel.kind,
-            event_type: parcel.event_type.clone(),
-            subject: parcel.subject.clone(),
-            stored_at: parcel.stored_at,
-            thread,
         }
     }
 
@@ -549,7 +486,7 @@ impl Driver {
     }
 
     fn stored_at(&self, fact: &Fact) -> Option<LogTime> {
-        let parcel = self.parcels.get(&subject(fact)?)?;
+        let parcel = self.parcels.get(&fact.ends()?)?;
         Some(parcel.stored_at)
     }
 
@@ -562,54 +499,5 @@ impl Driver {
             Duration::from_millis(ms)
         });
         Instant::now() + due.map_or(LOOK_EVERY, |due| due.min(LOOK_EVERY))
-    }
-}
-
-/// Removes what a checkpoint made needless. Failing is harmless: the next one tries again.
-async fn trim(log: Log, destination: Arc<str>, before: Seq) {
-    if let Err(error) = log.delivery_trim(&destination, before).await {
-        tracing::warn!(%destination, %error, "old delivery records not removed");
-    }
-}
-
-/// The item a fact is about, of those that end an item.
-const fn subject(fact: &Fact) -> Option<Seq> {
-    match fact {
-        Fact::Told(told) => Some(told.seq),
-        Fact::Settled(settled) => Some(settled.seq),
-        Fact::Merged(merged) => Some(merged.seq),
-        Fact::Looked(_)
-        | Fact::Taken(_)
-        | Fact::Reopened(_)
-        | Fact::Dropped(_)
-        | Fact::Started(_)
-        | Fact::Ended(_)
-        | Fact::Alarmed(_)
-        | Fact::AlarmTold(_)
-        | Fact::Standing(_)
-        | Fact::Held(_)
-        | Fact::Remembered(_) => None,
-    }
-}
-
-/// Reads an output again; or why it cannot be sent.
-async fn fetch(log: &Log, seq: Seq) -> Result<Arc<Parcel>, String> {
-    let stored = read(|| log.output_at(seq)).await;
-    match stored {
-        Ok(Some(stored)) => Parcel::read(&stored)
-            .map(Arc::new)
-            .map_err(|error| error.to_string()),
-        Ok(None) => Err("retention has removed the output".to_owned()),
-        Err(error) => Err(format!("the output cannot be read: {error}")),
-    }
-}
-
-fn unsendable(why: String) -> Attempt {
-    Attempt {
-        result: Err(Fault::Unsendable(why.clone())),
-        verdict: Verdict::Rejected { why },
-        handle: None,
-        status: None,
-        response: None,
     }
 }

@@ -274,6 +274,13 @@ impl Line {
     }
 }
 
+/// Removes what a checkpoint made needless. Failing is harmless: the next one tries again.
+pub async fn trim(log: Log, destination: Arc<str>, before: Seq) {
+    if let Err(error) = log.delivery_trim(&destination, before).await {
+        tracing::warn!(%destination, %error, "old delivery records not removed");
+    }
+}
+
 /// The newest record of a line.
 struct Last {
     seq: Seq,

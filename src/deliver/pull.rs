@@ -15,9 +15,11 @@ use futures::{
 use tokio::time::sleep;
 
 use super::{
+    carry::Carry,
     letter::{Choice, Decision, Entry},
     parcel::Parcel,
     record::Case,
+    state::Find,
 };
 use crate::log::{
     EventLog, Lane, Log, LogError, Seq, StoredDead, StoredOutput, TailFrom,
@@ -102,6 +104,20 @@ pub fn outputs(log: &Log, lanes: &[Lane]) -> Follow<StoredOutput> {
         let (log, lanes) = (Arc::clone(&log), lanes.clone());
         async move { log.outputs_tail(&lanes, TailFrom::After(after)).await }.boxed()
     })
+}
+
+/// What the machine needs to know of an output.
+#[must_use]
+pub fn find(carry: &dyn Carry, parcel: &Parcel) -> Find {
+    Find {
+        seq: parcel.seq,
+        id: parcel.id.clone(),
+        kind: parcel.kind,
+        event_type: parcel.event_type.clone(),
+        subject: parcel.subject.clone(),
+        stored_at: parcel.stored_at,
+        thread: carry.thread(parcel).map_err(|fault| fault.to_string()),
+    }
 }
 
 /// What an entry among the dead letters asks of the driver.

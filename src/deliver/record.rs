@@ -5,11 +5,16 @@
 //! carry their results (when to try again, what a verdict was), so that a later configuration reads an older line
 //! the way it was meant. Fields are only ever added; `tests/golden` holds records of every format version.
 
-use aftercall_actors::{breaker, time::LogTime};
 use bytes::Bytes;
-use prost::{Enumeration, Message, Oneof};
+use prost::{Message, Oneof};
 
 use crate::log::{Seq, checksum};
+
+mod breaker;
+mod words;
+
+pub use breaker::BreakerRecord;
+pub use words::{Ending, Reason, Seen, Sign};
 
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
@@ -109,6 +114,29 @@ pub enum Fact {
 impl From<Fact> for Step {
     fn from(fact: Fact) -> Self {
         Self { fact: Some(fact) }
+    }
+}
+
+impl Fact {
+    /// The item this ends, or gives its verdict.
+    #[must_use]
+    pub const fn ends(&self) -> Option<Seq> {
+        match self {
+            Self::Told(told) => Some(told.seq),
+            Self::Settled(settled) => Some(settled.seq),
+            Self::Merged(merged) => Some(merged.seq),
+            Self::Looked(_)
+            | Self::Taken(_)
+            | Self::Reopened(_)
+            | Self::Dropped(_)
+            | Self::Started(_)
+            | Self::Ended(_)
+            | Self::Alarmed(_)
+            | Self::AlarmTold(_)
+            | Self::Standing(_)
+            | Self::Held(_)
+            | Self::Remembered(_) => None,
+        }
     }
 }
 
@@ -372,48 +400,6 @@ pub struct Standing {
     pub decided: Vec<Case>,
 }
 
-/// A breaker's state.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub struct BreakerRecord {
-    /// Times of the failures that count, in milliseconds; of a closed one.
-    #[prost(int64, repeated, tag = "1")]
-    pub failures_ms: Vec<i64>,
-    /// When a probe may go, in milliseconds; of an open one.
-    #[prost(int64, optional, tag = "2")]
-    pub open_until_ms: Option<i64>,
-    /// A probe is out.
-    #[prost(bool, tag = "3")]
-    pub half_open: bool,
-}
-
-impl From<&breaker::Breaker> for BreakerRecord {
-    fn from(breaker: &breaker::Breaker) -> Self {
-        let mut record = Self::default();
-        match breaker {
-            breaker::Breaker::Closed { failures } => {
-                record.failures_ms = failures.iter().map(|at| at.0).collect();
-            }
-            breaker::Breaker::Open { until } => record.open_until_ms = Some(until.0),
-            breaker::Breaker::HalfOpen => record.half_open = true,
-        }
-        record
-    }
-}
-
-impl From<&BreakerRecord> for breaker::Breaker {
-    fn from(record: &BreakerRecord) -> Self {
-        match record.open_until_ms {
-            Some(until) => Self::Open {
-                until: LogTime(until),
-            },
-            None if record.half_open => Self::HalfOpen,
-            None => Self::Closed {
-                failures: record.failures_ms.iter().map(|at| LogTime(*at)).collect(),
-            },
-        }
-    }
-}
-
 /// An unfinished item.
 #[derive(Clone, PartialEq, Message)]
 pub struct Item {
@@ -470,123 +456,6 @@ pub struct Memory {
     /// Log time at which it was last of use, in milliseconds.
     #[prost(int64, tag = "5")]
     pub touched_ms: i64,
-}
-
-/// What an attempt says about the destination as a whole: an input to its breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
-#[repr(i32)]
-pub enum Sign {
-    /// Nothing.
-    Withdrawn = 0,
-    /// It is there, and up to it.
-    Up = 1,
-    /// It is not.
-    Down = 2,
-}
-
-/// What came of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
-#[repr(i32)]
-pub enum Seen {
-    /// Nobody knows: no answer in time, a connection lost, a process that ended.
-    Unknown = 0,
-    /// Success.
-    Delivered = 1,
-    /// A no that stays a no.
-    Rejected = 2,
-    /// An answer that makes another attempt worth while.
-    Failed = 3,
-    /// 429.
-    Throttled = 4,
-    /// No connection.
-    Unreached = 5,
-    /// Not sent, for want of something that may come back.
-    NotReady = 6,
-    /// Not sent, and never will be.
-    Unsendable = 7,
-}
-
-impl Seen {
-    /// Every one.
-    pub const ALL: [Self; 8] = [
-        Self::Unknown,
-        Self::Delivered,
-        Self::Rejected,
-        Self::Failed,
-        Self::Throttled,
-        Self::Unreached,
-        Self::NotReady,
-        Self::Unsendable,
-    ];
-
-    /// The label in metrics and dead letters.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Delivered => "delivered",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-            Self::Throttled => "throttled",
-            Self::Unreached => "unreached",
-            Self::NotReady => "not_ready",
-            Self::Unsendable => "unsendable",
-        }
-    }
-}
-
-/// How an item ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
-#[repr(i32)]
-pub enum Ending {
-    /// Given up.
-    Failed = 0,
-    /// Refused for good.
-    Rejected = 1,
-    /// Done.
-    Delivered = 2,
-}
-
-impl Ending {
-    /// The label in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-            Self::Delivered => "delivered",
-        }
-    }
-}
-
-/// Why an item was not delivered: the words of a dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
-#[repr(i32)]
-pub enum Reason {
-    /// It was.
-    None = 0,
-    /// The destination refused it.
-    Rejected = 1,
-    /// Its attempts or its time ran out, and none of them did anything.
-    Failed = 2,
-    /// The same, and of at least one attempt nobody knows what it did (S3.09).
-    Unknown = 3,
-    /// It cannot be sent: a template, a field policy or a size forbids it, or retention has removed it.
-    Unsendable = 4,
-}
-
-impl Reason {
-    /// The label in metrics and events.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-            Self::Unsendable => "unsendable",
-        }
-    }
 }
 
 /// A record that cannot be trusted.

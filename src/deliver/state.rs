@@ -7,6 +7,8 @@
 //! | file | idea |
 //! |---|---|
 //! | `machine` | decides which facts come next, and what to do once they are committed |
+//! | `batch` | what goes into the machine, and what comes out |
+//! | `conclusion` | what an attempt's end means for its item |
 //! | `weigh` | what an attempt's result says of the item and of the destination |
 //! | `threads` | order and memory of outputs about the same thing |
 //! | `pace` | waits before retries, and spacing under a rate limit |
@@ -27,7 +29,9 @@ use super::{
 };
 use crate::log::Seq;
 
-pub mod machine;
+mod batch;
+mod conclusion;
+mod machine;
 mod pace;
 mod threads;
 mod weigh;
@@ -35,7 +39,8 @@ mod weigh;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Action, Batch, Decision, Find, Machine};
+pub use batch::{Action, Batch, Decision, Find};
+pub use machine::Machine;
 
 use pace::Spacing;
 use threads::Threads;

@@ -5,27 +5,25 @@
 //! are for after the commit. So an attempt is on record before it is on the wire, and a verdict before anyone hears
 //! of it; and if the commit turns out to be another owner's, all of this is dropped and none of it happened.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use aftercall_actors::{
     breaker::{Breaker, Pass},
-    output::Kind,
     time::LogTime,
 };
 use prost::Message as _;
-use serde_json::Value;
 
 use super::{
-    Misfit, State,
+    Action, Batch, Decision, Find, Misfit, State,
+    conclusion::Conclusion,
     pace::{backoff, ms},
-    weigh::{clip, weigh},
 };
 use crate::{
     deliver::{
-        answer::{Attempt, Fault, Verdict},
+        answer::Attempt,
         record::{
-            AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Item, Looked, Merged, Note,
-            Reason, Reopened, Seen, Settled, Sign, Started, Step, Taken, Told,
+            AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason,
+            Reopened, Seen, Settled, Sign, Started, Step, Told,
         },
     },
     log::Seq,
@@ -42,66 +40,6 @@ const ALARM_EVERY_MS: i64 = 60_000;
 
 /// Most facts of a batch.
 const FACTS_MAX: usize = 2_000;
-
-/// What is to be done once a batch is committed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Makes an attempt; its result comes back through [`Machine::finished`].
-    Send {
-        /// The item.
-        seq: Seq,
-        /// Its number, from 1.
-        attempt: u32,
-        /// What the last success of its thread left for it.
-        handle: Option<Value>,
-    },
-    /// Tells of a verdict: the outcome event, the dead letter. Then [`Machine::told`].
-    Tell {
-        /// The item, as it will stay until then.
-        item: Box<Item>,
-    },
-    /// Tells operators of dead letters. Then [`Machine::alarm_told`].
-    Alarm(Alarmed),
-}
-
-/// Facts that belong together, and what follows from them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// To be committed, in order.
-    pub facts: Vec<Fact>,
-    /// To be done after that.
-    pub actions: Vec<Action>,
-}
-
-/// An output that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Find {
-    /// Its sequence.
-    pub seq: Seq,
-    /// Its CloudEvents id.
-    pub id: String,
-    /// What sort of output.
-    pub kind: Kind,
-    /// Its CloudEvents type.
-    pub event_type: String,
-    /// Its CloudEvents subject.
-    pub subject: String,
-    /// When the log stored it.
-    pub stored_at: LogTime,
-    /// Its thread, or why that cannot be found out.
-    pub thread: Result<Option<String>, String>,
-}
-
-/// An operator's word about a case: a round of an output that ended with a dead letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// Its sequence among the dead letters.
-    pub seq: Seq,
-    /// The case.
-    pub case: Case,
-    /// The output, if it is to be tried again.
-    pub retry: Option<Find>,
-}
 
 /// A state, and the facts that are not committed yet.
 #[derive(Clone, Debug)]
@@ -204,7 +142,7 @@ impl Machine {
             return;
         }
         self.passed.output = find.seq;
-        let (taken, faulty) = taken(now, find);
+        let (taken, faulty) = find.taken(now);
         let seq = taken.seq;
         self.commit(Fact::Taken(taken), None);
         self.admit(now, seq, faulty);
@@ -231,7 +169,7 @@ impl Machine {
             let decision = seq;
             return self.commit(Fact::Dropped(Dropped { decision, case }), None);
         };
-        let (taken, faulty) = taken(now, find);
+        let (taken, faulty) = find.taken(now);
         let reopened = Reopened {
             taken,
             round: case.round + 1,
@@ -438,11 +376,7 @@ impl Machine {
         let wait = backoff(retry, &item.taken.id, number).max(conclusion.after);
         let again_at = now.plus_ms(ms(wait));
         let first = item.first_at_ms.map_or(now, LogTime);
-        let given_up = if item.unknown || conclusion.seen == Seen::Unknown {
-            Reason::Unknown
-        } else {
-            Reason::Failed
-        };
+        let given_up = Reason::given_up(item.unknown || conclusion.seen == Seen::Unknown);
         if conclusion.ending.is_none() && !overtaken {
             if failures >= retry.attempts.get() && counts {
                 conclusion.ending = Some((Ending::Failed, given_up));
@@ -484,16 +418,7 @@ impl Machine {
             return;
         };
         let rule = self.state.policy.outcome.as_ref();
-        let outcome = rule.map(|rule| {
-            let (word, own) = match ending {
-                Ending::Delivered => (&rule.delivered, true),
-                Ending::Rejected => (&rule.rejected, true),
-                // The last of many attempts does not speak for the others.
-                Ending::Failed => (&rule.failed, false),
-            };
-            let own = conclusion.status_word.as_ref().filter(|_| own);
-            own.unwrap_or(word).clone()
-        });
+        let outcome = rule.map(|rule| conclusion.word(rule, ending));
         let settled = Settled {
             seq,
             at_ms: now.0,
@@ -534,11 +459,7 @@ impl Machine {
             let last = item.notes.last().map_or("", |note| note.why.as_str());
             let deadline = self.state.policy.retry.deadline;
             let why = format!("not delivered within {deadline:?}: {last}");
-            let reason = if item.unknown {
-                Reason::Unknown
-            } else {
-                Reason::Failed
-            };
+            let reason = Reason::given_up(item.unknown);
             let conclusion = Conclusion {
                 ending: Some((Ending::Failed, reason)),
                 ..Conclusion::new(Seen::Unknown, Sign::Withdrawn, why)
@@ -571,99 +492,5 @@ impl Machine {
     fn apply(&mut self, fact: &Fact) {
         let fits: Result<(), Misfit> = self.state.apply(fact);
         debug_assert!(fits.is_ok(), "{fits:?}: {fact:?}");
-    }
-}
-
-/// The fact of taking an output, and what makes it hopeless from the start.
-fn taken(now: LogTime, find: Find) -> (Taken, Option<String>) {
-    let (thread, faulty) = match find.thread {
-        Ok(thread) => (thread, None),
-        Err(why) => (None, Some(why)),
-    };
-    let taken = Taken {
-        seq: find.seq,
-        id: find.id,
-        subject: find.subject,
-        thread,
-        stored_at_ms: find.stored_at.0,
-        at_ms: now.0,
-        event_type: find.event_type,
-        kind: u32::try_from(find.kind.index()).unwrap_or(u32::MAX),
-    };
-    (taken, faulty)
-}
-
-/// What an attempt's end means.
-#[derive(Clone, Debug)]
-struct Conclusion {
-    seen: Seen,
-    sign: Sign,
-    status: u32,
-    why: String,
-    answer: Option<String>,
-    /// The item waits at least this long.
-    after: Duration,
-    /// So does everything else.
-    pause: Duration,
-    /// The verdict, if the attempt itself gives one.
-    ending: Option<(Ending, Reason)>,
-    handle: Option<String>,
-    status_word: Option<String>,
-    response: Option<String>,
-}
-
-impl Conclusion {
-    fn new(seen: Seen, sign: Sign, why: String) -> Self {
-        Self {
-            seen,
-            sign,
-            status: 0,
-            why: clip(why),
-            answer: None,
-            after: Duration::ZERO,
-            pause: Duration::ZERO,
-            ending: None,
-            handle: None,
-            status_word: None,
-            response: None,
-        }
-    }
-
-    /// The process ended while the attempt was out: the destination may have acted, and its health is not known.
-    fn interrupted() -> Self {
-        let why = "the process ended during the attempt".to_owned();
-        Self::new(Seen::Unknown, Sign::Withdrawn, why)
-    }
-
-    fn of(attempt: &Attempt) -> Self {
-        let weighed = weigh(attempt);
-        let ending = match &attempt.verdict {
-            Verdict::Delivered => Some((Ending::Delivered, Reason::None)),
-            Verdict::Rejected { .. } => {
-                let reason = match &attempt.result {
-                    Err(Fault::Unsendable(_)) => Reason::Unsendable,
-                    Ok(_) | Err(_) => Reason::Rejected,
-                };
-                Some((Ending::Rejected, reason))
-            }
-            Verdict::Again { .. } => None,
-        };
-        let after = match &attempt.verdict {
-            Verdict::Again { after, .. } => *after,
-            Verdict::Delivered | Verdict::Rejected { .. } => None,
-        };
-        Self {
-            seen: weighed.seen,
-            sign: weighed.sign,
-            status: weighed.status,
-            why: weighed.why,
-            answer: weighed.answer,
-            after: after.unwrap_or_default(),
-            pause: weighed.pause.unwrap_or_default(),
-            ending,
-            handle: attempt.handle.as_ref().map(Value::to_string),
-            status_word: attempt.status.clone(),
-            response: attempt.response.as_ref().map(Value::to_string),
-        }
     }
 }

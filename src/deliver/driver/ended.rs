@@ -1,0 +1,47 @@
+//! How a driver can end.
+
+use crate::{
+    deliver::{
+        account::show_state,
+        board::{Board, DriverState},
+        line::LineError,
+    },
+    log::LogError,
+};
+
+/// Why a destination is no longer driven.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// It was told to stop.
+    #[error("stopped as asked")]
+    AsAsked,
+    /// Its line cannot be written on, or read.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Ended {
+    /// Says on the board, and in the program's log, how it ended.
+    pub fn show(&self, board: &Board, destination: &str) {
+        let state = match self {
+            Self::AsAsked => {
+                show_state(destination, None);
+                return tracing::debug!(destination, "deliveries released");
+            }
+            Self::Line(LineError::Fenced(_)) => DriverState::Fenced,
+            Self::Line(
+                LineError::Log(_)
+                | LineError::Record { .. }
+                | LineError::Broken { .. }
+                | LineError::Refused(_),
+            )
+            | Self::Log(_) => DriverState::Stopped,
+        };
+        tracing::error!(destination, reason = %self, "deliveries ended");
+        show_state(destination, Some(state));
+        board.end(destination, state, self);
+    }
+}

@@ -1,0 +1,98 @@
+//! What the end of an attempt means for its item: a verdict, or a wait before the next one.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::weigh::{clip, weigh};
+use crate::deliver::{
+    answer::{Attempt, Fault, Verdict},
+    policy::OutcomeRule,
+    record::{Ending, Reason, Seen, Sign},
+};
+
+/// What an attempt's end means.
+#[derive(Clone, Debug)]
+pub struct Conclusion {
+    pub seen: Seen,
+    pub sign: Sign,
+    pub status: u32,
+    pub why: String,
+    pub answer: Option<String>,
+    /// The item waits at least this long.
+    pub after: Duration,
+    /// So does everything else.
+    pub pause: Duration,
+    /// The verdict, if the attempt itself gives one.
+    pub ending: Option<(Ending, Reason)>,
+    pub handle: Option<String>,
+    pub status_word: Option<String>,
+    pub response: Option<String>,
+}
+
+impl Conclusion {
+    pub fn new(seen: Seen, sign: Sign, why: String) -> Self {
+        Self {
+            seen,
+            sign,
+            status: 0,
+            why: clip(why),
+            answer: None,
+            after: Duration::ZERO,
+            pause: Duration::ZERO,
+            ending: None,
+            handle: None,
+            status_word: None,
+            response: None,
+        }
+    }
+
+    /// The process ended while the attempt was out: the destination may have acted, and its health is not known.
+    pub fn interrupted() -> Self {
+        let why = "the process ended during the attempt".to_owned();
+        Self::new(Seen::Unknown, Sign::Withdrawn, why)
+    }
+
+    pub fn of(attempt: &Attempt) -> Self {
+        let weighed = weigh(attempt);
+        let ending = match &attempt.verdict {
+            Verdict::Delivered => Some((Ending::Delivered, Reason::None)),
+            Verdict::Rejected { .. } => {
+                let reason = match &attempt.result {
+                    Err(Fault::Unsendable(_)) => Reason::Unsendable,
+                    Ok(_) | Err(_) => Reason::Rejected,
+                };
+                Some((Ending::Rejected, reason))
+            }
+            Verdict::Again { .. } => None,
+        };
+        let after = match &attempt.verdict {
+            Verdict::Again { after, .. } => *after,
+            Verdict::Delivered | Verdict::Rejected { .. } => None,
+        };
+        Self {
+            seen: weighed.seen,
+            sign: weighed.sign,
+            status: weighed.status,
+            why: weighed.why,
+            answer: weighed.answer,
+            after: after.unwrap_or_default(),
+            pause: weighed.pause.unwrap_or_default(),
+            ending,
+            handle: attempt.handle.as_ref().map(Value::to_string),
+            status_word: attempt.status.clone(),
+            response: attempt.response.as_ref().map(Value::to_string),
+        }
+    }
+
+    /// What the outcome event is to say.
+    pub fn word(&self, rule: &OutcomeRule, ending: Ending) -> String {
+        let (word, own) = match ending {
+            Ending::Delivered => (&rule.delivered, self.status_word.as_ref()),
+            Ending::Rejected => (&rule.rejected, self.status_word.as_ref()),
+            // The last of many attempts does not speak for the others.
+            Ending::Failed => (&rule.failed, None),
+        };
+        own.unwrap_or(word).clone()
+    }
+}
