@@ -96,10 +96,9 @@ async fn idle(log: Log) {
         writer.store(&*log, &[output(number)]).await;
         let stored = Instant::now();
         vendor.until(number as u64 + 1).await;
-        let called = vendor.called_at.lock().expect("not poisoned");
+        let called = *vendor.called_at.lock().expect("not poisoned");
         let latency = called.map_or(Duration::ZERO, |at| at.saturating_duration_since(stored));
         latencies.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        drop(called);
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     println!(

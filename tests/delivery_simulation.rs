@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aftercall::planted::{self, Bug};
 
 /// Seeds of an ordinary run.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1_500;
 
 /// A planted bug must show within this many seeds.
 const SEEDS_TO_FIND: u64 = 300;

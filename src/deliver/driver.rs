@@ -183,16 +183,14 @@ impl Driver {
             }
             self.account.show(self.machine.state(), now);
             let event = self.wait(now, &mut stopping).await;
-            let handled = self.handle(event).and_then(|()| self.drain());
-            if let Err(ended) = handled {
+            if let Err(ended) = self.handle(event).and_then(|()| self.drain()) {
                 return ended;
             }
         }
     }
 
     async fn wait(&mut self, now: LogTime, stopping: &mut watch::Receiver<bool>) -> Event {
-        let looked = self.machine.looked();
-        let wants_word = self.machine.wants_decision();
+        let (looked, wants_word) = (self.machine.looked(), self.machine.wants_decision());
         let wants_output = self.machine.wants_output(now);
         if wants_output {
             self.wanted_at = Instant::now();
@@ -337,8 +335,7 @@ impl Driver {
         self.records = 0;
         self.checkpoint_at = Instant::now();
         self.marked_at = self.checkpoint_at;
-        let log = Arc::clone(&self.log);
-        let destination = Arc::clone(&self.destination);
+        let (log, destination) = (Arc::clone(&self.log), Arc::clone(&self.destination));
         let is_last = self.stage == Stage::Closing;
         self.commit = Some(
             async move {
@@ -388,8 +385,8 @@ impl Driver {
         }
         if let Some(before) = checkpoint {
             let trimming = trim(Arc::clone(&self.log), Arc::clone(&self.destination), before);
-            let errand = trimming.map(|()| Ok(Errand::Trimmed));
-            self.errands.push(errand.boxed_local());
+            self.errands
+                .push(trimming.map(|()| Ok(Errand::Trimmed)).boxed_local());
         }
         let items = self.machine.state().items();
         for fact in &batch.facts {

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::{
         envelope::{EVENT_BYTES_MAX, decode},
-        log::{RawEvent, Route},
+        log::RawEvent,
     };
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         let raw = RawEvent {
             position: 1,
             time: LogTime(0),
-            route: Route::All,
+            route: event.destination.route(8),
             headers: event.headers,
             payload: event.payload,
         };

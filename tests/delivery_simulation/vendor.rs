@@ -85,16 +85,16 @@ impl Vendor {
 
     /// Outputs that are refused for good, whatever happens: by status, by body, or before they are sent.
     pub fn refuses(&self, id: &str) -> bool {
-        hash(self.seed, id, 1) % 9 == 0
+        hash(self.seed, id, 1).is_multiple_of(9)
     }
 
     pub fn wants(&self, id: &str) -> bool {
-        hash(self.seed, id, 2) % 6 != 0
+        !hash(self.seed, id, 2).is_multiple_of(6)
     }
 
     /// A few outputs have bad luck for as long as it is allowed.
     fn is_unlucky(&self, id: &str) -> bool {
-        hash(self.seed, id, 3) % 10 == 0
+        hash(self.seed, id, 3).is_multiple_of(10)
     }
 
     fn mood(&self, books: &Books, id: &str, count: u64) -> Mood {

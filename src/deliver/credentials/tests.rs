@@ -155,7 +155,6 @@ fn request() -> Request {
     Request {
         method: Method::POST,
         url: "http://127.0.0.1/".parse().unwrap(),
-        is_url_secret: false,
         headers: HeaderMap::new(),
         body: b"{}".to_vec(),
     }

@@ -109,7 +109,6 @@ mod tests {
         let mut request = Request {
             method: Method::POST,
             url: "http://127.0.0.1/".parse().unwrap(),
-            is_url_secret: false,
             headers: HeaderMap::new(),
             body: BODY.into(),
         };

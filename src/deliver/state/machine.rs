@@ -377,12 +377,10 @@ impl Machine {
         let again_at = now.plus_ms(ms(wait));
         let first = item.first_at_ms.map_or(now, LogTime);
         let given_up = Reason::given_up(item.unknown || conclusion.seen == Seen::Unknown);
-        if conclusion.ending.is_none() && !overtaken {
-            if failures >= retry.attempts.get() && counts {
-                conclusion.ending = Some((Ending::Failed, given_up));
-            } else if again_at >= first.plus_ms(ms(retry.deadline)) {
-                conclusion.ending = Some((Ending::Failed, given_up));
-            }
+        let spent = counts && failures >= retry.attempts.get();
+        let late = again_at >= first.plus_ms(ms(retry.deadline));
+        if conclusion.ending.is_none() && !overtaken && (spent || late) {
+            conclusion.ending = Some((Ending::Failed, given_up));
         }
         let again = conclusion.ending.is_none();
         let pause_until_ms = (conclusion.seen == Seen::Throttled)
@@ -431,10 +429,10 @@ impl Machine {
         let tell = settled.is_to_tell();
         self.commit(Fact::Settled(settled), None);
         let item = self.state.items.get(&seq).filter(|_| tell);
-        if let Some(item) = item.cloned().map(Box::new) {
-            if let Some((_, action)) = self.pending.back_mut() {
-                *action = Some(Action::Tell { item });
-            }
+        if let Some(item) = item.cloned().map(Box::new)
+            && let Some((_, action)) = self.pending.back_mut()
+        {
+            *action = Some(Action::Tell { item });
         }
     }
 
