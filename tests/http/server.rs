@@ -46,7 +46,7 @@ pub fn with_server_of<F: Future<Output = ()>>(
             address: running.addresses[0],
             world,
             desk,
-            client: Client::new(),
+            client: client(),
             waiting_max: config.waiting_max,
         };
         test(Arc::new(server)).await;
@@ -146,4 +146,10 @@ pub fn read_head(stream: &mut TcpStream) -> String {
         head.push(byte[0]);
     }
     String::from_utf8(head).unwrap()
+}
+
+/// The client wants to know whose cryptography it is to use, even where it needs none.
+fn client() -> Client {
+    aftercall::deliver::channel::http::install_provider();
+    Client::new()
 }

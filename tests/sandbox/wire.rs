@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
-    sync::Once,
     time::{Duration, Instant},
 };
 
@@ -22,12 +21,8 @@ pub fn spawn(settings: Settings) -> Spawned {
 }
 
 pub fn client(timeout: Duration) -> Client {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .expect("the first one");
-    });
+    // It wants to know whose cryptography it is to use, even where it needs none.
+    aftercall::deliver::channel::http::install_provider();
     Client::builder()
         .timeout(timeout)
         .build()
