@@ -24,7 +24,7 @@ fn s3_11_the_shipped_policy_lets_a_reward_leave_with_the_fields_of_its_order() {
     assert_eq!(
         left,
         json!({
-            "reward_id": "3f1c2f0a-5a0e-5d0b-9a3e-0b6f0f4c8d11",
+            "reward_id": "0bb764a1-2fbd-86ce-8c5e-866fce82a61d",
             "agent_id": "agent-0417",
             "reward_type": "gift_card_25",
             "points_consumed": 500,

@@ -33,7 +33,7 @@ fn s3_06_s1_10_a_request_is_shown_as_it_would_leave_with_its_credentials_hidden(
         "POST https://rewards.example.com/v1/rewards/issue"
     );
     for line in [
-        "idempotency-key: 3f1c2f0a-5a0e-5d0b-9a3e-0b6f0f4c8d11",
+        "idempotency-key: 0bb764a1-2fbd-86ce-8c5e-866fce82a61d",
         "x-integration-id: aftercall",
         "content-type: application/json",
         "authorization: ***",

@@ -79,7 +79,7 @@ async fn s3_06_a_reward_is_requested_with_its_keys_and_nothing_beyond() {
         json!({"status": "ISSUED"}),
     )
     .await;
-    let id = "3f1c2f0a-5a0e-5d0b-9a3e-0b6f0f4c8d11";
+    let id = "0bb764a1-2fbd-86ce-8c5e-866fce82a61d";
     assert_request(
         &received,
         "POST /v1/rewards/issue",
@@ -199,7 +199,7 @@ async fn s5_06_an_outcome_is_tracked() {
             ("authorization", "Bearer secret-CDP_TOKEN"),
             (
                 "idempotency-key",
-                "outcome:7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                "outcome:7c9e6679-7425-40de-944b-e07fc1f90ae7:1795162801000",
             ),
         ],
         json!({

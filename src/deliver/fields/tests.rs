@@ -16,7 +16,7 @@ fn reward() -> Parcel {
     parcel(
         "reward.requested",
         json!({
-            "reward_id": "3f1c2f0a-5a0e-5d0b-9a3e-0b6f0f4c8d11",
+            "reward_id": "0bb764a1-2fbd-86ce-8c5e-866fce82a61d",
             "agent_id": "agent-0417",
             "reward_type": "gift_card_25",
             "points_consumed": 500,
