@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::parcel::Parcel;
+use super::{parcel::Parcel, template::SEGMENT};
 
 mod alert;
 pub mod card;
@@ -182,7 +182,7 @@ fn link(
     let template = vars.get(var.name())?;
     let url = match id {
         Some(id) => {
-            let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
+            let id = percent_encoding::utf8_percent_encode(id, SEGMENT);
             template.replace("{id}", &id.to_string())
         }
         None if template.contains("{id}") => return None,

@@ -42,7 +42,7 @@ fn s2_07_an_alert_names_agent_score_comment_interaction_recording_summary_and_ru
                 ),
                 web(
                     "Take up the alert",
-                    "https://desk.example.com/a/k%3Arsp%2D1"
+                    "https://desk.example.com/a/k%3Arsp-1"
                 ),
             ],
             notes: vec![],
