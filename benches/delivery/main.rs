@@ -15,6 +15,7 @@ mod outputs;
 mod vendors;
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -94,7 +95,7 @@ fn destination(name: &str, on: &str, url: &str, more: &str) -> String {
 async fn drain(log: Log) {
     let sandbox = Sandbox::start(&["--latency", "20ms"]);
     let mut writer = Outputs::new(Kind::Coaching, "coaching.requested");
-    fill(&log, &mut writer, DRAINED).await;
+    fill(&log, &mut writer, 0..DRAINED).await;
     let url = format!("{}/coaching/v1/tasks", sandbox.url);
     let more = format!(
         "auth = {{ kind = \"bearer\", token = \"file:{}\" }}\nbody = '{{\"agent_id\": {{{{ data.agent_id }}}}, \
@@ -133,7 +134,7 @@ async fn idle(log: Log) {
     let hanging = destination("hanging", "profile", &wire.url("hang"), more);
     let neighbour = Running::start(&log, &hanging, "hanging");
     let mut backlog = Outputs::new(Kind::Profile, "profile.updated");
-    fill(&log, &mut backlog, 20_000).await;
+    fill(&log, &mut backlog, 0..20_000).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let beside = latencies(&log, &wire, &mut writer, IDLE).await;
     show("beside a hanging neighbour", &beside);
@@ -193,10 +194,10 @@ async fn breaker(log: Log) {
     let config = destination("drain", "reward.requested", &url, &more);
     let running = Running::start(&log, &config, "drain");
     let mut writer = Outputs::new(Kind::Reward, "reward.requested");
-    fill(&log, &mut writer, 2_000).await;
+    fill(&log, &mut writer, 0..2_000).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = resident_kib();
-    fill(&log, &mut writer, BACKLOG - 2_000).await;
+    fill(&log, &mut writer, 2_000..BACKLOG).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     println!(
         "breaker: {BACKLOG} outputs wait behind an open one; memory grew by {} KiB while they came",
@@ -220,9 +221,11 @@ async fn breaker(log: Log) {
     running.stop().await;
 }
 
-async fn fill(log: &Log, writer: &mut Outputs, count: usize) {
-    for from in (0..count).step_by(500) {
-        let outputs: Vec<_> = (from..count.min(from + 500)).map(output).collect();
+/// Stores the outputs of these numbers.
+async fn fill(log: &Log, writer: &mut Outputs, numbers: Range<usize>) {
+    let end = numbers.end;
+    for from in numbers.step_by(500) {
+        let outputs: Vec<_> = (from..end.min(from + 500)).map(output).collect();
         writer.store(&**log, &outputs).await;
     }
 }

@@ -376,17 +376,16 @@ impl EventLog for SqliteLog {
         from: TailFrom,
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
         let lanes = from.lanes(lanes)?;
-        let after = match from {
-            TailFrom::Start => 0,
+        let (after, others) = match from {
+            TailFrom::Start => (0, reads::POLL),
             TailFrom::Now => {
-                self.pool
-                    .ask(|connection| lines::output_last(connection))
-                    .await?
+                let last = self.pool.ask(|connection| lines::output_last(connection));
+                (last.await?, reads::POLL)
             }
-            TailFrom::After(seq) => seq,
+            TailFrom::After(seq) => (seq, reads::POLL_RARE),
         };
         let (pool, stored) = (self.pool.clone(), self.stored.clone());
-        Ok(lines::outputs_tail(pool, stored, &lanes, after))
+        Ok(lines::outputs_tail(pool, stored, others, &lanes, after))
     }
 
     async fn output_at(&self, seq: Seq) -> Result<Option<StoredOutput>, LogError> {

@@ -32,8 +32,8 @@ type Chunk<T> = (VecDeque<T>, Seq);
 enum AtEnd {
     /// It was asked for what is held.
     Stop,
-    /// Wait for a transaction.
-    Wait(watch::Receiver<()>),
+    /// Wait for a transaction of this process, and look for those of others after this time.
+    Wait(watch::Receiver<()>, Duration),
     /// Look again after this time.
     Poll(Duration),
 }
@@ -78,7 +78,7 @@ impl<T: Send + 'static> Line<T> {
             if self.ended {
                 return None;
             }
-            if let AtEnd::Wait(stored) = &mut self.at_end {
+            if let AtEnd::Wait(stored, _) = &mut self.at_end {
                 // What is stored from here on wakes us, so nothing slips in between the look and the wait.
                 stored.borrow_and_update();
             }
@@ -90,7 +90,7 @@ impl<T: Send + 'static> Line<T> {
             {
                 Ok((_, to)) if to == after => match &mut self.at_end {
                     AtEnd::Stop => self.ended = true,
-                    AtEnd::Wait(stored) => wait(stored).await,
+                    AtEnd::Wait(stored, others) => wait(stored, *others).await,
                     AtEnd::Poll(every) => tokio::time::sleep(*every).await,
                 },
                 Ok((rows, to)) => {
@@ -132,6 +132,7 @@ fn last(connection: &Connection, sql: &str) -> Result<Seq, LogError> {
 pub(super) fn outputs_tail(
     pool: Pool,
     stored: watch::Receiver<()>,
+    others: Duration,
     lanes: &[Lane],
     after: Seq,
 ) -> BoxStream<'static, Result<StoredOutput, LogError>> {
@@ -142,7 +143,7 @@ pub(super) fn outputs_tail(
     follow(
         pool,
         after,
-        AtEnd::Wait(stored),
+        AtEnd::Wait(stored, others),
         move |connection, after| outputs(connection, &wanted, after),
     )
 }

@@ -21,6 +21,9 @@ use crate::log::{Bounds, EventReader, Headers, LogError, Position, RawEvent, Rou
 /// How often to look for what another process has stored.
 pub(super) const POLL: Duration = Duration::from_millis(5);
 
+/// The same where it is nearly always this process that stores: a destination's outputs come from its own engine.
+pub(super) const POLL_RARE: Duration = Duration::from_millis(100);
+
 /// A chunk is cut once it has this many bytes.
 pub(super) const CHUNK_BYTES_MAX: usize = 4 << 20;
 
@@ -212,7 +215,7 @@ impl EventReader for Reader {
                 }
                 self.ready = events;
             } else {
-                wait(&mut self.stored).await;
+                wait(&mut self.stored, POLL).await;
             }
         }
         let rest = self.ready.split_off(self.ready.len().min(max));
@@ -221,10 +224,10 @@ impl EventReader for Reader {
 }
 
 /// Waits for a transaction of this process, or for the time to look what others have stored.
-pub(super) async fn wait(stored: &mut watch::Receiver<()>) {
-    let timed = tokio::time::timeout(POLL, stored.changed()).await;
+pub(super) async fn wait(stored: &mut watch::Receiver<()>, others: Duration) {
+    let timed = tokio::time::timeout(others, stored.changed()).await;
     if let Ok(Err(_)) = timed {
         // The writer has ended; other processes may still write.
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(others).await;
     }
 }
