@@ -21,6 +21,7 @@
 //! | `message`, `recipients` | what people are told of an output, and who those people are |
 //! | `channel` | HTTP, SMTP, and the manners of Slack and Teams |
 //! | `credentials`, `mac` | how a request shows who sends it; signatures and keyed hashes |
+//! | `conceal` | what was shown to a vendor, struck from what it says |
 //! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
 //! | `answer`, `judge` | what came back, and what that means |
 //!
@@ -40,6 +41,7 @@ pub mod answer;
 pub mod board;
 pub mod carry;
 pub mod channel;
+pub mod conceal;
 pub mod courier;
 pub mod credentials;
 pub mod destination;
