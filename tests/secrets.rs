@@ -12,6 +12,8 @@ mod planted;
 mod program;
 #[path = "secrets/whole_run.rs"]
 mod whole_run;
+#[path = "secrets/world.rs"]
+mod world;
 
 use planted::Planted;
 use program::{command, errors, run_in, text, write};
