@@ -9,6 +9,7 @@
 //! | `destination`, `policy` | what the configuration says of a destination, checked; how it is driven |
 //! | `load` | both files at once, checked against each other, to couriers |
 //! | `file`, `rehearsal`, `examples` | reads `destinations.toml`, and tries it on an example of each output |
+//! | `surroundings` | the certificates and secrets that both point at, as they are here and now |
 //! | `selector` | which outputs a destination takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
 //!
@@ -68,5 +69,6 @@ pub mod secret;
 pub mod secret_ref;
 pub mod selector;
 pub mod state;
+pub mod surroundings;
 pub mod tell;
 pub mod template;
