@@ -86,7 +86,8 @@ impl Conceal {
             return;
         }
         let json = Value::String(secret.to_owned()).to_string();
-        let json = json.trim_matches('"').to_owned();
+        // Without the quotes around it; its own last one stays.
+        let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
         for form in [
             secret.to_owned(),
             utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
