@@ -99,7 +99,7 @@ impl World {
             ..Settings::default()
         };
         let sandbox = sandbox::spawn(SocketAddr::from(([127, 0, 0, 1], 0)), settings).unwrap();
-        // The survey vendor refuses whatever comes, and the coaching system the first of all.
+        // The CRM refuses whatever comes, and the receiver of webhooks the first of all.
         let rule = |vendor, status| {
             Rule::always(
                 vendor,
