@@ -194,7 +194,7 @@ pub fn load_rules(file: Option<&Path>) -> Result<RuleSet, RulesError> {
 /// If a file cannot be read or holds mistakes; all of them.
 pub fn load_couriers(
     config: &DeliverConfig,
-) -> Result<Vec<Arc<dyn Carry>>, deliver::load::LoadError> {
+) -> Result<Vec<Arc<dyn Carry>>, deliver::load::LoadErrors> {
     let Some(destinations) = &config.destinations else {
         return Ok(Vec::new());
     };

@@ -9,6 +9,7 @@
 //! | `destination`, `policy` | what the configuration says of a destination, checked; how it is driven |
 //! | `load` | both files at once, checked against each other, to couriers |
 //! | `file`, `rehearsal`, `examples` | reads `destinations.toml`, and tries it on an example of each output |
+//! | `surroundings` | the certificates and secrets that both point at, as they are here and now |
 //! | `selector` | which outputs a destination takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
 //!
@@ -21,6 +22,7 @@
 //! | `message`, `recipients` | what people are told of an output, and who those people are |
 //! | `channel` | HTTP, SMTP, and the manners of Slack and Teams |
 //! | `credentials`, `mac` | how a request shows who sends it; signatures and keyed hashes |
+//! | `conceal` | what was shown to a vendor, struck from what it says |
 //! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
 //! | `answer`, `judge` | what came back, and what that means |
 //!
@@ -40,6 +42,7 @@ pub mod answer;
 pub mod board;
 pub mod carry;
 pub mod channel;
+pub mod conceal;
 pub mod courier;
 pub mod credentials;
 pub mod destination;
@@ -66,5 +69,6 @@ pub mod secret;
 pub mod secret_ref;
 pub mod selector;
 pub mod state;
+pub mod surroundings;
 pub mod tell;
 pub mod template;

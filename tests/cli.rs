@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "cli/check.rs"]
+mod check;
 #[path = "cli/dead.rs"]
 mod dead;
 #[path = "cli/fields.rs"]
@@ -107,17 +109,46 @@ fn check_finds_the_shipped_configuration_good_and_names_every_mistake_of_another
 fn check_finds_mistakes_in_destinations_and_tells_warnings_apart() {
     let dir = tempfile::tempdir().unwrap();
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config/destinations.toml");
-    let good = text(&done(&["check", "--destinations", shipped]));
+    let fields = concat!(env!("CARGO_MANIFEST_DIR"), "/config/fields.toml");
+    let files = ["check", "--destinations", shipped, "--fields", fields];
+    let good = text(&done(&files));
     assert!(good.contains("config/destinations.toml: good, "), "{good}");
-    assert!(!good.contains("warning:"), "{good}");
+    assert!(good.contains("config/fields.toml: good"), "{good}");
+    let mut warnings = good.lines().filter(|line| line.starts_with("warning:"));
+    // Nothing but what is not here: secrets, and fields that they would make.
+    assert!(
+        warnings.all(
+            |line| line.contains("there is none, here and now") || line.contains("not tried: ")
+        ),
+        "{good}"
+    );
+    // What the service would refuse is not called good here.
+    let output = run(&files[..3]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        errors(&output).contains("so nothing may leave for it"),
+        "{}",
+        errors(&output)
+    );
 
+    let plain = write(
+        dir.path(),
+        "f.toml",
+        "[destination.crm]\ncustomer_id = \"plain\"\n",
+    );
     let entry = |keys: &str| {
         format!("[[destination]]\nname = \"crm\"\non = [\"profile\"]\nchannel = \"http\"\n{keys}\n")
     };
     let unwise =
         "url = \"http://crm.example.com/\"\nauth = { kind = \"bearer\", token = \"env:T\" }";
     let unwise = write(dir.path(), "unwise.toml", &entry(unwise));
-    let warned = text(&done(&["check", "--destinations", &unwise]));
+    let warned = text(&done(&[
+        "check",
+        "--destinations",
+        &unwise,
+        "--fields",
+        &plain,
+    ]));
     assert!(
         warned.contains("warning: ")
             && warned.contains("unwise.toml:5: destination \"crm\".url: credentials over http"),
@@ -126,7 +157,12 @@ fn check_finds_mistakes_in_destinations_and_tells_warnings_apart() {
 
     let bad = "url = \"https://crm.example.com/{{ data.customer }}\"\nauth = { kind = \"bearer\", token = \"hunter2\" }";
     let bad = write(dir.path(), "bad.toml", &entry(bad));
-    let output = run(&["check", "--destinations", &bad]);
+    let bad_fields = write(
+        dir.path(),
+        "bad_fields.toml",
+        "[destination.crm]\ncustomer_id = \"plian\"\n",
+    );
+    let output = run(&["check", "--destinations", &bad, "--fields", &bad_fields]);
     assert_eq!(output.status.code(), Some(2));
     let errors = errors(&output);
     assert!(
@@ -134,6 +170,10 @@ fn check_finds_mistakes_in_destinations_and_tells_warnings_apart() {
         "{errors}"
     );
     assert!(!errors.contains("hunter2"), "{errors}");
+    assert!(
+        errors.contains("bad_fields.toml:2: destination.crm.customer_id"),
+        "both at once: {errors}"
+    );
 
     let config = write(
         dir.path(),

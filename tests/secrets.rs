@@ -3,11 +3,17 @@
 
 use std::{fs, path::Path};
 
+#[path = "secrets/echo.rs"]
+mod echo;
 #[path = "support/planted.rs"]
 mod planted;
 #[path = "cli/program.rs"]
 #[expect(dead_code, reason = "shared with the tests of the command line")]
 mod program;
+#[path = "secrets/whole_run.rs"]
+mod whole_run;
+#[path = "secrets/world.rs"]
+mod world;
 
 use planted::Planted;
 use program::{command, errors, run_in, text, write};

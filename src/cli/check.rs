@@ -8,11 +8,7 @@ use super::{Failure, terminal::Out};
 use crate::{
     app,
     config::{Config, Place},
-    deliver::{
-        fields::FieldPolicy,
-        file::{self, Checked},
-        rehearsal,
-    },
+    deliver::{file::Checked, load},
 };
 
 /// Check the configuration, the rules and the destinations; all mistakes with file and line
@@ -23,8 +19,9 @@ Example:
   aftercall check --destinations destinations.toml --fields fields.toml
 
 Templates of destinations are rendered over an example of every output they are for, with and without its optional
-fields. Exit code 2 if anything is wrong, 0 otherwise; a warning is not wrong. Nothing is started, nothing is sent and
-no log is touched.")]
+fields, and over what the field policy leaves of it. Certificates have to be there. A secret that cannot be read is a
+warning only, since it may be there where the service runs. Exit code 2 if anything is wrong, 0 otherwise; a warning is
+not wrong. Nothing is started, nothing is sent and no log is touched.")]
 pub(super) struct Check {
     /// Rule file [default: rules.file of the configuration, else the rules that ship with the program]
     #[arg(long, value_name = "FILE")]
@@ -32,7 +29,7 @@ pub(super) struct Check {
     /// Destinations [default: deliver.destinations of the configuration; not set: none are checked]
     #[arg(long, value_name = "FILE")]
     destinations: Option<PathBuf>,
-    /// Field policy [default: deliver.fields of the configuration; not set: everything may leave]
+    /// Field policy [default: deliver.fields of the configuration; not set: nothing may leave]
     #[arg(long, value_name = "FILE")]
     fields: Option<PathBuf>,
     /// Print what was found as JSON
@@ -138,33 +135,29 @@ impl Check {
     }
 }
 
-/// Checks both files, and the templates over what the policy leaves. Mistakes go to `errors`.
+/// Checks both files, the templates over what the policy leaves, and what the files point at. Mistakes go to `errors`.
 fn delivery(
     destinations: Option<&Path>,
     fields: Option<&Path>,
     errors: &mut Vec<String>,
 ) -> Option<Checked> {
     let mut note = |error: String| errors.extend(error.lines().map(str::to_owned));
-    let policy = fields.and_then(|path| match std::fs::read_to_string(path) {
-        Ok(text) => FieldPolicy::parse(&text, &path.display().to_string())
-            .map_err(|error| note(error.to_string()))
-            .ok(),
-        Err(error) => {
-            note(format!("{}: cannot be read: {error}", path.display()));
-            None
+    let Some(destinations) = destinations else {
+        if let Some(Err(error)) = fields.map(load::policy) {
+            note(error.to_string());
         }
-    });
-    let mut checked = match file::load(destinations?) {
-        Ok(checked) => checked,
+        return None;
+    };
+    match load::load(destinations, fields) {
+        Ok(mut loaded) => {
+            if let Err(error) = loaded.look_around() {
+                note(error.to_string());
+            }
+            Some(loaded.checked)
+        }
         Err(error) => {
             note(error.to_string());
-            return None;
+            None
         }
-    };
-    if let Some(policy) = &policy
-        && let Err(error) = checked.rehearse(&rehearsal::by_policy(policy))
-    {
-        note(error.to_string());
     }
-    Some(checked)
 }

@@ -4,7 +4,6 @@
 //! no log; of keys only those that the fields at hand are declared to need.
 
 use std::{
-    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -19,7 +18,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    deliver::fields::{Allowed, FieldError, FieldPolicy, SHIPPED},
+    deliver::{
+        fields::{Allowed, FieldError, FieldPolicy, SHIPPED},
+        load,
+    },
 };
 
 /// Show what of an output would leave for a destination, as the field policy says
@@ -96,22 +98,15 @@ impl Fields {
                 config.deliver.fields
             }
         };
-        let (text, origin) = match &file {
+        match file {
             None => {
                 complain(
                     "by the policy that ships with the program: the configuration names none (deliver.fields)",
                 );
-                (SHIPPED.to_owned(), "(shipped)".to_owned())
+                FieldPolicy::parse(SHIPPED, "(shipped)").map_err(Failure::usage)
             }
-            Some(file) => {
-                let origin = file.display().to_string();
-                let text = fs::read_to_string(file).map_err(|error| {
-                    Failure::usage(anyhow::anyhow!("{origin}: cannot be read: {error}"))
-                })?;
-                (text, origin)
-            }
-        };
-        FieldPolicy::parse(&text, &origin).map_err(Failure::usage)
+            Some(file) => load::policy(&file).map_err(Failure::usage),
+        }
     }
 
     fn given(&self, value: Value) -> Result<Given, Failure> {

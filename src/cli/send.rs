@@ -4,7 +4,7 @@
 //! The courier is the one of delivery, so what is shown here is what leaves there. Nothing is read from or written to
 //! the log: no outcome goes back, and nothing is retried.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf};
 
 use aftercall_actors::{
     output::{Kind, Output},
@@ -21,10 +21,8 @@ use crate::{
     app::Bus,
     deliver::{
         answer::{Attempt, Verdict},
-        courier::{Courier, couriers},
-        examples,
-        fields::FieldPolicy,
-        file,
+        courier::Courier,
+        examples, load,
         parcel::Parcel,
     },
 };
@@ -110,26 +108,15 @@ impl Send {
                 "no destinations: name a file with --destinations, or in the configuration (deliver.destinations)"
             ))
         })?;
-        let mut destinations = file::load(&path).map_err(Failure::usage)?.destinations;
-        let fields = match self.fields.clone().or(configured.fields) {
-            None => FieldPolicy::default(),
-            Some(path) => {
-                let origin = path.display().to_string();
-                let text = fs::read_to_string(&path).map_err(|error| {
-                    Failure::usage(anyhow::anyhow!("{origin}: cannot be read: {error}"))
-                })?;
-                FieldPolicy::parse(&text, &origin).map_err(Failure::usage)?
-            }
-        };
+        let fields = self.fields.clone().or(configured.fields);
+        let mut loaded = load::load(&path, fields.as_deref()).map_err(Failure::usage)?;
+        let destinations = &mut loaded.checked.destinations.destinations;
         let known: Vec<String> = destinations
-            .destinations
             .iter()
             .map(|destination| destination.name.clone())
             .collect();
-        destinations
-            .destinations
-            .retain(|destination| destination.name == self.destination);
-        let found = couriers(destinations, &Arc::new(fields)).map_err(Failure::usage)?;
+        destinations.retain(|destination| destination.name == self.destination);
+        let found = loaded.couriers().map_err(Failure::usage)?;
         found.into_iter().next().ok_or_else(|| {
             Failure::usage(anyhow::anyhow!(
                 "there is no destination `{}` (there are: {})",

@@ -21,6 +21,7 @@ mod webhooks;
 use super::{
     answer::Fault,
     channel::{http::Request, tls::Connector},
+    conceal::Conceal,
     destination::{AuthSpec, Identity},
     secret::{Secret, SecretError},
     secret_ref::SecretRef,
@@ -122,6 +123,26 @@ impl Credentials {
             Kind::None | Kind::Bearer { .. } | Kind::Basic { .. } | Kind::StandardWebhooks(_) => {
                 Ok(self.kept(Secret::read_now)?.as_ref() != Some(refused))
             }
+        }
+    }
+
+    /// Notes what must not come back of them, beside the headers of a request: a name that is kept as a secret.
+    pub fn conceal(&self, conceal: &mut Conceal) {
+        match &self.kind {
+            Kind::Basic {
+                user: Name::Kept(secret),
+                ..
+            } => {
+                // One that cannot be read was not shown.
+                if let Ok(name) = secret.read() {
+                    conceal.add(name.expose_secret());
+                }
+            }
+            Kind::None
+            | Kind::Bearer { .. }
+            | Kind::Basic { .. }
+            | Kind::OAuth2(_)
+            | Kind::StandardWebhooks(_) => {}
         }
     }
 

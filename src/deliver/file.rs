@@ -4,11 +4,7 @@
 //! checked, and `rehearsal` renders every template over the example of every output type it is for, with and without
 //! the optional fields. The reference of all keys is `config/destinations.toml`; a test holds it to what is read here.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     destination::{Channel, Destination, Destinations, Text},
@@ -40,34 +36,6 @@ pub struct Checked {
     lines: BTreeMap<String, usize>,
     /// Every key that could have been set: `destination.retry.first`.
     pub known: BTreeSet<String>,
-}
-
-/// A file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It cannot be read.
-    #[error("{}: cannot be read: {why}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why. Part of the message, so no source: a chain would say it twice.
-        why: io::Error,
-    },
-    /// It holds mistakes.
-    #[error(transparent)]
-    Mistakes(#[from] ConfigErrors),
-}
-
-/// Reads and checks a file.
-///
-/// # Errors
-/// If it cannot be read, and all its mistakes.
-pub fn load(path: &Path) -> Result<Checked, FileError> {
-    let text = std::fs::read_to_string(path).map_err(|why| FileError::Unreadable {
-        path: path.to_owned(),
-        why,
-    })?;
-    Ok(parse(&text, &path.display().to_string())?)
 }
 
 /// Checks a document; `origin` names it in messages.
@@ -126,14 +94,22 @@ impl Checked {
     /// # Errors
     /// Everything that would fail.
     pub fn rehearse(&mut self, leaves: &rehearsal::Leaves<'_>) -> Result<(), ConfigErrors> {
-        let found = rehearsal::rehearse(&self.destinations, leaves);
+        self.note(rehearsal::rehearse(&self.destinations, leaves))
+    }
+
+    /// Puts what was found where it belongs in the file: warnings among the warnings.
+    ///
+    /// # Errors
+    /// The mistakes.
+    pub(super) fn note(&mut self, found: rehearsal::Rehearsed) -> Result<(), ConfigErrors> {
         let place = |note: rehearsal::Note| Problem {
-            line: self.lines.get(&note.key).copied().unwrap_or(1),
+            line: self.line(&note.key),
             key: note.key,
             text: note.text,
         };
         let mut problems: Vec<Problem> = found.mistakes.into_iter().map(place).collect();
-        self.warnings.extend(found.warnings.into_iter().map(place));
+        let warnings: Vec<Problem> = found.warnings.into_iter().map(place).collect();
+        self.warnings.extend(warnings);
         let by_line = |a: &Problem, b: &Problem| (a.line, &a.key).cmp(&(b.line, &b.key));
         self.warnings.sort_by(by_line);
         self.warnings.dedup();
@@ -146,6 +122,13 @@ impl Checked {
             origin: self.origin.clone(),
             problems,
         })
+    }
+
+    /// Line of a key, or of the nearest thing around it whose place is known.
+    fn line(&self, key: &str) -> usize {
+        let around = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
+        let mut lines = around.filter_map(|key| self.lines.get(key));
+        lines.next().copied().unwrap_or(1)
     }
 
     /// What is allowed and still unwise, in words, by line.

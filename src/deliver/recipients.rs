@@ -235,6 +235,7 @@ impl Directory {
         let request = http::Request {
             method: Method::GET,
             url,
+            url_is_secret: false,
             headers,
             body: Vec::new(),
         };

@@ -54,8 +54,8 @@ fn s3_06_s1_10_a_request_is_shown_as_it_would_leave_with_its_credentials_hidden(
 #[test]
 fn a_wrong_name_is_wrong_usage_and_says_which_there_are() {
     let dir = tempfile::tempdir().unwrap();
-    let destinations = shipped("destinations.toml");
-    let files = ["--destinations", &destinations];
+    let (destinations, fields) = (shipped("destinations.toml"), shipped("fields.toml"));
+    let files = ["--destinations", &destinations, "--fields", &fields];
     let output = run_in(dir.path(), &[&["send", "crn"], &files[..]].concat(), "");
     assert_eq!(output.status.code(), Some(2));
     assert!(

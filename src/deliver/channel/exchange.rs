@@ -13,6 +13,7 @@ use super::{
 use crate::{
     deliver::{
         answer::{Answer, Fault},
+        conceal::Conceal,
         credentials::Credentials,
         destination::{AuthSpec, Identity, TlsSpec},
         secret::Secret,
@@ -69,13 +70,26 @@ impl Exchange {
 
     async fn ask(&self, request: Request) -> Result<Answer, Fault> {
         let client = self.connector.client()?;
-        client.ask(request).await.map_err(|error| match error {
-            NoAnswer::Fault(fault) => fault,
-            NoAnswer::TooLong => {
+        let conceal = self.shown(&request);
+        match client.ask(request).await {
+            Ok(answer) => Ok(conceal.answer(answer)),
+            Err(NoAnswer::Fault(fault)) => Err(conceal.fault(fault)),
+            Err(NoAnswer::TooLong) => {
                 telemetry::metrics().answers_refused(&self.name).inc();
-                client.too_long()
+                Err(client.too_long())
             }
-        })
+        }
+    }
+
+    /// What must not come back of a request.
+    fn shown(&self, request: &Request) -> Conceal {
+        let mut conceal = Conceal::default();
+        conceal.add_headers(&request.headers);
+        if request.url_is_secret {
+            conceal.add_address(&request.url);
+        }
+        self.credentials.conceal(&mut conceal);
+        conceal
     }
 }
 
@@ -110,21 +124,30 @@ impl Login {
         }
     }
 
-    /// Name and password as they are now.
+    /// Name and password as they are now, and what must not come back of them.
     ///
     /// # Errors
     /// [`Fault::NotReady`] if one cannot be read.
-    pub fn credentials(&self) -> Result<SmtpCredentials, Fault> {
+    pub fn credentials(&self) -> Result<(SmtpCredentials, Conceal), Fault> {
         let read = |secret: &Secret| {
             let value = secret
                 .read()
                 .map_err(|error| Fault::NotReady(error.to_string()))?;
             Ok(value.expose_secret().to_owned())
         };
+        let mut conceal = Conceal::default();
         let user = match &self.user {
             Name::Plain(name) => name.clone(),
-            Name::Secret(secret) => read(secret)?,
+            Name::Secret(secret) => {
+                let name = read(secret)?;
+                conceal.add(&name);
+                name
+            }
         };
-        Ok(SmtpCredentials::new(user, read(&self.password)?))
+        let password = read(&self.password)?;
+        conceal.add(&password);
+        // As `AUTH PLAIN` has them (RFC 4616).
+        conceal.add(&format!("\0{user}\0{password}"));
+        Ok((SmtpCredentials::new(user, password), conceal))
     }
 }

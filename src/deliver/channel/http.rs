@@ -21,6 +21,8 @@ pub struct Request {
     pub method: Method,
     /// Where to.
     pub url: Url,
+    /// Whether whoever knows the address is let in.
+    pub url_is_secret: bool,
     /// Headers; those that hold credentials are marked sensitive.
     pub headers: HeaderMap,
     /// Body; empty for none.

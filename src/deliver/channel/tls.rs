@@ -4,11 +4,15 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Mutex, PoisonError},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::http::{Client, ClientError, Settings};
-use crate::deliver::{answer::Fault, destination::TlsSpec, secret::LOOK_EVERY};
+use crate::deliver::{
+    answer::Fault,
+    destination::{TlsIdentity, TlsSpec},
+    secret::LOOK_EVERY,
+};
 
 /// Makes the client of one destination, and makes it anew when a certificate has changed.
 #[derive(Debug)]
@@ -90,6 +94,42 @@ impl Connector {
 /// If the file cannot be read.
 pub fn roots(spec: &TlsSpec) -> Result<Option<Vec<u8>>, TlsError> {
     spec.ca_file.as_ref().map(read).transpose()
+}
+
+/// What of the files would keep a client from being made, by key; all of it.
+#[must_use]
+pub fn problems(spec: &TlsSpec) -> Vec<(&'static str, TlsError)> {
+    // Any will do: nothing is connected to.
+    let settings = Settings {
+        connect_timeout: Duration::from_secs(1),
+        total_timeout: Duration::from_secs(1),
+        answer_bytes_max: 0,
+        roots_pem: None,
+        identity_pem: None,
+    };
+    let try_with = |ca_file: Option<PathBuf>, identity: Option<TlsIdentity>| {
+        client(&TlsSpec { ca_file, identity }, &settings).err()
+    };
+    let mut found = Vec::new();
+    if spec.ca_file.is_some()
+        && let Some(error) = try_with(spec.ca_file.clone(), None)
+    {
+        found.push(("ca_file", error));
+    }
+    let Some(identity) = &spec.identity else {
+        return found;
+    };
+    let unreadable = |file: &PathBuf| read(file).err();
+    let cert = unreadable(&identity.cert_file).map(|error| ("cert_file", error));
+    let key = unreadable(&identity.key_file).map(|error| ("key_file", error));
+    if cert.is_none()
+        && key.is_none()
+        && let Some(error) = try_with(None, Some(identity.clone()))
+    {
+        found.push(("cert_file", error));
+    }
+    found.extend(cert.into_iter().chain(key));
+    found
 }
 
 fn client(spec: &TlsSpec, settings: &Settings) -> Result<Client, TlsError> {

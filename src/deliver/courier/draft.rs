@@ -158,6 +158,7 @@ impl Drafter {
                 )?;
                 Ok(Draft::Slack(Slack {
                     api: self.text(api, &scope)?,
+                    api_is_secret: is_secret(api),
                     content: content(fields),
                     channel: channel.clone(),
                     place,
@@ -319,6 +320,7 @@ impl Drafter {
         Ok(http::Request {
             method: method(request.method),
             url: address(&self.text(&request.url, scope)?)?,
+            url_is_secret: is_secret(&request.url),
             headers,
             body: body.into_bytes(),
         })
@@ -326,7 +328,9 @@ impl Drafter {
 
     fn hook(&self, url: &Text, scope: &Scope, body: String) -> Result<Draft, Fault> {
         let url_text = self.text(url, scope)?;
-        Ok(Draft::Web(json_request(address(&url_text)?, body)))
+        let url_is_secret = is_secret(url);
+        let request = json_request(address(&url_text)?, url_is_secret, body);
+        Ok(Draft::Web(request))
     }
 
     fn text(&self, text: &Text, scope: &Scope) -> Result<String, Fault> {
@@ -343,6 +347,13 @@ impl Drafter {
                 Ok(value.expose_secret().trim().to_owned())
             }
         }
+    }
+}
+
+const fn is_secret(text: &Text) -> bool {
+    match text {
+        Text::Secret(_) => true,
+        Text::Template(_) => false,
     }
 }
 
@@ -378,7 +389,7 @@ pub(super) fn address(text: &str) -> Result<Url, Fault> {
     }
 }
 
-pub(super) fn json_request(url: Url, body: String) -> http::Request {
+pub(super) fn json_request(url: Url, url_is_secret: bool, body: String) -> http::Request {
     let mut headers = HeaderMap::new();
     headers.insert(
         CONTENT_TYPE,
@@ -387,6 +398,7 @@ pub(super) fn json_request(url: Url, body: String) -> http::Request {
     http::Request {
         method: Method::POST,
         url,
+        url_is_secret,
         headers,
         body: body.into_bytes(),
     }

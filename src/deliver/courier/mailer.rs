@@ -32,11 +32,14 @@ impl Mailer {
         let mut server = self.server.clone();
         server.roots_pem =
             tls::roots(&self.tls).map_err(|error| Fault::NotReady(error.to_string()))?;
-        let login = match &self.login {
-            Some(login) => Some(login.credentials()?),
-            None => None,
+        let Some(login) = &self.login else {
+            return server.send(letter, None).await;
         };
-        server.send(letter, login).await
+        let (login, conceal) = login.credentials()?;
+        match server.send(letter, Some(login)).await {
+            Ok(answer) => Ok(conceal.answer(answer)),
+            Err(fault) => Err(conceal.fault(fault)),
+        }
     }
 }
 

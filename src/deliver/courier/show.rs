@@ -6,11 +6,9 @@ use super::draft::Draft;
 use crate::deliver::{
     answer::Fault,
     channel::http,
+    conceal::CONCEALED,
     destination::{AuthSpec, Channel, Destination, Text},
 };
-
-/// Stands for a credential.
-pub const CONCEALED: &str = "***";
 
 /// One request or email.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

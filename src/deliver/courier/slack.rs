@@ -17,6 +17,7 @@ use crate::deliver::{
 /// A message for Slack's Web API.
 pub(super) struct Slack {
     pub(super) api: String,
+    pub(super) api_is_secret: bool,
     pub(super) content: Content,
     pub(super) channel: String,
     /// The thread's first message, if there is one.
@@ -40,7 +41,8 @@ impl Slack {
 
     pub(super) fn request(&self, call: &Call) -> Result<http::Request, Fault> {
         let url = format!("{}/{}", self.api.trim_end_matches('/'), call.method);
-        Ok(json_request(address(&url)?, call.body.to_string()))
+        let body = call.body.to_string();
+        Ok(json_request(address(&url)?, self.api_is_secret, body))
     }
 }
 

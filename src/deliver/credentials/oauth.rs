@@ -27,6 +27,7 @@ use super::{Name, basic, bearer};
 use crate::deliver::{
     answer::{Answer, Fault},
     channel::{http::Request, tls::Connector},
+    conceal::Conceal,
     destination::CredentialsIn,
     fields::FieldPolicy,
     secret::Secret,
@@ -227,15 +228,15 @@ impl Source {
     /// One exchange with the endpoint: a token and how long it lives.
     async fn ask(&self) -> Result<(HeaderValue, Duration), String> {
         let request = self.request()?;
+        let conceal = self.shown(&request);
         let client = self.connector.client().map_err(|fault| fault.to_string())?;
         let answer = client
             .send(request)
             .await
-            .map_err(|fault| format!("the token endpoint: {fault}"))?;
+            .map_err(|fault| format!("the token endpoint: {}", conceal.fault(fault)))?;
         let token = answer.body.get("access_token").and_then(Value::as_str);
         let Some(token) = token.filter(|token| !token.is_empty() && answer.status == 200) else {
-            let secret = self.endpoint.client_secret.read().unwrap_or_default();
-            return Err(refusal(&answer, secret.expose_secret()));
+            return Err(refusal(&answer, &conceal));
         };
         let kind = answer.body.get("token_type").and_then(Value::as_str);
         if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
@@ -244,6 +245,23 @@ impl Source {
         let header =
             bearer(token).ok_or("the token endpoint gives a token that no header can have")?;
         Ok((header, lifetime(answer.body.get("expires_in"))))
+    }
+
+    /// What must not come back of a request for a token.
+    fn shown(&self, request: &Request) -> Conceal {
+        let mut conceal = Conceal::default();
+        conceal.add_headers(&request.headers);
+        let kept = match &self.endpoint.client_id {
+            Name::Plain(_) => None,
+            Name::Kept(id) => Some(id),
+        };
+        for secret in kept.into_iter().chain([&self.endpoint.client_secret]) {
+            // One that cannot be read was not shown.
+            if let Ok(value) = secret.read() {
+                conceal.add(value.expose_secret());
+            }
+        }
+        conceal
     }
 
     fn request(&self) -> Result<Request, String> {
@@ -285,6 +303,7 @@ impl Source {
             method: Method::POST,
             // Without the address in the message: it may hold what it should not.
             url: Url::parse(url).map_err(|_| "the token endpoint's address is none".to_owned())?,
+            url_is_secret: false,
             headers,
             body: form.as_bytes().to_vec(),
         })
@@ -319,20 +338,15 @@ fn lifetime(found: Option<&Value>) -> Duration {
 }
 
 /// What the endpoint says instead of giving a token: its `error` and `error_description` (RFC 6749, 5.2), no more of it,
-/// and not the secret if it should repeat it.
-fn refusal(answer: &Answer, secret: &str) -> String {
-    let mut said = ["error", "error_description"]
+/// and not what it was shown if it should repeat that.
+fn refusal(answer: &Answer, conceal: &Conceal) -> String {
+    let said = ["error", "error_description"]
         .into_iter()
         .filter_map(|name| answer.body.get(name)?.as_str())
         .collect::<Vec<_>>()
         .join(": ");
-    for form in [secret, encoded(secret).as_str()] {
-        if !form.is_empty() {
-            said = said.replace(form, "***");
-        }
-    }
     let said: String = FieldPolicy::default()
-        .scrub_text(&said)
+        .scrub_text(&conceal.text(said))
         .chars()
         .filter(|c| !c.is_control())
         .take(EXCERPT_CHARS)
@@ -391,7 +405,9 @@ mod tests {
                 headers: std::collections::BTreeMap::new(),
                 body,
             };
-            refusal(&answer, "of&ours")
+            let mut conceal = Conceal::default();
+            conceal.add("of&ours");
+            refusal(&answer, &conceal)
         };
         assert_eq!(
             refused(

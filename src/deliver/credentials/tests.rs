@@ -155,6 +155,7 @@ fn request() -> Request {
     Request {
         method: Method::POST,
         url: "http://127.0.0.1/".parse().unwrap(),
+        url_is_secret: false,
         headers: HeaderMap::new(),
         body: b"{}".to_vec(),
     }

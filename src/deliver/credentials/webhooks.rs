@@ -109,6 +109,7 @@ mod tests {
         let mut request = Request {
             method: Method::POST,
             url: "http://127.0.0.1/".parse().unwrap(),
+            url_is_secret: false,
             headers: HeaderMap::new(),
             body: BODY.into(),
         };

@@ -46,6 +46,7 @@ const KEYS: [(&str, &str); 9] = [
 
 /// Reads `auth`; nothing is shown where it is absent.
 pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<AuthSpec> {
+    reader.place(s, "auth");
     s.table("auth", |s| {
         if !s.is_there() {
             return Some(AuthSpec::None);
@@ -156,7 +157,8 @@ fn identity(s: &mut Section<'_, '_>, key: &'static str) -> Option<Identity> {
 }
 
 /// Reads `tls`.
-pub(super) fn tls(s: &mut Section<'_, '_>) -> TlsSpec {
+pub(super) fn tls(reader: &mut Reader, s: &mut Section<'_, '_>) -> TlsSpec {
+    reader.place(s, "tls");
     s.table("tls", |s| {
         let mut path = |key| {
             s.string(key, None, |text| {

@@ -199,6 +199,7 @@ fn request(
         base.map(|b| b.url.clone())
     };
     let path = format!("{}.headers", s.path());
+    reader.place(s, "headers");
     let line = s.line("headers");
     let lines = &mut reader.lines;
     let own = s.pairs("headers", |name, text| {

@@ -72,7 +72,8 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
     });
     let thread = reader.template(s, "thread", Escape::Text, &REQUEST);
     let timeouts = s.table("timeout", timeouts);
-    let (auth, tls) = (auth::read(reader, s), auth::tls(s));
+    reader.lines.insert(s.path().to_owned(), s.line("name"));
+    let (auth, tls) = (auth::read(reader, s), auth::tls(reader, s));
     reader.place(s, "outcome");
     let outcome = s.table("outcome", |s| outcome::read(reader, s));
     let body_bytes_max = size(s, "body_max", ByteSize::kib(10), ByteSize::mib(4));

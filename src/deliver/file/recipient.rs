@@ -29,7 +29,7 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Recip
             people: people?,
         });
     }
-    let (auth, tls) = (auth::read(reader, s), auth::tls(s));
+    let (auth, tls) = (auth::read(reader, s), auth::tls(reader, s));
     let timeout = span(
         s,
         "timeout",
