@@ -47,6 +47,12 @@ impl Alert<'_> {
         self.0.get("recording")?.get(field)?.as_str()
     }
 
+    /// Whether it is about an interaction: whichever of an interaction's fields may leave, one of them is there.
+    fn is_of_interaction(&self) -> bool {
+        let fields = ["interaction_id", "response_id", "csat", "comment"];
+        fields.iter().any(|field| self.text(field).is_some())
+    }
+
     fn headline(&self, severity: Option<&str>, subject: &str) -> String {
         let kind = match severity {
             Some(severity) => format!("{} alert", words::label(severity)),
@@ -79,6 +85,8 @@ impl Alert<'_> {
         let owner = self.text("owner");
         match owner.as_deref().unwrap_or(subject).split_once('/') {
             Some(("bot", id)) => Some(format!("bot {id}")),
+            // Of nobody, and about nothing that somebody could have handled: dead letters.
+            Some(("queue", "_")) if !self.is_of_interaction() => None,
             Some(("queue", _)) => Some("an unassigned interaction".to_owned()),
             _ => None,
         }
@@ -167,7 +175,10 @@ impl Alert<'_> {
         let mut notes = Vec::new();
         match self.recording("status") {
             Some("pending") => notes.push("Recording pending".to_owned()),
-            Some("unavailable") => notes.push("Recording unavailable".to_owned()),
+            // Nobody expects one of a reward, or of a destination that gave up.
+            Some("unavailable") if self.is_of_interaction() => {
+                notes.push("Recording unavailable".to_owned());
+            }
             Some(_) | None => {}
         }
         let listed = self.0.get("missing").and_then(Value::as_array);

@@ -87,6 +87,19 @@ fn s2_10_whoever_handled_it_is_named() {
             "Alert for an unassigned interaction",
             agent("Agent: unassigned"),
         ),
+        (
+            json!({"owner": "queue/_", "interaction_id": "i-1"}),
+            "queue/_",
+            "Alert for an unassigned interaction",
+            agent("Agent: unassigned"),
+        ),
+        // A destination gave up: there was no interaction to assign.
+        (
+            json!({"owner": "queue/_", "rule": "dead_letters"}),
+            "queue/_",
+            "Alert: dead letters",
+            agent("Rule: dead_letters"),
+        ),
         // The policy lets neither id nor owner leave: nor does the envelope's subject.
         (json!({}), "agent/agent-9", "Alert", None),
     ];
@@ -112,13 +125,10 @@ fn s2_12_what_is_pending_or_missing_is_said_and_the_rest_goes_out() {
             "Not known yet: summary, agent name, supervisor of the queue"
         ]
     );
-    assert_eq!(
-        notes(
-            json!({"recording": {"status": "unavailable"}, "missing": []}),
-            &[]
-        ),
-        ["Recording unavailable"]
-    );
+    let none = json!({"interaction_id": "i-1", "recording": {"status": "unavailable"}});
+    assert_eq!(notes(none, &[]), ["Recording unavailable"]);
+    let no_interaction = json!({"rule": "dead_letters", "recording": {"status": "unavailable"}});
+    assert_eq!(notes(no_interaction, &[]), [""; 0]);
     // Nothing at all is known: there is an alert all the same.
     let bare = Message::compose(&alert("alert.raised", Value::Null), &vars(), &[]);
     assert_eq!(bare.headline, "Alert");

@@ -1,0 +1,137 @@
+//! A bad survey on its way to the people who have to know (S2).
+
+use aftercall::{deliver::parcel::Parcel, sandbox::call::Vendor};
+use serde_json::{Value, json};
+
+use crate::centre::{Centre, Place, Plan};
+
+const PLAN: Plan = Plan {
+    destinations: &["slack", "teams", "email", "recordings", "summaries"],
+    changes: &[],
+    rules: &[("every = \"30s\"", "every = \"1s\"")],
+};
+
+/// The link that the recording's outcome brings; the way to the interaction goes there as well, in other words.
+const LINK: &str = "<https://apps.mypurecloud.de/directory/#/engage/admin/interactions/i-1|Listen to the recording>";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_08_s2_09_s2_11_a_bad_survey_is_one_slack_message_updated_when_its_recording_is_there() {
+    story(Place::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_08_s2_09_s2_11_the_same_on_a_real_nats_server() {
+    story(Place::Nats).await;
+}
+
+async fn story(place: Place) {
+    let centre = Centre::open(place, &PLAN).await;
+    let survey = json!({
+        "response_id": "r-1", "interaction_id": "i-1", "channel": "voice", "submitted_at": centre.now(), "csat": 1,
+        "comment": "Nobody called back.",
+        "routing": { "agent_id": "a-17", "agent_name": "Ada Byron", "queue_id": "billing" },
+    });
+    centre
+        .post(&[("survey.response.created", "survey-1", survey)])
+        .await;
+
+    // At once, and to those who look after the queue.
+    let first = centre
+        .until("a message", async || {
+            centre.slack_messages().into_iter().next()
+        })
+        .await;
+    assert_eq!(first["channel"], "C0BILLING");
+    assert!(says(&first, "Ada Byron (a-17)"), "{first}");
+    assert!(says(&first, "Recording pending"), "{first}");
+    assert!(!says(&first, LINK), "{first}");
+    let supervisors = "/genesys/api/v2/routing/queues/billing/supervisors";
+    assert!(asked(&centre, supervisors) > 0);
+
+    // It is asked after until it is there, once a question and once an attempt of it.
+    let recordings = "/genesys/api/v2/conversations/i-1/recordings?formatId=NONE";
+    centre
+        .until("two questions", async || {
+            (asked(&centre, recordings) > 1).then_some(())
+        })
+        .await;
+    assert!(
+        !centre
+            .slack_messages()
+            .iter()
+            .any(|message| says(message, LINK))
+    );
+    let told = json!({ "recordings": { "i-1": "available" } });
+    centre
+        .sandbox
+        .sandbox
+        .control("/control/genesys", &told)
+        .expect("told");
+    let updates = centre
+        .until("everything to be known", async || {
+            let updates = centre.outputs_of("alert.updated").await;
+            let is_last = |update: &Parcel| update.data["missing"] == json!([]);
+            updates.last().is_some_and(is_last).then_some(updates)
+        })
+        .await;
+    let last = centre
+        .until("the last update", async || {
+            let mut messages = centre.slack_messages().into_iter();
+            messages.find(|message| message["updates"] == updates.len())
+        })
+        .await;
+    assert_eq!(
+        (&last["channel"], &last["ts"]),
+        (&first["channel"], &first["ts"])
+    );
+    assert!(says(&last, LINK), "{last}");
+    assert!(!says(&last, "Recording pending"), "{last}");
+    assert_eq!(centre.slack_messages().len(), 1, "one alert, one message");
+    let raised = centre.outputs_of("alert.raised").await;
+    let ids: Vec<&str> = raised.iter().map(|alert| alert.id.as_str()).collect();
+    assert_eq!(ids, ["low_csat:r-1"]);
+
+    // Teams gets a card for each word of it, the mail goes out with the first.
+    let alerts = 1 + updates.len();
+    let cards = centre
+        .until("the cards", async || {
+            let mut cards = centre.calls(Vendor::Teams);
+            cards.retain(|call| !call["executed"].is_null());
+            (cards.len() >= alerts).then_some(cards)
+        })
+        .await;
+    assert_eq!(cards.len(), alerts);
+    assert!(says(&cards[0]["body"], "Recording pending"), "{}", cards[0]);
+    assert!(says(&cards[alerts - 1]["body"], "Listen to the recording"));
+    centre
+        .until("a letter", async || centre.calls(Vendor::Mail).pop())
+        .await;
+    let letters = centre.calls(Vendor::Mail);
+    assert_eq!(letters.len(), 1);
+    assert_eq!(
+        letters[0]["headers"]["to"],
+        "supervisor.billing@example.com"
+    );
+    let text = letters[0]["body"].as_str().expect("text");
+    assert!(
+        text.contains("Subject: [warning] low_csat: agent/a-17\r\n"),
+        "{text}"
+    );
+    assert_eq!(centre.dead(&["ls", "--json"]), [json!(null); 0]);
+    centre.close().await;
+}
+
+fn asked(centre: &Centre, path: &str) -> usize {
+    let calls = centre.calls(Vendor::Genesys);
+    calls.iter().filter(|call| call["path"] == path).count()
+}
+
+/// Whether these words stand in a message, wherever. Slack's escapes are not JSON's.
+fn says(message: &Value, words: &str) -> bool {
+    match message {
+        Value::String(text) => text.contains(words),
+        Value::Array(list) => list.iter().any(|part| says(part, words)),
+        Value::Object(fields) => fields.values().any(|part| says(part, words)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}

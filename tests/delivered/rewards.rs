@@ -1,0 +1,122 @@
+//! Points become a reward at the marketplace, and the next one costs as many again (S3).
+
+use aftercall::sandbox::{
+    call::Vendor,
+    faults::{Fault, Rule},
+};
+use serde_json::{Value, json};
+
+use crate::centre::{Centre, Place, Plan};
+
+const PLAN: Plan = Plan {
+    destinations: &["rewards", "slack"],
+    changes: &[],
+    rules: &[("enabled = false", "enabled = true")],
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_04_s3_05_s3_07_points_are_redeemed_once_and_a_rejection_is_told() {
+    story(Place::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_04_s3_05_s3_07_the_same_on_a_real_nats_server() {
+    story(Place::Nats).await;
+}
+
+async fn story(place: Place) {
+    let centre = Centre::open(place, &PLAN).await;
+    grant(&centre, "first", "a-17", 500).await;
+    let first = centre.until_outputs("reward.requested", 1).await.remove(0);
+    let told = centre.until_told(&first.id).await;
+    assert_eq!((&*told.status, told.attempts), ("issued", 1));
+
+    // The reward took its 500: 499 are not enough, and the one that makes them 500 is.
+    grant(&centre, "almost", "a-17", 499).await;
+    grant(&centre, "enough", "a-17", 1).await;
+    let requests = centre.until_outputs("reward.requested", 2).await;
+    let causes: Vec<&str> = requests
+        .iter()
+        .map(|request| request.attributes["cause"].as_str())
+        .collect();
+    assert_eq!(causes, ["centre first", "centre enough"]);
+    centre.until_told(&requests[1].id).await;
+    for request in &requests {
+        centre.until_done(Vendor::Rewards, &request.id).await;
+        assert_eq!(request.data["points_consumed"], 500);
+    }
+    assert_ne!(requests[0].id, requests[1].id);
+    let orders = centre.calls(Vendor::Rewards);
+    let keys: Vec<&Value> = orders.iter().map(|order| &order["key"]).collect();
+    assert_eq!(keys, [&requests[0].id, &requests[1].id], "one order each");
+    assert_eq!(centre.outputs_of("alert.raised").await, []);
+
+    // A success that says no.
+    let lie = Rule {
+        count: Some(1),
+        ..Rule::always(Vendor::Rewards, Fault::Lie)
+    };
+    centre.sandbox.sandbox.add_fault(lie).expect("a fault");
+    grant(&centre, "unlucky", "a-18", 500).await;
+    let rejected = centre.until_outputs("reward.requested", 3).await.remove(2);
+    let told = centre.until_told(&rejected.id).await;
+    assert_eq!((&*told.status, told.attempts), ("rejected", 1));
+    let message = centre
+        .until("an alert", async || {
+            let mut messages = centre.slack_messages().into_iter();
+            messages.find(|message| message["channel"] == "C0A18")
+        })
+        .await;
+    assert_eq!(
+        message["text"], "🟠 Warning alert: reward rejected for a-18",
+        "to the agent's manager"
+    );
+    // It is a dead letter as well, and operators hear of those.
+    let alerts = centre.until_outputs("alert.raised", 2).await;
+    let rules: Vec<(&Value, &str)> = alerts
+        .iter()
+        .map(|alert| (&alert.data["rule"], alert.subject.as_str()))
+        .collect();
+    let of_agent = (&json!("reward_rejected"), "agent/a-18");
+    let of_nobody = (&json!("dead_letters"), "queue/_");
+    assert_eq!(rules.len(), 2, "{rules:?}");
+    assert!(
+        rules.contains(&of_agent) && rules.contains(&of_nobody),
+        "{rules:?}"
+    );
+    assert_eq!(
+        centre
+            .sandbox
+            .sandbox
+            .executions(Vendor::Rewards, &rejected.id),
+        0
+    );
+
+    // The actor knows: what it makes of it is its affair, so the letter is not to be sent again.
+    let letters = centre
+        .until("the letter", async || {
+            let letters = centre.dead(&["ls", "--destination", "rewards", "--json"]);
+            (!letters.is_empty()).then_some(letters)
+        })
+        .await;
+    let about: Vec<Value> = letters
+        .iter()
+        .map(|letter| {
+            json!([
+                letter["output"]["id"],
+                letter["reason"],
+                letter["retryable"]
+            ])
+        })
+        .collect();
+    assert_eq!(about, [json!([rejected.id, "rejected", false])]);
+    centre.close().await;
+}
+
+async fn grant(centre: &Centre, id: &str, agent: &str, points: i64) {
+    let data = json!({
+        "adjustment_id": id, "agent_id": agent, "points": points, "kind": "grant", "reason": "quarter",
+        "effective_at": centre.now(),
+    });
+    centre.post(&[("points.adjusted", id, data)]).await;
+}
