@@ -385,8 +385,12 @@ fn s5_02_what_the_platform_says_of_a_customer_is_cut_to_what_is_shown() {
         Some(json!({"user_id": null, "confidence_score": 0.0,
             "attributes": {"tier": null, "recent_orders": null, "sentiment": null}}))
     );
+    // A customer the platform does not know is an answer too.
+    let nobody = judged("identity", Ok(answer(404, json!({}))));
+    let expected = (Verdict::Delivered, Some("unknown".to_owned()), None);
+    assert_eq!((nobody.verdict, nobody.status, nobody.response), expected);
     assert!(matches!(
-        verdict("identity", 404, json!({})),
+        verdict("identity", 403, json!({})),
         Verdict::Rejected { .. }
     ));
 }
