@@ -40,10 +40,7 @@ fn s2_07_an_alert_names_agent_score_comment_interaction_recording_summary_and_ru
                     "Listen to the recording",
                     "https://recordings.example.com/7c9e"
                 ),
-                web(
-                    "Take up the alert",
-                    "https://desk.example.com/a/k%3Arsp-1"
-                ),
+                web("Take up the alert", "https://desk.example.com/a/k%3Arsp-1"),
             ],
             notes: vec![],
             reference: "k:rsp-1".to_owned(),
