@@ -10,7 +10,7 @@ use std::{
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};

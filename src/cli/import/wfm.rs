@@ -331,7 +331,7 @@ impl<'a> Run<'a> {
     fn read(&self, import: &mut Import) -> Batch {
         let mut batch = Batch::default();
         while batch.events.len() < BATCH && batch.end.is_none() {
-            let taken = import.next();
+            let taken = import.next_row();
             batch.rows = import.tally().rows;
             let is_new = batch.rows > self.report.rows_before;
             match taken {

@@ -58,8 +58,8 @@ impl Import {
     ///
     /// # Errors
     /// If the file cannot be read further. What was taken before stands.
-    pub fn next(&mut self) -> Result<Option<Taken>, ReadError> {
-        let Some(row) = self.rows.next()? else {
+    pub fn next_row(&mut self) -> Result<Option<Taken>, ReadError> {
+        let Some(row) = self.rows.next_row()? else {
             return Ok(None);
         };
         Ok(Some(match row.and_then(|row| self.events(&row)) {

@@ -35,7 +35,7 @@ impl Lines {
     }
 
     /// The next row; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
         loop {
             self.text.clear();
             // One more than fits, to tell a line that is too long.
@@ -90,7 +90,7 @@ impl Elements {
     }
 
     /// The next row; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
         if !self.is_open {
             self.source.consume(1);
             self.is_open = true;

@@ -55,11 +55,11 @@ impl Rows {
     ///
     /// # Errors
     /// If it cannot be read further.
-    pub fn next(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
+    pub fn next_row(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
         match &mut self.0 {
-            Form::Table(table) => table.next(),
-            Form::Elements(elements) => elements.next(),
-            Form::Lines(lines) => lines.next(),
+            Form::Table(table) => table.next_row(),
+            Form::Elements(elements) => elements.next_row(),
+            Form::Lines(lines) => lines.next_row(),
         }
     }
 }

@@ -74,7 +74,7 @@ impl Table {
     }
 
     /// The next row; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
         while self.advance()? {
             let is_blank = self.record.as_slice().trim_ascii().is_empty();
             if self.record.len() > 1 || !is_blank {

@@ -25,7 +25,7 @@ fn import(text: &str, change: impl FnOnce(&mut Export)) -> Import {
 fn events(text: &str, change: impl FnOnce(&mut Export)) -> Vec<NewEvent> {
     let mut import = import(text, change);
     let mut all = Vec::new();
-    while let Some(taken) = import.next().unwrap() {
+    while let Some(taken) = import.next_row().unwrap() {
         match taken {
             Taken::Good(events) => all.extend(events),
             Taken::Bad(bad, _) => panic!("{bad}"),
@@ -108,7 +108,7 @@ fn s3_01_in_one_file_the_first_value_counts_and_another_one_is_a_bad_row() {
                 b,2026-11-19,,0.5\na,2026-11-19,5,0.6\n";
     let mut import = import(text, |_| {});
     let mut said = Vec::new();
-    while let Some(taken) = import.next().unwrap() {
+    while let Some(taken) = import.next_row().unwrap() {
         said.push(match taken {
             Taken::Good(events) => events.len().to_string(),
             Taken::Bad(bad, event) => {
@@ -159,7 +159,7 @@ fn s3_02_every_bad_row_becomes_an_event_that_readers_refuse_with_its_place_in_th
     );
     let mut import = import(&text, |_| {});
     let mut all = Vec::new();
-    while let Some(taken) = import.next().unwrap() {
+    while let Some(taken) = import.next_row().unwrap() {
         let Taken::Bad(bad, event) = taken else {
             continue;
         };
@@ -208,7 +208,7 @@ fn s3_02_a_file_that_is_wrong_throughout_does_not_fill_the_quarantine() {
         |_| {},
     );
     let mut shown = Vec::new();
-    while let Some(taken) = import.next().unwrap() {
+    while let Some(taken) = import.next_row().unwrap() {
         let Taken::Bad(_, event) = taken else {
             panic!("a good row")
         };

@@ -17,7 +17,7 @@ fn rows(bytes: &[u8]) -> Vec<String> {
     };
     let mut all = Vec::new();
     loop {
-        match rows.next() {
+        match rows.next_row() {
             Ok(None) => return all,
             Ok(Some(Ok(row))) => {
                 let cells = row.cells.iter().map(|(name, cell)| match cell {
