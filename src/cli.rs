@@ -24,6 +24,7 @@ mod dead;
 mod demo;
 mod doctor;
 mod fields;
+mod import;
 mod latency;
 mod load;
 mod probe;
@@ -92,6 +93,7 @@ enum Command {
     Run(run::Run),
     Demo(demo::Demo),
     Publish(publish::Publish),
+    Import(import::Import),
     Tap(tap::Tap),
     Dead(dead::Dead),
     Check(check::Check),
@@ -224,6 +226,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
+        | Command::Import(_)
         | Command::Tap(_)
         | Command::Dead(_)
         | Command::Doctor(_)
@@ -237,6 +240,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         // What the user of a command looks at is what it prints; a filter that was set on purpose still counts.
         Command::Demo(_) if is_default => "error",
         Command::Publish(_)
+        | Command::Import(_)
         | Command::Tap(_)
         | Command::Dead(_)
         | Command::Doctor(_)
@@ -249,6 +253,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Run(_)
         | Command::Demo(_)
         | Command::Publish(_)
+        | Command::Import(_)
         | Command::Tap(_)
         | Command::Dead(_)
         | Command::Check(_)
@@ -270,6 +275,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Run(command) => command.run(setting, &bus),
         Command::Demo(command) => command.run(setting, &bus),
         Command::Publish(command) => command.run(setting, &bus),
+        Command::Import(command) => command.run(setting, &bus),
         Command::Tap(command) => command.run(setting, &bus),
         Command::Dead(command) => command.run(setting, &bus),
         Command::Doctor(command) => command.run(setting, &bus),

@@ -13,10 +13,12 @@ use std::{
 };
 
 pub mod document;
+pub mod import;
 pub mod server;
 pub mod units;
 
 use document::{ConfigErrors, Document, Section};
+pub use import::{ImportConfig, WfmColumns};
 pub use server::{ServerUrl, UrlLogin};
 use units::{ByteSize, Span};
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// Where outputs go.
     pub deliver: DeliverConfig,
+    /// What files from outside mean.
+    pub import: ImportConfig,
     /// What the process says of itself.
     pub telemetry: TelemetryConfig,
 }
@@ -148,6 +152,7 @@ impl Default for Config {
             },
             rules: RulesConfig { file: None },
             deliver: DeliverConfig::default(),
+            import: ImportConfig::default(),
             telemetry: TelemetryConfig {
                 log_filter: "info,actix_server=warn".to_owned(),
                 log_format: crate::telemetry::logging::LogFormat::Text,
@@ -226,6 +231,7 @@ impl Config {
                 file: s.string("file", default.rules.file, path_or_none),
             }),
             deliver: document.section("deliver", |s| DeliverConfig::read(s, default.deliver)),
+            import: document.section("import", ImportConfig::read),
             telemetry: document.section("telemetry", |s| TelemetryConfig {
                 log_filter: s.string("log_filter", default.telemetry.log_filter, log_filter),
                 log_format: s.string("log_format", default.telemetry.log_format, |text| {
@@ -426,7 +432,7 @@ mod tests {
                 "a.toml:7: engine.memory_mx: unknown key; did you mean `memory_max`? (known: memory_max)",
                 &format!("a.toml:8: engine.memory_max: found 5, allowed: {size}"),
                 "a.toml:10: htp: unknown section; did you mean `http`? (known: log, engine, http, rules, \
-                 deliver, telemetry)",
+                 deliver, import, telemetry)",
                 "a.toml:14: http.listen: found \"here\", allowed: an address and port such as \"127.0.0.1:8080\"",
                 "a.toml:16: http.event_max: found 200KiB, allowed: at most http.body_max, which is 100KiB",
                 "a.toml:17: http.colour: unknown key (known: listen, token_env, token_file, body_max, event_max, \

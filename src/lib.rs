@@ -6,6 +6,7 @@ pub mod config;
 pub mod deliver;
 pub mod desk;
 pub mod envelope;
+pub mod ingest;
 pub mod log;
 pub mod planted;
 pub mod sandbox;

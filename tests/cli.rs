@@ -15,10 +15,14 @@ mod check;
 mod dead;
 #[path = "cli/fields.rs"]
 mod fields;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "support/reference.rs"]
+mod reference;
 #[path = "cli/send.rs"]
 mod send;
 #[path = "cli/service.rs"]
@@ -26,10 +30,11 @@ mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "run",
     "demo",
     "publish",
+    "import",
     "tap",
     "dead",
     "check",

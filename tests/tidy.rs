@@ -64,13 +64,14 @@ const IMPURE: [&str; 16] = [
 ];
 
 /// Which module may use which others, lowest first: a module stands below whatever uses it.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("telemetry", &[]),
     ("planted", &[]),
     ("log", &[]),
     ("config", &["telemetry"]),
     ("envelope", &["log"]),
     ("schema", &["envelope"]),
+    ("ingest", &["config", "envelope", "log"]),
     ("traffic", &["envelope", "log"]),
     ("shard", &["envelope", "log", "planted", "telemetry"]),
     (
@@ -101,6 +102,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "deliver",
             "desk",
             "envelope",
+            "ingest",
             "log",
             "sandbox",
             "schema",

@@ -322,8 +322,8 @@ impl Source {
     }
 }
 
-/// The log, as the progress note tells logs apart.
-fn log_name(place: &ConfiguredLog) -> String {
+/// The log, as notes about files tell logs apart.
+pub(super) fn log_name(place: &ConfiguredLog) -> String {
     match place {
         ConfiguredLog::Nats(url) => url.to_string(),
         ConfiguredLog::Embedded(dir) => {
@@ -333,7 +333,8 @@ fn log_name(place: &ConfiguredLog) -> String {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+/// The style of a progress bar.
+pub(super) fn style(template: &str) -> ProgressStyle {
     // The templates are constants of this file; a wrong one shows as the default bar.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

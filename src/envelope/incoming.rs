@@ -133,6 +133,27 @@ impl Incoming {
             payload: self.payload,
         })
     }
+
+    /// The event as it stands, to be stored although readers of the log will refuse it: they put it into quarantine,
+    /// where it is counted and kept like any other input that is wrong. `None` if they would take it, or cannot tell
+    /// its name.
+    #[must_use]
+    pub fn into_refused_event(self, event_type: &str) -> Option<NewEvent> {
+        if structured::parse(&self.payload).is_ok() {
+            return None;
+        }
+        let (source, id) = super::name(&Headers::Empty, &self.payload)?;
+        Some(NewEvent {
+            destination: Destination::Actors {
+                owner: NOBODY.to_owned(),
+                customer: NOBODY.to_owned(),
+                event_type: event_type.to_owned(),
+            },
+            headers: Headers::Empty,
+            message_id: message_id(&source, &id),
+            payload: self.payload,
+        })
+    }
 }
 
 const DATACONTENTTYPE: &str = "datacontenttype";

@@ -203,7 +203,7 @@ impl Service {
         }
     }
 
-    fn get(&self, path: &str) -> String {
+    pub fn get(&self, path: &str) -> String {
         self.ask(&format!(
             "GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
         ))
