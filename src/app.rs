@@ -202,11 +202,7 @@ pub fn load_couriers(
     for warning in loaded.checked.warnings() {
         tracing::warn!("{warning}");
     }
-    let couriers = loaded.couriers()?;
-    Ok(couriers
-        .into_iter()
-        .map(|courier| Arc::new(courier) as Arc<dyn Carry>)
-        .collect())
+    Ok(loaded.carriers()?)
 }
 
 /// Why an embedded log's directory could not be claimed.

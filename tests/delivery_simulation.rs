@@ -10,12 +10,12 @@
 
 #[path = "delivery_simulation/invariants.rs"]
 mod invariants;
+#[path = "support/seeds.rs"]
+mod seeds;
 #[path = "delivery_simulation/story.rs"]
 mod story;
 #[path = "delivery_simulation/vendor.rs"]
 mod vendor;
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftercall::planted::{self, Bug};
 
@@ -28,32 +28,8 @@ const SEEDS_TO_FIND: u64 = 300;
 #[test]
 fn seeds_hold() {
     let seeds = number("DELIVERY_SEEDS").unwrap_or(SEEDS);
-    let next = AtomicU64::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let began = std::time::Instant::now();
-    let mut failed: Vec<(u64, String)> = std::thread::scope(|scope| {
-        let runners: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut failed = Vec::new();
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= seeds {
-                            return failed;
-                        }
-                        if let Err(broken) = story::run(seed, false) {
-                            failed.push((seed, broken));
-                        }
-                    }
-                })
-            })
-            .collect();
-        runners
-            .into_iter()
-            .flat_map(|runner| runner.join().expect("a runner reports, it does not panic"))
-            .collect()
-    });
-    failed.sort();
+    let failed = seeds::run(seeds, |seed| story::run(seed, false));
     println!("{seeds} seeds in {:.1?}", began.elapsed());
     for (seed, broken) in failed.iter().take(5) {
         println!("seed {seed}: {broken}");

@@ -2,7 +2,7 @@
 //!
 //! Pure function of the response and the rules that hold for it; whether it has alerted before is for
 //! `surveys` to know. What only others know (recording, summary) is marked as missing; `enrichment` has it
-//! looked up (S2.08, S2.12).
+//! looked up (S2.08, S2.12). [`notice`] is the other sort: an alert that no response and no interaction stands behind.
 
 use crate::{
     event::{ActorRef, Channel, SurveyResponse},
@@ -79,6 +79,41 @@ pub fn alert(
         },
         summary: None,
         missing,
+        raised_at: EventTime(now.0),
+    }
+}
+
+/// An alert about no interaction: about a reward, or about the system itself. Its `summary` is the sentence for people.
+#[must_use]
+pub fn notice(
+    alert_id: String,
+    (rule, severity): (&str, Severity),
+    key: Key<'_>,
+    now: LogTime,
+    summary: String,
+) -> Alert {
+    Alert {
+        alert_id,
+        rule: rule.to_owned(),
+        severity,
+        owner: ActorRef::from(key),
+        agent_id: match key {
+            Key::Agent(id) => Some(id.to_owned()),
+            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) => None,
+        },
+        agent_name: None,
+        queue_id: None,
+        interaction_id: None,
+        response_id: None,
+        csat: None,
+        comment: None,
+        keywords: Vec::new(),
+        recording: Recording {
+            status: RecordingStatus::Unavailable,
+            url: None,
+        },
+        summary: Some(summary),
+        missing: Vec::new(),
         raised_at: EventTime(now.0),
     }
 }

@@ -7,13 +7,14 @@
 use prost::Message as _;
 
 use crate::{
+    alert,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
-    event::{ActorRef, DeadLettered, Event},
+    event::{DeadLettered, Event},
     key::Key,
-    output::{Alert, Output, Recording, RecordingStatus, Severity},
+    output::{Alert, Output, Severity},
     state::{StoredAgent, StoredStorm},
-    time::{EventTime, LogTime},
+    time::LogTime,
     value::DestinationName,
     wire,
 };
@@ -116,29 +117,11 @@ fn alert(key: Key<'_>, now: LogTime, event: &Event, told: &DeadLettered) -> Aler
     } = told;
     let reason: String = told.reason.chars().take(REASON_CHARS_MAX).collect();
     let outputs = if *count == 1 { "output" } else { "outputs" };
-    Alert {
-        alert_id: crate::alert::alert_id(RULE, &format!("{destination}:{}", event.id)),
-        rule: RULE.to_owned(),
-        severity: Severity::Critical,
-        owner: ActorRef::from(key),
-        agent_id: None,
-        agent_name: None,
-        queue_id: None,
-        interaction_id: None,
-        response_id: None,
-        csat: None,
-        comment: None,
-        keywords: Vec::new(),
-        recording: Recording {
-            status: RecordingStatus::Unavailable,
-            url: None,
-        },
-        summary: Some(format!(
-            "destination {destination} has given up on {count} {outputs}; last reason: {reason}"
-        )),
-        missing: Vec::new(),
-        raised_at: EventTime(now.0),
-    }
+    let id = alert::alert_id(RULE, &format!("{destination}:{}", event.id));
+    let summary = format!(
+        "destination {destination} has given up on {count} {outputs}; last reason: {reason}"
+    );
+    alert::notice(id, (RULE, Severity::Critical), key, now, summary)
 }
 
 /// Tags in the stored agent.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    carry::Carry,
     courier::{Courier, CourierError, couriers},
     destination::Destinations,
     fields::FieldPolicy,
@@ -146,6 +147,17 @@ impl Loaded {
     pub fn look_around(&mut self) -> Result<(), ConfigErrors> {
         let found = surroundings::look(&self.checked.destinations);
         self.checked.note(found)
+    }
+
+    /// The same couriers, as drivers take them.
+    ///
+    /// # Errors
+    /// As [`Loaded::couriers`].
+    pub fn carriers(self) -> Result<Vec<Arc<dyn Carry>>, CourierError> {
+        let couriers = self.couriers()?.into_iter();
+        Ok(couriers
+            .map(|courier| Arc::new(courier) as Arc<dyn Carry>)
+            .collect())
     }
 
     /// A courier for each destination, in their order.

@@ -13,13 +13,11 @@ mod process;
 #[path = "../support/reference.rs"]
 mod reference;
 mod schedule;
+#[path = "../support/seeds.rs"]
+mod seeds;
 mod story;
 
-use std::{
-    process::ExitCode,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
-};
+use std::{process::ExitCode, time::Instant};
 
 use aftercall::planted::{self, Bug};
 
@@ -53,7 +51,7 @@ fn main() -> ExitCode {
     }
     let began = Instant::now();
     let seeds = number("--seeds").unwrap_or(SEEDS);
-    let failed = run_seeds(seeds);
+    let failed = seeds::run(seeds, |seed| story::run(seed, false));
     println!(
         "simulation: {seeds} seeds in {:.1?}, {} failed",
         began.elapsed(),
@@ -82,36 +80,6 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// Runs all seeds on all cores; the answer holds those that failed, in order.
-fn run_seeds(seeds: u64) -> Vec<(u64, String)> {
-    let next = AtomicU64::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut failed: Vec<(u64, String)> = std::thread::scope(|scope| {
-        let runners: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut failed = Vec::new();
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= seeds {
-                            return failed;
-                        }
-                        if let Err(broken) = story::run(seed, false) {
-                            failed.push((seed, broken));
-                        }
-                    }
-                })
-            })
-            .collect();
-        runners
-            .into_iter()
-            .flat_map(|runner| runner.join().expect("a runner reports, it does not panic"))
-            .collect()
-    });
-    failed.sort();
-    failed
 }
 
 fn find(bug: Bug) -> Option<(u64, String)> {

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use super::{Claim, Moment, REVERSE, Standings, reward_id};
 use crate::{
+    alert::notice,
     effect::Effect,
-    event::ActorRef,
     key::Key,
-    output::{Alert, Output, Recording, RecordingStatus, Reward, Severity},
+    output::{Output, Reward, Severity},
     time::EventTime,
 };
 
@@ -115,29 +115,15 @@ impl Speaker<'_> {
         let id = format!("{rule}:{reward}{suffix}");
         Effect::Emit {
             id: id.clone(),
-            output: Output::AlertRaised(Alert {
-                alert_id: id,
-                rule: rule.to_owned(),
-                severity,
-                owner: ActorRef::from(Key::Agent(self.moment.agent)),
-                agent_id: Some(self.moment.agent.to_owned()),
-                agent_name: None,
-                queue_id: None,
-                interaction_id: None,
-                response_id: None,
-                csat: None,
-                comment: None,
-                keywords: Vec::new(),
-                recording: Recording {
-                    status: RecordingStatus::Unavailable,
-                    url: None,
-                },
-                summary: Some(format!(
+            output: Output::AlertRaised(notice(
+                id,
+                (rule, severity),
+                Key::Agent(self.moment.agent),
+                self.moment.now,
+                format!(
                     "Reward {reward} ({kind} for {points} points, tier {tier} of program {program}) {what}."
-                )),
-                missing: Vec::new(),
-                raised_at: EventTime(self.moment.now.0),
-            }),
+                ),
+            )),
         }
     }
 }

@@ -67,11 +67,7 @@ impl Vendors {
             (&destinations, "config/demo/destinations.toml"),
             Some((FIELDS, "config/demo/fields.toml")),
         )?;
-        let couriers = loaded.couriers()?;
-        Ok(couriers
-            .into_iter()
-            .map(|courier| Arc::new(courier) as Arc<dyn Carry>)
-            .collect())
+        Ok(loaded.carriers()?)
     }
 
     /// Waits until nothing is left to deliver and nothing comes any more, but not for ever.
