@@ -8,6 +8,7 @@
 //! | `engine` | decides: applies events to actors (`table`), seals records (`record`) |
 //! | `relay` | publishes committed outputs, each once |
 //! | `snapshot`, `recovery` | quiet state behind the events, and the way back |
+//! | `retrace`, `witness` | a partition's state worked out by somebody who does not own it, step by step |
 //! | `ticker`, `memory`, `board`, `tally`, `quarantine`, `checksum` | time, bounds, accounts, counts, what cannot be processed, damage |
 
 use std::{sync::Arc, time::Duration};
@@ -32,10 +33,12 @@ pub mod reader;
 pub mod record;
 pub mod recovery;
 pub mod relay;
+pub mod retrace;
 pub mod snapshot;
 pub mod table;
 pub mod tally;
 pub mod ticker;
+pub mod witness;
 
 pub use crate::log::checksum;
 

@@ -26,6 +26,7 @@ use crate::{
         record::{self, OutputRecord, Record, StateRecord},
         table::{Index, LIVE_MAX, Table},
         tally::Tally,
+        witness::{Nobody, Step, Witness},
     },
 };
 
@@ -222,6 +223,14 @@ impl Engine {
     /// # Errors
     /// If a stored actor cannot be read: the partition must stop.
     pub fn apply(&mut self) -> Result<(), EngineError> {
+        self.apply_seen(&mut Nobody)
+    }
+
+    /// As [`Self::apply`], with somebody looking on.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_seen(&mut self, witness: &mut impl Witness) -> Result<(), EngineError> {
         while let Some((feed, mut next)) = self.feeds.pop_front() {
             while let Some(number) = feed.picks.get(next) {
                 if self.is_full() {
@@ -229,7 +238,7 @@ impl Engine {
                     return Ok(());
                 }
                 let entry = &feed.batch.entries[usize::from(*number)];
-                if entry.position > self.applied && !self.apply_entry(entry)? {
+                if entry.position > self.applied && !self.apply_entry(entry, witness)? {
                     self.feeds.push_front((feed, next));
                     return Ok(());
                 }
@@ -265,13 +274,17 @@ impl Engine {
 
     /// Wakes who is due, then applies the event. `false` if a commit's worth was pending before it was all done (after
     /// a pause thousands can be due at once): the same entry goes on after the commit.
-    fn apply_entry(&mut self, entry: &Entry) -> Result<bool, EngineError> {
+    fn apply_entry(
+        &mut self,
+        entry: &Entry,
+        witness: &mut impl Witness,
+    ) -> Result<bool, EngineError> {
         self.now = self.now.max(entry.time);
         for index in self.table.due(self.now, entry.position) {
             if self.is_full() {
                 return Ok(false);
             }
-            self.wake(index, entry)?;
+            self.wake(index, entry, witness)?;
         }
         let addressee = self.addressee(entry);
         match &entry.event {
@@ -287,7 +300,17 @@ impl Engine {
                     };
                     let effects = &mut self.effects;
                     self.table.act(index, entry.position, |actor| {
+                        witness.before(key, actor);
                         actor.apply(key, &context, event, effects);
+                        witness.after(&Step {
+                            entry,
+                            event: Some(event),
+                            now: context.now,
+                            rules: context.rules,
+                            key,
+                            actor,
+                            effects,
+                        });
                     })?;
                     self.perform(index, entry);
                     if self.is_live(entry.position) {
@@ -314,7 +337,12 @@ impl Engine {
     }
 
     /// Wakes an actor before the event is applied: its state then covers all before the event, and not the event.
-    fn wake(&mut self, index: Index, entry: &Entry) -> Result<(), EngineError> {
+    fn wake(
+        &mut self,
+        index: Index,
+        entry: &Entry,
+        witness: &mut impl Witness,
+    ) -> Result<(), EngineError> {
         let context = Context {
             now: self.now,
             rules: &self.rules,
@@ -325,7 +353,17 @@ impl Engine {
             return Ok(());
         };
         self.table.act(index, entry.position - 1, |actor| {
-            actor.wake(key, &context, effects)
+            witness.before(key, actor);
+            actor.wake(key, &context, effects);
+            witness.after(&Step {
+                entry,
+                event: None,
+                now: context.now,
+                rules: context.rules,
+                key,
+                actor,
+                effects,
+            });
         })?;
         self.perform(index, entry);
         Ok(())

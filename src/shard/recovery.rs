@@ -98,7 +98,7 @@ pub async fn recover(
 }
 
 /// Computes what the former owner knew, from what stands up to our own record.
-async fn load(
+pub(super) async fn load(
     log: &dyn EventLog,
     partition: PartitionId,
     head: &Head,
