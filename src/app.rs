@@ -21,7 +21,13 @@ use aftercall_actors::rules::{RuleErrors, RuleSet};
 
 use crate::{
     config::{Config, DeliverConfig, LogConfig, Place, UrlLogin, units::Span},
-    deliver::{self, board::Board as DeliveryBoard, carry::Carry, host::Deliveries},
+    deliver::{
+        self,
+        board::Board as DeliveryBoard,
+        carry::Carry,
+        host::Deliveries,
+        payout::{self, Payer},
+    },
     desk::{self, Desk, tokens::Tokens},
     log::{
         AppendError, Finding, Level, Log, LogError, Position,
@@ -296,6 +302,7 @@ pub enum StartError {
 pub struct Engine {
     hosts: Hosts,
     deliveries: Deliveries,
+    carriers: Vec<Arc<dyn Carry>>,
     desk: Arc<Desk>,
     server: desk::Running,
 }
@@ -322,7 +329,7 @@ impl Engine {
         for address in &server.addresses {
             tracing::info!(%address, "http listens");
         }
-        let deliveries = Deliveries::start(log, destinations);
+        let deliveries = Deliveries::start(log, destinations.clone());
         deliveries.settled().await;
         desk.set_deliveries(deliveries.board());
         let settings = HostSettings {
@@ -333,6 +340,7 @@ impl Engine {
         let engine = Self {
             hosts,
             deliveries,
+            carriers: destinations,
             desk,
             server,
         };
@@ -352,6 +360,13 @@ impl Engine {
     /// If the log did not confirm; the same call again is safe.
     pub async fn activate(&self, rules: &RuleSet) -> Result<Option<Position>, AppendError> {
         let position = self.hosts.activate(rules).await?;
+        let payers = self
+            .carriers
+            .iter()
+            .map(|carry| Payer::from(carry.as_ref()));
+        for warning in payout::warnings(rules, &payers.collect::<Vec<_>>()) {
+            tracing::warn!("{warning}");
+        }
         if let Some(position) = position {
             tracing::info!(version = rules.version(), position, "rules activated");
         }

@@ -9,6 +9,7 @@
 //! | `destination`, `policy` | what the configuration says of a destination, checked; how it is driven |
 //! | `load` | both files at once, checked against each other, to couriers |
 //! | `file`, `rehearsal`, `examples` | reads `destinations.toml`, and tries it on an example of each output |
+//! | `payout` | whether each reward has one destination that answers, over rules and destinations together |
 //! | `surroundings` | the certificates and secrets that both point at, as they are here and now |
 //! | `selector` | which outputs a destination takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
@@ -59,6 +60,7 @@ pub mod load;
 pub mod mac;
 pub mod message;
 pub mod parcel;
+pub mod payout;
 pub mod policy;
 pub mod pull;
 pub mod recipients;
