@@ -38,8 +38,8 @@ pub struct Agent {
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// How long an adjustment is remembered: what takes effect no later than it arrives has left the window by
-/// then, however long its workday was, and is too old if it comes again.
+/// How long an adjustment is remembered, from when it takes effect or, if that is later, arrives: by then it has left
+/// the window, however long its workday was, and is too old if it comes again.
 const fn adjustment_dedupe_ms(settings: &Settings) -> i64 {
     (settings.points_window_days as i64 + 3) * DAY_MS
 }
@@ -328,7 +328,9 @@ impl Agent {
         if day < start {
             return effects.push(Effect::Ignore(Ignored::TooOld));
         }
-        if !self.adjustments.add(now, key, ()) {
+        // One still to take effect is remembered from then on, as its points stay for longer.
+        let from = now.max(LogTime(event.effective_at.0));
+        if !self.adjustments.add(from, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
         let points = i64::from(event.points);
