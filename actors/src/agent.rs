@@ -171,15 +171,24 @@ impl Agent {
         }
     }
 
-    /// Goes on with lookups; windows are brought up to date by the next event.
-    pub fn wake(&mut self, _key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
-        self.enrichment.wake(context.now, effects);
+    /// Goes on with lookups, and claims what time alone has brought; other windows are brought up to date by the
+    /// next event.
+    pub fn wake(&mut self, key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
+        let (now, settings) = (context.now, context.rules.settings());
+        self.enrichment.wake(now, effects);
+        if self.rewards.deadline().is_some_and(|due| due <= now)
+            && let Some(moment) = moment(key, now, settings)
+        {
+            self.expire(now, settings);
+            self.rewards.look(moment, &mut self.points, effects);
+        }
     }
 
-    /// When a lookup goes on or ends.
+    /// When a lookup goes on or ends, or a reward may come without an event.
     #[must_use]
     pub fn deadline(&self) -> Option<LogTime> {
-        self.enrichment.deadline()
+        let due = [self.enrichment.deadline(), self.rewards.deadline()];
+        due.into_iter().flatten().min()
     }
 
     /// Whether this agent, at `now`, will act as one who was never seen.
