@@ -35,6 +35,42 @@ fn s3_01_a_first_row_of_no_points_is_not_undone_by_an_older_one_that_comes_late(
 }
 
 #[test]
+fn s3_01_of_two_values_recorded_at_once_the_one_that_arrives_last_counts() {
+    let mut agent = Stage::agent();
+    let row = |value: f64| wfm("2026-11-19", "points", value, Some(NOW_MS));
+    for value in [7.0, 9.0, 5.0] {
+        assert_eq!(agent.apply(0, row(value)), []);
+        assert_eq!(agent.points(), value as i64);
+    }
+}
+
+#[test]
+fn s3_01_s3_12_a_value_below_zero_is_taken_and_put_right_by_its_difference() {
+    let mut agent = Stage::agent();
+    agent.apply(0, wfm("2026-11-18", "points", 20.0, None));
+    for (value, balance) in [(-30.0, -10), (-20.0, 0), (-19.0, 1), (5.0, 25)] {
+        assert_eq!(agent.apply(1, wfm("2026-11-19", "points", value, None)), []);
+        assert_eq!(agent.points(), balance);
+    }
+}
+
+#[test]
+fn s3_01_another_metric_and_another_workday_are_values_of_their_own() {
+    let rule = "[[rule]]\nname = \"calls\"\non = \"wfm.metric.recorded\"\n\
+                when = 'event.metric == \"calls\"'\npoints = \"event.value\"\n";
+    let mut agent = Stage::new(Key::Agent("a1"), rules_and(rule));
+    for (date, metric, value) in [
+        ("2026-11-18", "points", 1.0),
+        ("2026-11-19", "points", 10.0),
+        ("2026-11-19", "calls", 100.0),
+        ("2026-11-18", "points", 2.0),
+    ] {
+        assert_eq!(agent.apply(0, wfm(date, metric, value, None)), []);
+    }
+    assert_eq!(agent.points(), 112);
+}
+
+#[test]
 fn s3_01_a_metric_without_a_rule_leaves_no_trace() {
     let mut agent = Stage::agent();
     let effects = agent.apply(0, wfm("2026-11-19", "adherence", 1.0, None));
@@ -56,6 +92,28 @@ fn s3_03_a_workday_leaves_at_its_end_plus_the_window_in_the_business_units_zone(
     assert_eq!(agent.points(), 2);
     agent.apply(midnight, wfm("2026-11-20", "points", 1.0, None));
     assert_eq!(agent.points(), 2);
+}
+
+#[test]
+fn s3_03_a_workday_leaves_at_a_midnight_that_the_clocks_skip_or_come_back_to() {
+    // In Santiago 2027-04-03 has 25 hours, and 2027-09-05 begins at one.
+    for (oldest, leaves) in [
+        ("2027-01-03", "2027-04-04T04:00:00Z"),
+        ("2027-06-06", "2027-09-05T04:00:00Z"),
+    ] {
+        let rules = rules_with("time_zone = \"UTC\"", "time_zone = \"America/Santiago\"");
+        let mut agent = Stage::new(Key::Agent("a1"), rules);
+        let leaves: jiff::Timestamp = leaves.parse().unwrap();
+        let leaves = leaves.as_millisecond() - NOW_MS;
+        let row = || wfm(oldest, "points", 1.0, None);
+        agent.apply(leaves - 2, row());
+        let none = |n: i64| adjusted(&n.to_string(), 0, NOW_MS + leaves);
+        agent.apply(leaves - 1, none(0));
+        assert_eq!(agent.points(), 1, "{oldest}");
+        agent.apply(leaves, none(1));
+        assert_eq!(agent.points(), 0, "{oldest}");
+        assert_eq!(agent.apply(leaves, row()), ignored(Ignored::TooOld));
+    }
 }
 
 #[test]
@@ -119,4 +177,28 @@ fn s3_03_sums_are_exact_beyond_32_bits() {
         agent.apply(0, adjusted(&n.to_string(), i32::MAX, NOW_MS));
     }
     assert_eq!(agent.points(), 4 * i64::from(i32::MAX));
+}
+
+#[test]
+fn s3_03_a_value_beyond_all_bounds_is_the_most_there_is_and_nothing_panics() {
+    let most = i64::from(i32::MAX);
+    for (value, points) in [
+        (f64::MAX, most),
+        (2_147_483_646.4, most - 1),
+        (2_147_483_646.5, most),
+        (f64::MIN, -most - 1),
+    ] {
+        let mut agent = rewarded();
+        agent.apply(0, wfm("2026-11-18", "points", value, None));
+        assert_eq!(agent.points(), points, "{value}");
+        agent.apply(1, wfm("2026-11-19", "points", value, None));
+        agent.apply(2, reward_outcome(&id(0), "issued"));
+        let issued = if points > 0 { 500 } else { 0 };
+        assert_eq!(agent.points(), 2 * points - issued, "{value}");
+        agent.apply(3, wfm("2026-11-18", "points", -value, None));
+        agent.apply(4, wfm("2026-11-19", "points", -value, None));
+        agent.wake(5);
+        let again = agent.encoded();
+        assert!(aftercall_actors::actor::Actor::decode(agent.key.side(), "a1", &again).is_ok());
+    }
 }
