@@ -35,6 +35,18 @@ fn s3_01_a_first_row_of_no_points_is_not_undone_by_an_older_one_that_comes_late(
 }
 
 #[test]
+fn s3_01_a_first_value_outside_of_all_ranges_is_not_undone_by_an_older_one_that_comes_late() {
+    let mut agent = Stage::new(Key::Agent("a1"), rules_and(RANGES));
+    let row = |value: f64, recorded: i64| wfm("2026-11-19", "adherence", value, Some(recorded));
+    assert_eq!(agent.apply(0, row(0.5, 2)), []);
+    assert_eq!(agent.apply(1, row(0.96, 1)), ignored(Ignored::Superseded));
+    assert_eq!(agent.points(), 0);
+    assert_eq!(agent.apply(2, row(0.5, 2)), ignored(Ignored::Duplicate));
+    assert_eq!(agent.apply(3, row(0.96, 2)), []);
+    assert_eq!(agent.points(), 10);
+}
+
+#[test]
 fn s3_01_of_two_values_recorded_at_once_the_one_that_arrives_last_counts() {
     let mut agent = Stage::agent();
     let row = |value: f64| wfm("2026-11-19", "points", value, Some(NOW_MS));
@@ -76,6 +88,55 @@ fn s3_01_a_metric_without_a_rule_leaves_no_trace() {
     let effects = agent.apply(0, wfm("2026-11-19", "adherence", 1.0, None));
     assert_eq!(effects, ignored(Ignored::UnknownMetric));
     assert_eq!(agent.actor, Stage::agent().actor);
+}
+
+#[test]
+fn s3_03_a_range_of_values_gives_its_points_from_its_lower_end_to_just_below_its_upper_one() {
+    for (value, points) in [
+        (0.899_999_999_999, 0),
+        (0.9, 5),
+        (0.949_999_999_999, 5),
+        (0.95, 10),
+        (1.0, 10),
+    ] {
+        let mut agent = Stage::new(Key::Agent("a1"), rules_and(RANGES));
+        agent.apply(0, wfm("2026-11-19", "adherence", value, None));
+        assert_eq!(agent.points(), points, "{value}");
+        // Exported again in another range, or in none, it counts as that.
+        for (other, points) in [(0.95, 10), (0.9, 5), (0.0, 0), (0.94, 5)] {
+            agent.apply(1, wfm("2026-11-19", "adherence", other, None));
+            assert_eq!(agent.points(), points, "{value}, then {other}");
+        }
+    }
+}
+
+#[test]
+fn s3_03_points_per_unit_are_rounded_half_away_from_zero_after_the_product() {
+    for (value, points) in [
+        (3.0, 30),
+        (0.149, 1),
+        (0.15, 2),
+        (0.05, 1),
+        (0.049, 0),
+        (-0.05, -1),
+        (-0.049, 0),
+        (-3.0, -30),
+    ] {
+        let mut agent = Stage::new(Key::Agent("a1"), rules_and(PER_UNIT));
+        agent.apply(0, wfm("2026-11-19", "csat", value, None));
+        assert_eq!(agent.points(), points, "{value}");
+    }
+}
+
+#[test]
+fn s3_03_rules_that_hold_together_give_their_sum() {
+    let more = "[[rule]]\nname = \"perfect\"\non = \"wfm.metric.recorded\"\n\
+                when = 'event.metric == \"adherence\" && event.value == 1.0'\npoints = 3\n";
+    let mut agent = Stage::new(Key::Agent("a1"), rules_and(&format!("{RANGES}{more}")));
+    agent.apply(0, wfm("2026-11-19", "adherence", 1.0, None));
+    assert_eq!(agent.points(), 13);
+    agent.apply(1, wfm("2026-11-19", "adherence", 0.999_999, None));
+    assert_eq!(agent.points(), 10);
 }
 
 #[test]
@@ -202,3 +263,26 @@ fn s3_03_a_value_beyond_all_bounds_is_the_most_there_is_and_nothing_panics() {
         assert!(aftercall_actors::actor::Actor::decode(agent.key.side(), "a1", &again).is_ok());
     }
 }
+
+/// Ranges that leave no value between them, and none to two of them.
+const RANGES: &str = r#"
+[[rule]]
+name = "adherence_good"
+on = "wfm.metric.recorded"
+when = 'event.metric == "adherence" && event.value >= 0.9 && event.value < 0.95'
+points = 5
+
+[[rule]]
+name = "adherence_best"
+on = "wfm.metric.recorded"
+when = 'event.metric == "adherence" && event.value >= 0.95'
+points = 10
+"#;
+
+const PER_UNIT: &str = r#"
+[[rule]]
+name = "csat_count"
+on = "wfm.metric.recorded"
+when = 'event.metric == "csat"'
+points = "event.value * 10.0"
+"#;
