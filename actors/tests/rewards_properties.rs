@@ -20,7 +20,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         // Few workdays, so that they are exported again.
         2 => (0i64..3, -40i32..160, prop::option::of(0i64..6))
             .prop_map(|(back, value, recorded)| Happens::Row { back, value, recorded }),
-        4 => (any::<u8>(), -160i32..120, -4i64..WINDOW + 3)
+        4 => (0u8..24, -160i32..120, -20i64..WINDOW + 3)
             .prop_map(|(id, points, back)| Happens::Adjusted { id, points, back }),
         2 => (0u8..4, 0u8..3, any::<bool>())
             .prop_map(|(id, revision, delights)| Happens::Survey { id, revision, delights }),
