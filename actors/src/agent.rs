@@ -38,8 +38,8 @@ pub struct Agent {
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// How long an adjustment is remembered: what takes effect no later than it arrives has left the window by
-/// then, however long its workday was, and is too old if it comes again.
+/// How long an adjustment is remembered, from when it takes effect or, if that is later, arrives: by then it has left
+/// the window, however long its workday was, and is too old if it comes again.
 const fn adjustment_dedupe_ms(settings: &Settings) -> i64 {
     (settings.points_window_days as i64 + 3) * DAY_MS
 }
@@ -171,15 +171,24 @@ impl Agent {
         }
     }
 
-    /// Goes on with lookups; windows are brought up to date by the next event.
-    pub fn wake(&mut self, _key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
-        self.enrichment.wake(context.now, effects);
+    /// Goes on with lookups, and claims what time alone has brought; other windows are brought up to date by the
+    /// next event.
+    pub fn wake(&mut self, key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
+        let (now, settings) = (context.now, context.rules.settings());
+        self.enrichment.wake(now, effects);
+        if self.rewards.deadline().is_some_and(|due| due <= now)
+            && let Some(moment) = moment(key, now, settings)
+        {
+            self.expire(now, settings);
+            self.rewards.look(moment, &mut self.points, effects);
+        }
     }
 
-    /// When a lookup goes on or ends.
+    /// When a lookup goes on or ends, or a reward may come without an event.
     #[must_use]
     pub fn deadline(&self) -> Option<LogTime> {
-        self.enrichment.deadline()
+        let due = [self.enrichment.deadline(), self.rewards.deadline()];
+        due.into_iter().flatten().min()
     }
 
     /// Whether this agent, at `now`, will act as one who was never seen.
@@ -328,7 +337,9 @@ impl Agent {
         if day < start {
             return effects.push(Effect::Ignore(Ignored::TooOld));
         }
-        if !self.adjustments.add(now, key, ()) {
+        // One still to take effect is remembered from then on, as its points stay for longer.
+        let from = now.max(LogTime(event.effective_at.0));
+        if !self.adjustments.add(from, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
         let points = i64::from(event.points);

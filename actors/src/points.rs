@@ -10,7 +10,10 @@ mod spending;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 pub use self::spending::Part;
-use crate::{time::EventTime, wire};
+use crate::{
+    time::{EventTime, LogTime},
+    wire,
+};
 
 const DAY_S: i64 = 24 * 60 * 60;
 
@@ -43,6 +46,18 @@ impl Workday {
                 .to_timestamp(date.at(0, 0, 0, 0))
                 .map_or(0, Timestamp::as_second),
         )
+    }
+
+    /// When this workday leaves a window of `days` workdays: at the beginning of the first one that does not hold it.
+    /// `None` beyond the calendar.
+    #[must_use]
+    pub fn leaves_at(self, days: u16, zone: &TimeZone) -> Option<LogTime> {
+        let first = i64::from(self.0) + i64::from(days) + 1;
+        let midnight = Timestamp::from_second(first.checked_mul(DAY_S)?).ok()?;
+        let date = TimeZone::UTC.to_datetime(midnight).date();
+        // Where midnight is skipped, the first instant after it.
+        let begins = zone.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+        Some(LogTime(begins.as_millisecond()))
     }
 
     fn from_seconds(seconds: i64) -> Self {

@@ -91,6 +91,28 @@ fn s3_12_an_adjustment_counts_once_and_may_be_negative() {
 }
 
 #[test]
+fn s3_12_an_adjustment_still_to_take_effect_counts_once_for_as_long_as_its_points_stay() {
+    for ahead in [0, 1, 30, 400] {
+        let mut agent = Stage::agent();
+        let grant = || adjusted("x", 30, NOW_MS + ahead * DAY_MS);
+        assert_eq!(agent.apply(0, grant()), []);
+        // Its workday leaves at the midnight that ends the 90th day after it.
+        let leaves = (ahead + 90) * DAY_MS + 14 * HOUR_MS;
+        for (after_ms, points) in [(94 * DAY_MS, 30), (leaves - 1, 30), (leaves, 0)] {
+            if after_ms > leaves {
+                continue;
+            }
+            let again = agent.apply(after_ms, grant());
+            assert!(
+                matches!(again[..], [aftercall_actors::effect::Effect::Ignore(_)]),
+                "{ahead} days ahead, again after {after_ms} ms"
+            );
+            assert_eq!(agent.points(), points, "{ahead} days ahead");
+        }
+    }
+}
+
+#[test]
 fn s3_03_sums_are_exact_beyond_32_bits() {
     let mut agent = Stage::agent();
     for n in 0..4 {
