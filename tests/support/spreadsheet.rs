@@ -170,6 +170,7 @@ impl Sheet {
 
     /// Enters one event; `now_ms` is when the log took it.
     pub fn enter(&mut self, terms: &Terms, now_ms: i64, entry: &Entry) {
+        self.wait(terms, now_ms);
         self.now_ms = now_ms;
         if let Entry::Survey {
             response, revision, ..
@@ -234,6 +235,33 @@ impl Sheet {
         }
         let change = self.free() - before;
         self.put_in_order(terms, change > 0, change < 0);
+    }
+
+    /// Lets midnights pass: with a loss that leaves the window, what stays may be enough for a reward.
+    pub fn wait(&mut self, terms: &Terms, now_ms: i64) {
+        if self.now_ms == 0 {
+            return;
+        }
+        for day in workday(terms, self.now_ms) + 1..=workday(terms, now_ms) {
+            let start = day - terms.window_days;
+            let left: i64 = self.days.range(..start).map(|day| day.1).sum();
+            let stays = self.free() - left;
+            let is_due = |tier: &usize| {
+                stays >= terms.tiers[*tier].cost
+                    && !self.is_rejected(*tier)
+                    && self.is_open(*tier, false)
+            };
+            if (0..terms.tiers.len()).any(|tier| is_due(&tier)) {
+                self.now_ms = terms.zone.midnight_ms(day);
+                self.pass_time(terms);
+                self.put_in_order(terms, false, false);
+            }
+        }
+    }
+
+    fn is_rejected(&self, tier: usize) -> bool {
+        let last = self.rewards.iter().rfind(|r| r.tier == tier);
+        last.is_some_and(|last| last.stands == Stands::Rejected)
     }
 
     fn pass_time(&mut self, terms: &Terms) {

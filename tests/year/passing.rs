@@ -205,6 +205,7 @@ impl Life<'_> {
             headers: Headers::Empty,
             payload: payload.as_bytes().to_vec().into(),
         };
+        self.wake(rules, now_ms);
         let event = envelope::decode(&raw, PARTITIONS).map_err(|reject| reject.to_string())?;
         let context = Context {
             now: LogTime(now_ms),
@@ -215,11 +216,7 @@ impl Life<'_> {
         if let Read::Entry(entry) = entry::read(payload.as_bytes()) {
             self.book.enter(now_ms, &entry);
         }
-        for effect in &effects {
-            if let Effect::Emit { id, output } = effect {
-                self.answer(now_ms, id, output);
-            }
-        }
+        self.hear(now_ms, &effects);
         let Some(sheet) = self.book.sheets.values().next() else {
             return Err(format!("nobody's: {payload}"));
         };
@@ -246,6 +243,24 @@ impl Life<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Wakes the agent when it wanted to be woken, as a host does with every tick.
+    fn wake(&mut self, rules: &RuleSet, now_ms: i64) {
+        while let Some(due) = self.agent.deadline().filter(|due| due.0 <= now_ms) {
+            let context = Context { now: due, rules };
+            let mut effects = Vec::new();
+            self.agent.wake(self.key, &context, &mut effects);
+            self.hear(due.0, &effects);
+        }
+    }
+
+    fn hear(&mut self, now_ms: i64, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Emit { id, output } = effect {
+                self.answer(now_ms, id, output);
+            }
+        }
     }
 
     /// What a provider or a person says to an output, as the seed has it.
