@@ -187,6 +187,12 @@ fn s3_12_a_reversal_can_be_refused() {
         assert_eq!((refused.status, refused.code()), (status, code));
         assert_eq!(refused.executed(), None);
     }
+    vendors.control("/control/rewards", &json!({ "redeemed_agents": ["a"] }));
+    let redeemed = reverse(&mut vendors, "k");
+    assert_eq!(
+        (redeemed.status, redeemed.code()),
+        (409, "already_redeemed")
+    );
     let wrong = json!({ "refuse_reversals": 500 });
     assert_eq!(vendors.control_status("/control/rewards", &wrong), 400);
     let barred = json!({ "barred_agents": ["b"] });

@@ -105,6 +105,15 @@ pub const fn is_issued(stands: Stands) -> bool {
     !is_claim(stands) && !matches!(stands, Stands::Closed)
 }
 
+/// Every reward of an agent's, given or refused, by ordinal.
+pub fn rewards_of(agent: &Agent) -> Vec<(u32, Stands)> {
+    let rewards = agent.rewards();
+    let claims = rewards.tiers().iter().filter_map(|tier| claim(tier).2);
+    let given = rewards.given().iter();
+    let given = given.map(|given| (given.claim.ordinal, line(given, rewards.tiers()).2));
+    claims.chain(given).collect()
+}
+
 fn claim(tier: &Standings) -> (String, usize, Option<(u32, Stands)>) {
     let stands = match &tier.stage {
         Stage::Open => None,

@@ -1,4 +1,4 @@
-//! Rows of the spreadsheet, read from stored events as plain JSON: not by the product's own reading.
+//! Rows of the spreadsheet, read from stored events as plain JSON, not by the product's own reading; and written as such.
 
 #![allow(dead_code, reason = "each test uses its part of this")]
 
@@ -6,6 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use aftercall::log::{Headers, Log, RawEvent};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::calendar::{self, Day};
 
@@ -64,7 +65,7 @@ struct Data<'a> {
     date: Option<Cow<'a, str>>,
     #[serde(borrow)]
     metric: Option<Cow<'a, str>>,
-    value: serde_json::Value,
+    value: Value,
     #[serde(borrow)]
     recorded_at: Option<Cow<'a, str>>,
     adjustment_id: Option<String>,
@@ -168,4 +169,75 @@ pub async fn each_event(log: &Log, mut take: impl FnMut(&RawEvent)) {
             take(&raw);
         }
     }
+}
+
+/// The event that tells of an entry.
+pub fn event(id: &str, entry: &Entry) -> Value {
+    let (event_type, data) = match entry {
+        Entry::Row {
+            agent,
+            day,
+            metric,
+            value,
+            recorded_ms,
+        } => {
+            let data = json!({
+                "agent_id": agent, "date": calendar::written(*day), "metric": metric, "value": value,
+                "recorded_at": calendar::instant(*recorded_ms),
+            });
+            ("wfm.metric.recorded", data)
+        }
+        Entry::Adjusted {
+            agent,
+            id,
+            points,
+            at_ms,
+        } => {
+            let kind = match points {
+                ..-100 => "violation",
+                -100..=20 => "correction",
+                21.. => "grant",
+            };
+            let data = json!({
+                "adjustment_id": id, "agent_id": agent, "points": points, "kind": kind, "reason": "as planned",
+                "effective_at": calendar::instant(*at_ms),
+            });
+            ("points.adjusted", data)
+        }
+        Entry::Survey {
+            agent,
+            response,
+            revision,
+            csat,
+            at_ms,
+        } => {
+            let data = json!({
+                "response_id": response, "revision": revision, "interaction_id": format!("i-{response}"),
+                "submitted_at": calendar::instant(*at_ms), "csat": csat, "routing": { "agent_id": agent },
+            });
+            ("survey.response.created", data)
+        }
+        Entry::Outcome {
+            agent,
+            output,
+            status,
+        } => {
+            let data = json!({
+                "output_id": output, "subject": format!("agent/{agent}"), "status": status, "attempts": 1,
+            });
+            ("reward.outcome", data)
+        }
+        Entry::Decided {
+            agent,
+            reward,
+            approve,
+        } => {
+            let data = json!({
+                "reward_id": reward, "agent_id": agent, "decision": if *approve { "approve" } else { "reject" },
+                "by": "office", "at": "2026-01-01T00:00:00Z",
+            });
+            ("reward.decided", data)
+        }
+    };
+    json!({ "specversion": "1.0", "id": id, "source": "office", "type": event_type, "data": data })
 }

@@ -31,7 +31,6 @@ use crate::{
     plan::{Export, Kind, METRICS, MONTHS, Plan},
     seeds,
     spreadsheet::{Sheet, Stands, Terms},
-    written,
 };
 
 /// Partitions a side; it matters to routes only.
@@ -141,7 +140,7 @@ type Queue = BinaryHeap<Reverse<Coming>>;
 fn planned(plan: &Plan, number: u64) -> Queue {
     let mut queue = Queue::new();
     let mut push = |at_ms: i64, id: &str, entry: &Entry| {
-        let payload = written::event(id, entry).to_string();
+        let payload = entry::event(id, entry).to_string();
         let order = queue.len() as u64;
         queue.push(Reverse(Coming {
             at_ms,
@@ -336,7 +335,7 @@ impl Life<'_> {
             self.coming.push(Reverse(Coming {
                 at_ms,
                 order: u64::MAX / 2 + self.answers,
-                payload: written::event(&id, &entry).to_string(),
+                payload: entry::event(&id, &entry).to_string(),
             }));
         }
     }

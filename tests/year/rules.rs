@@ -25,7 +25,7 @@ pub const AT_ONCE: Numbers = Numbers {
     window_days: 330,
     bronze: 500,
     silver: 1_000,
-    bronze_cap: 4,
+    bronze_cap: 3,
     cap_days: 365,
 };
 

@@ -1,4 +1,4 @@
-//! The plan as it is written: exports as files, everything else as CloudEvents.
+//! The exports of the plan as files.
 
 use std::{
     fs::File,
@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     calendar,
-    entry::Entry,
     plan::{Export, Flaw, METRICS, Plan, Row},
 };
 
@@ -110,75 +109,4 @@ fn object(agent: &str, row: &Row) -> String {
         object.extend(value.map(|value| (metric.to_owned(), value)));
     }
     Value::Object(object).to_string()
-}
-
-/// The event that tells of an entry.
-pub fn event(id: &str, entry: &Entry) -> Value {
-    let (event_type, data) = match entry {
-        Entry::Row {
-            agent,
-            day,
-            metric,
-            value,
-            recorded_ms,
-        } => {
-            let data = json!({
-                "agent_id": agent, "date": calendar::written(*day), "metric": metric, "value": value,
-                "recorded_at": calendar::instant(*recorded_ms),
-            });
-            ("wfm.metric.recorded", data)
-        }
-        Entry::Adjusted {
-            agent,
-            id,
-            points,
-            at_ms,
-        } => {
-            let kind = match points {
-                ..-100 => "violation",
-                -100..=20 => "correction",
-                21.. => "grant",
-            };
-            let data = json!({
-                "adjustment_id": id, "agent_id": agent, "points": points, "kind": kind, "reason": "as planned",
-                "effective_at": calendar::instant(*at_ms),
-            });
-            ("points.adjusted", data)
-        }
-        Entry::Survey {
-            agent,
-            response,
-            revision,
-            csat,
-            at_ms,
-        } => {
-            let data = json!({
-                "response_id": response, "revision": revision, "interaction_id": format!("i-{response}"),
-                "submitted_at": calendar::instant(*at_ms), "csat": csat, "routing": { "agent_id": agent },
-            });
-            ("survey.response.created", data)
-        }
-        Entry::Outcome {
-            agent,
-            output,
-            status,
-        } => {
-            let data = json!({
-                "output_id": output, "subject": format!("agent/{agent}"), "status": status, "attempts": 1,
-            });
-            ("reward.outcome", data)
-        }
-        Entry::Decided {
-            agent,
-            reward,
-            approve,
-        } => {
-            let data = json!({
-                "reward_id": reward, "agent_id": agent, "decision": if *approve { "approve" } else { "reject" },
-                "by": "office", "at": "2026-01-01T00:00:00Z",
-            });
-            ("reward.decided", data)
-        }
-    };
-    json!({ "specversion": "1.0", "id": id, "source": "year", "type": event_type, "data": data })
 }
