@@ -85,8 +85,8 @@ points = "event.value * 10.0"
 [[rule]]
 name = "adherence"
 on = "wfm.metric.recorded"
-when = 'event.metric == "adherence"'
-points = "event.value >= 0.95 ? 5 : 0"
+when = 'event.metric == "adherence" && event.value >= 0.95'
+points = 5
 "#
     )
 }
