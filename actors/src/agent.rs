@@ -13,7 +13,7 @@ use crate::{
     key::Key,
     points::{PointsWindow, Replaced, Source, Workday},
     redemption::{Moment, Rewards},
-    rules::{Figures, Hit, Settings},
+    rules::{Figures, Hit, RuleSet, Settings},
     state::{self, DecodeError, StoredAgent},
     storms::Storms,
     surveys::{self, Surveys},
@@ -119,7 +119,7 @@ impl Agent {
                     return effects.push(Effect::Ignore(Ignored::TooOld));
                 }
                 let hits = self.hits(context, event, effects);
-                self.record(metric, &hits, settings, effects);
+                self.record(metric, &hits, context.rules, effects);
                 self.redeem(key, now, settings, before, effects);
             }
             Body::PointsAdjusted(adjusted) => {
@@ -260,18 +260,20 @@ impl Agent {
         &mut self,
         event: &WfmMetric,
         hits: &[Hit<'_>],
-        settings: &Settings,
+        rules: &RuleSet,
         effects: &mut Effects,
     ) {
+        // A value that gives nothing is recorded where another one might have: an older one may come late.
+        let nothing = || rules.gives_points_for(&event.metric).then_some(0);
         let replaced = self.points.replace(
             Workday::from_date(event.date.0),
             &event.metric,
-            surveys::points_of(hits),
+            surveys::points_of(hits).or_else(nothing),
             event.recorded_at,
         );
         if replaced == Replaced::Stored {
             self.rewards
-                .note_export(event.export_version.as_deref(), settings);
+                .note_export(event.export_version.as_deref(), rules.settings());
         }
         effects.extend(match replaced {
             Replaced::Stored => None,

@@ -167,6 +167,7 @@ impl Rewards {
             .iter()
             .all(|program| !program.enabled);
         if idle && self.is_blank() {
+            self.due = None;
             return;
         }
         // Only what is taken away claws back; points that leave with their workday do not.

@@ -29,6 +29,8 @@ impl Rewards {
             }
             let lacking = i64::from(tier.threshold).saturating_sub(points.sum());
             if lacking > 0 {
+                // A debt is paid first.
+                let lacking = lacking.saturating_add(self.debt);
                 return has_losses.then(|| after_losses(moment, &days, lacking))?;
             }
             // Reached and still open: it is over a limit.
