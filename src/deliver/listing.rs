@@ -87,9 +87,7 @@ pub enum ListingError {
 /// The variables of the first page: `vars` are the operator's, `from` and `to` are RFC 3339.
 #[must_use]
 pub fn scope(vars: &Scope, from: &str, to: &str) -> Scope {
-    vars.clone()
-        .with("from", from.into())
-        .with("to", to.into())
+    vars.clone().with("from", from.into()).with("to", to.into())
 }
 
 /// Reads a list to its end. `ask` gets one page, rendered over the variables it is given.
@@ -116,8 +114,8 @@ pub async fn all(
         };
         let answer = patiently(&ask, &scope, page).await?;
         let read = scope.with("cursor", cursor.clone()).with_answer(&answer);
-        let orders = orders(listing, &read)
-            .map_err(|why| ListingError::Unreadable { page, why })?;
+        let orders =
+            orders(listing, &read).map_err(|why| ListingError::Unreadable { page, why })?;
         counted.pages = page;
         counted.orders += orders.len() as u64;
         orders.into_iter().for_each(&mut each);

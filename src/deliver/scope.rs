@@ -32,9 +32,7 @@ pub const ANSWER: [&str; 9] = [
 pub const LISTING: [&str; 4] = ["vars", "from", "to", "cursor"];
 
 /// What a page of such a list is read with.
-pub const LISTED: [&str; 7] = [
-    "status", "headers", "body", "vars", "from", "to", "cursor",
-];
+pub const LISTED: [&str; 7] = ["status", "headers", "body", "vars", "from", "to", "cursor"];
 
 /// Named JSON values.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -389,12 +389,16 @@ fn one_mistake_each() {
         ),
         (
             "reward.requested",
-            format!("{http}list = {{ url = \"https://a.example/{{{{ cursor }}}}\", items = \"[]\" }}"),
+            format!(
+                "{http}list = {{ url = \"https://a.example/{{{{ cursor }}}}\", items = \"[]\" }}"
+            ),
             "d.toml:6: destination \"x\".list.url: over the first page, line 1 of the template: `cursor` is absent; write `{{ ... | default(...) }}` if it may be",
         ),
         (
             "reward.requested",
-            format!("{http}list = {{ url = \"https://a.example/{{{{ data.x }}}}\", items = \"[data]\" }}"),
+            format!(
+                "{http}list = {{ url = \"https://a.example/{{{{ data.x }}}}\", items = \"[data]\" }}"
+            ),
             "d.toml:6: destination \"x\".list.items: unknown variable `data` (known: status, headers, body, vars, from, to, cursor)",
         ),
         (
