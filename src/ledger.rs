@@ -27,6 +27,7 @@
 mod book;
 mod change;
 mod entry;
+pub mod verify;
 
 pub use self::{
     book::{Account, Balance, Books, DIFFERENCES_MAX, Difference},
