@@ -65,6 +65,7 @@ struct Story {
     folders: Vec<tempfile::TempDir>,
     sandbox: Spawned,
     service: Service,
+    log_arguments: Vec<String>,
     log: Option<Log>,
     rules: String,
     zone: Zone,
@@ -103,6 +104,7 @@ impl Story {
             folders: vec![folder],
             sandbox,
             service,
+            log_arguments: log_arguments.to_vec(),
             log: None,
             rules,
             zone,
@@ -140,6 +142,8 @@ impl Story {
         assert_eq!(marketplace::book(&log, &mut book).await, 0);
         marketplace::states_agree(&states, &book);
         marketplace::marketplace_agrees(&log, &self.sandbox, &book).await;
+        let log_arguments: Vec<&str> = self.log_arguments.iter().map(String::as_str).collect();
+        marketplace::ledger_agrees(self.folders[0].path(), &log_arguments);
         summary(&ends, kills)
     }
 }

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -271,6 +272,28 @@ pub async fn marketplace_agrees(log: &Log, sandbox: &Spawned, book: &Book) {
     let summary = &summary["rewards"];
     assert_eq!((summary.executions, summary.keys_repeated), (executed, 0));
     println!("marketplace: {summary:?}");
+}
+
+/// Holds the product's own book to states, outputs and the marketplace's list: `aftercall ledger verify`. What it says
+/// at its end, as JSON.
+pub fn ledger_agrees(folder: &Path, log_arguments: &[&str]) -> Value {
+    let config = folder.join("aftercall.toml").display().to_string();
+    let arguments = ["ledger", "verify", "--json", "--config", &config];
+    let output = Command::new(env!("CARGO_BIN_EXE_aftercall"))
+        .args(arguments)
+        .args(log_arguments)
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("the built program");
+    let (text, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{}: {text}{errors}", output.status);
+    let last = text.lines().last().expect("a summary");
+    let summary: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(summary["differences"], 0, "{summary}");
+    summary
 }
 
 /// The marketplace's own list: status by our id.

@@ -265,6 +265,11 @@ impl Centre<'_> {
         assert_eq!(agents.len() as u64, self.plan.agents);
         marketplace::states_agree(&agents, &book);
         marketplace::marketplace_agrees(&self.log, &self.sandbox, &book).await;
+        let folder = self.desk.parent().expect("the folder around it");
+        let summary = marketplace::ledger_agrees(folder, &["--nats", &self.url]);
+        println!("ledger verify: {summary}");
+        let booked: usize = book.sheets.values().map(|sheet| sheet.rewards.len()).sum();
+        assert_eq!(summary["rewards"], booked, "{summary}");
         let mut sums = Sums::default();
         for number in 0..self.plan.agents {
             let sheet = &book.sheets[&Plan::name(number)];
