@@ -26,6 +26,7 @@
 //! | `conceal` | what was shown to a vendor, struck from what it says |
 //! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
 //! | `answer`, `judge` | what came back, and what that means |
+//! | `listing` | everything a destination knows of rewards, for `ledger verify` |
 //!
 //! A destination's life:
 //!
@@ -56,6 +57,7 @@ pub mod host;
 pub mod judge;
 pub mod letter;
 pub mod line;
+pub mod listing;
 pub mod load;
 pub mod mac;
 pub mod message;

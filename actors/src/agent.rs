@@ -45,7 +45,8 @@ const fn adjustment_dedupe_ms(settings: &Settings) -> i64 {
 }
 
 /// The oldest workday that counts at `now`.
-fn window_start(now: LogTime, settings: &Settings) -> Workday {
+#[must_use]
+pub fn window_start(now: LogTime, settings: &Settings) -> Workday {
     Workday::of(EventTime(now.0), &settings.time_zone).window_start(settings.points_window_days)
 }
 

@@ -60,6 +60,13 @@ impl Workday {
         Some(LogTime(begins.as_millisecond()))
     }
 
+    /// The calendar date; the calendar's end for a day beyond it.
+    #[must_use]
+    pub fn date(self) -> Date {
+        let epoch = jiff::civil::date(1970, 1, 1);
+        epoch.saturating_add(jiff::Span::new().days(self.0.clamp(-DATE_DAYS_MAX, DATE_DAYS_MAX)))
+    }
+
     fn from_seconds(seconds: i64) -> Self {
         // Four digits of years are under four million days.
         Self(seconds.div_euclid(DAY_S) as i32)
@@ -75,6 +82,20 @@ impl Workday {
     }
 }
 
+/// More days than the calendar has on either side of 1970, and within what a span takes.
+const DATE_DAYS_MAX: i32 = 7_000_000;
+
+/// Where points of a workday came from, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin<'a> {
+    /// Responses, to customer surveys and eNPS.
+    Survey,
+    /// Adjustments by a person or process.
+    Adjustment,
+    /// A metric of an export.
+    Metric(&'a str),
+}
+
 /// Where accumulating points come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -87,11 +108,14 @@ pub enum Source {
 impl Source {
     const fn number(self) -> u8 {
         match self {
-            Self::Survey => 0,
-            Self::Adjustment => 1,
+            Self::Survey => SURVEY,
+            Self::Adjustment => ADJUSTMENT,
         }
     }
 }
+
+const SURVEY: u8 = 0;
+const ADJUSTMENT: u8 = 1;
 
 /// Number of the first metric among the sources.
 const METRICS_FROM: u8 = 2;
@@ -145,6 +169,30 @@ impl PointsWindow {
     #[must_use]
     pub const fn sum(&self) -> i64 {
         self.sum
+    }
+
+    /// What each source gave on each workday, oldest workday first; what was taken out is not deducted.
+    pub fn given(&self) -> impl Iterator<Item = (Workday, Origin<'_>, i64)> {
+        self.cells.iter().map(|cell| {
+            let origin = match cell.source {
+                SURVEY => Origin::Survey,
+                ADJUSTMENT => Origin::Adjustment,
+                // A number without a name is refused when a window is read, and never made.
+                metric => Origin::Metric(
+                    (self.metrics.get(usize::from(metric - METRICS_FROM))).map_or("", |name| name),
+                ),
+            };
+            (cell.day, origin, cell.points)
+        })
+    }
+
+    /// The oldest workday that anything is known of.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Workday> {
+        let cell = self.cells.first().map(|cell| cell.day);
+        cell.into_iter()
+            .chain(self.spent.first().map(|part| part.day))
+            .min()
     }
 
     /// Whether no workday holds anything.
