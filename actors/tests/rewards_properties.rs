@@ -22,6 +22,7 @@ fn happens() -> impl Strategy<Value = Happens> {
             .prop_map(|(back, value, recorded)| Happens::Row { back, value, recorded }),
         4 => (0u8..24, -160i32..120, -20i64..WINDOW + 3)
             .prop_map(|(id, points, back)| Happens::Adjusted { id, points, back }),
+        3 => (any::<bool>(), -1i64..=1).prop_map(|(is_loss, more)| Happens::Edge { is_loss, more }),
         2 => (0u8..4, 0u8..3, any::<bool>())
             .prop_map(|(id, revision, delights)| Happens::Survey { id, revision, delights }),
         5 => (0usize..4, any::<bool>(), 0usize..WORDS.len())
@@ -29,7 +30,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => (0usize..3, any::<bool>()).prop_map(|(nth, approve)| Happens::Decided { nth, approve }),
         4 => Just(Happens::Settled),
         1 => (0usize..WORDS.len()).prop_map(|word| Happens::Stranger { word }),
-        1 => Just(Happens::Again),
+        2 => Just(Happens::Again),
         2 => any::<usize>().prop_map(Happens::Rules),
         2 => (0i64..12 * 24).prop_map(Happens::Hours),
         1 => (0i64..60 * 24).prop_map(Happens::Hours),

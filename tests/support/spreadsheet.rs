@@ -247,7 +247,8 @@ impl Sheet {
             let left: i64 = self.days.range(..start).map(|day| day.1).sum();
             let stays = self.free() - left;
             let is_due = |tier: &usize| {
-                stays >= terms.tiers[*tier].cost
+                // A debt is paid first; where there is no reward, with the next event.
+                stays >= terms.tiers[*tier].cost + self.debt
                     && !self.is_rejected(*tier)
                     && self.is_open(*tier, false)
             };

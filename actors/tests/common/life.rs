@@ -54,6 +54,11 @@ pub enum Happens {
         points: i32,
         back: i64,
     },
+    /// So many more than pay the debt, or reach the lowest tier; or than leave all that was issued covered.
+    Edge {
+        is_loss: bool,
+        more: i64,
+    },
     /// A response, or a revision of one.
     Survey {
         id: u8,
@@ -110,7 +115,7 @@ pub struct Life<'a> {
     pub ledger: Ledger,
     rows: BTreeMap<i64, (i64, Option<i64>)>,
     /// When each adjustment was seen: it is remembered three days longer than its workday counts.
-    adjusted: BTreeMap<u8, i64>,
+    adjusted: BTreeMap<usize, i64>,
     /// Revision, points, their workday, and when.
     surveys: BTreeMap<u8, (u8, i64, i64, i64)>,
     pub said: BTreeSet<String>,
@@ -184,6 +189,7 @@ impl<'a> Life<'a> {
             }
             Happens::Row { .. }
             | Happens::Adjusted { .. }
+            | Happens::Edge { .. }
             | Happens::Survey { .. }
             | Happens::Answer { .. }
             | Happens::Decided { .. }
@@ -199,7 +205,23 @@ impl<'a> Life<'a> {
                 value,
                 recorded,
             } => self.row(today - back, value, recorded),
-            Happens::Adjusted { id, points, back } => self.adjust(id, points, today - back),
+            Happens::Adjusted { id, points, back } => {
+                self.adjust(id.into(), points, today - back);
+            }
+            Happens::Edge { is_loss, more } => {
+                self.pass_time();
+                let tiers = self.view().tiers.iter();
+                let lowest = tiers.map(|tier| tier.cost).min().unwrap_or_default();
+                let ledger = &self.ledger;
+                let to = match ledger.debt {
+                    _ if is_loss => -ledger.covered(),
+                    0 => lowest - ledger.free(),
+                    debt => debt,
+                };
+                // An id of its own.
+                let id = 1_000 + self.log.len();
+                self.adjust(id, i32::try_from(to + more).unwrap(), today);
+            }
             Happens::Survey {
                 id,
                 revision,
@@ -263,7 +285,7 @@ impl<'a> Life<'a> {
         self.points(day, points - old.unwrap_or_default().0, &effects);
     }
 
-    fn adjust(&mut self, id: u8, points: i32, day: i64) {
+    fn adjust(&mut self, id: usize, points: i32, day: i64) {
         // In each zone that is used, the afternoon of this day.
         let at_ms = day * DAY_MS + 15 * HOUR_MS;
         let effects = self.apply(adjusted(&id.to_string(), points, at_ms));

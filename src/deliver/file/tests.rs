@@ -1,7 +1,14 @@
 //! The reference, and what is said of each mistake.
 
+use std::time::Duration;
+
+use aftercall_actors::breaker::Trip;
+
 use super::*;
-use crate::deliver::destination::{Body, Method, SmtpSecurity, Start};
+use crate::deliver::{
+    destination::{Body, Method, SmtpSecurity, Start, Timeouts},
+    policy::Policy,
+};
 
 const REFERENCE: &str = include_str!("../../../config/destinations.toml");
 
@@ -10,6 +17,30 @@ fn the_reference_is_right_and_nothing_in_it_is_unwise() {
     let checked = parse(REFERENCE, "config/destinations.toml").unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(checked.warnings().collect::<Vec<_>>(), Vec::<String>::new());
     assert_eq!(checked.destinations.recipients.len(), 4);
+}
+
+/// The three destinations through which money goes.
+#[test]
+fn s3_08_s3_09_s3_10_the_shipped_marketplaces_have_the_figures_of_the_rows() {
+    let checked = parse(REFERENCE, "config/destinations.toml").unwrap();
+    let all = checked.destinations.destinations;
+    for name in ["rewards", "reward-reversals", "tremendous"] {
+        let found = all.iter().find(|d| d.name == name).unwrap();
+        let seconds = Duration::from_secs;
+        let timeouts = Timeouts {
+            connect: seconds(10),
+            total: seconds(45),
+        };
+        assert_eq!(found.timeouts, timeouts, "{name}");
+        let Policy { retry, breaker, .. } = &found.policy;
+        let waits = (retry.attempts.get(), retry.first, retry.factor.get());
+        assert_eq!(waits, (4, seconds(1), 2), "{name}");
+        assert!(!retry.unknown_counts, "{name}: only the deadline ends it");
+        assert_eq!(breaker.trip, Trip::FailingFor { ms: 300_000 }, "{name}");
+        let outcome = found.policy.outcome.as_ref().unwrap();
+        let told = (&*outcome.event_type, &*outcome.failed);
+        assert_eq!(told, ("reward.outcome", "needs_review"), "{name}");
+    }
 }
 
 #[test]

@@ -166,6 +166,34 @@ fn s3_08_one_attempt_and_three_retries_then_needs_review() {
 }
 
 #[test]
+fn s3_08_waits_double_between_the_four_attempts_and_none_comes_a_tick_early() {
+    let mut policy = rewards();
+    policy.retry.first = Duration::from_secs(1);
+    let mut longest = [0; 3];
+    // Waits are spread over their intervals, by the output's id.
+    for seq in 1..=200 {
+        let mut run = Run::new(policy.clone());
+        run.take(seq, None);
+        let mut now = 0;
+        for (number, longest) in (1..).zip(&mut longest) {
+            assert_eq!(run.sends(now), [(seq, number)]);
+            run.finish(now, seq, &again(503, None));
+            let due = run.due(seq);
+            assert_eq!(run.sends(due - 1), [], "attempt {}", number + 1);
+            *longest = (*longest).max(due - now);
+            now = due;
+        }
+        assert_eq!(run.sends(now), [(seq, 4)]);
+    }
+    for (longest, most) in longest.into_iter().zip([1_000, 2_000, 4_000]) {
+        assert!(
+            (most / 10 * 9..=most).contains(&longest),
+            "{longest} of {most}"
+        );
+    }
+}
+
+#[test]
 fn s3_08_a_refusal_is_never_retried() {
     for status in [400, 409] {
         let mut run = Run::new(rewards());
