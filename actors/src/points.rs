@@ -5,11 +5,12 @@
 //! in cells by workday and source; sparse, in one sorted vector, and in columns when stored. `agent` decides
 //! what goes in, `redemption` what is taken out (`spending`); this part knows neither rules nor events.
 
+mod days;
 mod spending;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-pub use self::spending::Part;
+pub use self::{days::DayOfWindow, spending::Part};
 use crate::{time::EventTime, wire};
 
 const DAY_S: i64 = 24 * 60 * 60;

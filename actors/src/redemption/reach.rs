@@ -9,6 +9,7 @@ use crate::{
     effect::Effects,
     points::PointsWindow,
     programs::{Approval, Limit, Program, Tier},
+    time::LogTime,
 };
 
 impl Rewards {
@@ -76,18 +77,46 @@ impl Rewards {
         let cost = i64::from(tier.threshold);
         let is_here = |other: usize| *self.tiers[other].program == *program.name;
         let allows = |limit: Option<Limit>, counts: &dyn Fn(usize) -> bool| {
-            limit.is_none_or(|limit| {
-                let issued = self.given.iter().filter(|given| given.standing.counts());
-                let issued = issued.map(|given| (given.tier, &given.claim));
-                let asked = self.tiers.iter().enumerate();
-                let asked = asked.filter_map(|(n, tier)| Some((n, tier.stage.requested()?)));
-                let all = issued.chain(asked).filter(|(tier, claim)| {
-                    counts(*tier) && moment.now.since_ms(claim.at) < limit.period_ms
-                });
-                limit.admits(cost, all.map(|(_, claim)| claim.points))
-            })
+            limit.is_none_or(|limit| limit.admits(cost, self.counted(moment.now, limit, counts)))
         };
         allows(tier.cap, &|other| Some(other) == place) && allows(program.share, &is_here)
+    }
+
+    /// Points of each reward that a limit counts at `now`, of the tiers that `counts` names by their places.
+    fn counted(
+        &self,
+        now: LogTime,
+        limit: Limit,
+        counts: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = i64> {
+        let issued = self.given.iter().filter(|given| given.standing.counts());
+        let issued = issued.map(|given| (given.tier, &given.claim));
+        let asked = self.tiers.iter().enumerate();
+        let asked = asked.filter_map(|(n, tier)| Some((n, tier.stage.requested()?)));
+        let all = issued
+            .chain(asked)
+            .filter(move |(tier, claim)| counts(*tier) && now.since_ms(claim.at) < limit.period_ms);
+        all.map(|(_, claim)| claim.points)
+    }
+
+    /// What an agent's cap of a tier leaves at `now`; nothing if it has no cap.
+    #[must_use]
+    pub fn cap_left(&self, now: LogTime, program: &Program, tier: &Tier) -> Option<i64> {
+        let is_it = |place: usize| {
+            let known = &self.tiers[place];
+            *known.program == *program.name && *known.tier == *tier.name
+        };
+        tier.cap
+            .map(|limit| limit.left(self.counted(now, limit, is_it)))
+    }
+
+    /// What an agent's share of a program's budget leaves at `now`; nothing if it has no budget.
+    #[must_use]
+    pub fn share_left(&self, now: LogTime, program: &Program) -> Option<i64> {
+        let is_here = |place: usize| *self.tiers[place].program == *program.name;
+        program
+            .share
+            .map(|limit| limit.left(self.counted(now, limit, is_here)))
     }
 
     /// Forgets issued rewards that can no longer matter.
