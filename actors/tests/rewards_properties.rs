@@ -15,6 +15,8 @@ use aftercall_actors::{
     output::Output,
     redemption::{REVERSE, reward_id},
     rules::RuleSet,
+    statement::StageName,
+    time::LogTime,
 };
 use common::*;
 use ledger::{Entry, Ledger};
@@ -331,7 +333,27 @@ impl<'a> Life<'a> {
         let found = (self.stage.points(), rewards.held(), rewards.debt());
         let booked = (self.ledger.balance(), self.ledger.held(), self.ledger.debt);
         assert_eq!(found, booked, "balance, held, debt");
+        self.is_told_as_booked();
         self.ledger.check();
+    }
+
+    /// The statement says what the books say, and its parts add up.
+    fn is_told_as_booked(&self) {
+        let Actor::Agent(agent) = &self.stage.actor else {
+            panic!("a customer has no points");
+        };
+        let now = LogTime(NOW_MS + self.after_ms);
+        let told = agent.statement("a1", now, self.stage.rules.settings());
+        let days: i64 = told.days.iter().map(|day| day.points).sum();
+        assert_eq!(days, told.available);
+        assert_eq!(told.available + told.held - told.debt, told.balance);
+        assert_eq!(
+            (told.balance, told.held),
+            (self.ledger.balance(), self.ledger.held())
+        );
+        let locks = told.locks.iter();
+        let locked = locks.filter(|lock| lock.stage != StageName::Rejected);
+        assert_eq!(locked.map(|lock| lock.points).sum::<i64>(), told.held);
     }
 
     fn nothing_is_left_undone(&self, gained: bool, claws: bool) {
