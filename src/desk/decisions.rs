@@ -126,10 +126,16 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 async fn carry_out(desk: &Desk, wish: Wish) -> Result<Decided, Problem> {
-    let reward_id = wish.reward_id.clone();
-    let (as_of, decided, judgement) = judged(desk.asker()?, wish)
-        .await?
-        .ok_or_else(|| Problem::UnknownReward(reward_id.to_string()))?;
+    let (reward_id, agent) = (wish.reward_id.clone(), wish.agent_id.clone());
+    let found = judged(desk.asker()?, wish).await?;
+    let (as_of, decided, judgement) = found.ok_or_else(|| {
+        Problem::UnknownReward(match agent {
+            Some(agent) => format!(
+                "agent {agent} never claimed a reward with the id {reward_id}; without agent_id all are asked"
+            ),
+            None => format!("no agent ever claimed a reward with the id {reward_id}"),
+        })
+    })?;
     check(&decided, &judgement)?;
     let event = envelope::reward_decided_event(&decided, as_of)
         .map_err(|reject| Problem::Internal(reject.to_string()))?;

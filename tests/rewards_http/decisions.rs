@@ -36,7 +36,7 @@ fn s3_04_an_approved_claim_is_requested_and_the_agent_sees_each_step() {
             (json!(id("a1", 0)), json!("locked"))
         );
         let requested = ("reward.requested".to_owned(), id("a1", 0));
-        assert_eq!(centre.requests(1).await, [requested.clone()]);
+        assert_eq!(centre.requests(1).await, std::slice::from_ref(&requested));
 
         // Once more: it does not wait any longer, and nothing is stored.
         let again = centre
