@@ -337,6 +337,7 @@ impl Engine {
         };
         let hosts = Hosts::start(Arc::clone(log), settings, rules.clone()).await?;
         desk.set_board(hosts.board());
+        desk.set_asker(hosts.asker());
         let engine = Self {
             hosts,
             deliveries,

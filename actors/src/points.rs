@@ -5,11 +5,12 @@
 //! in cells by workday and source; sparse, in one sorted vector, and in columns when stored. `agent` decides
 //! what goes in, `redemption` what is taken out (`spending`); this part knows neither rules nor events.
 
+mod days;
 mod spending;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-pub use self::spending::Part;
+pub use self::{days::DayOfWindow, spending::Part};
 use crate::{
     time::{EventTime, LogTime},
     wire,
@@ -96,6 +97,18 @@ pub enum Origin<'a> {
     Metric(&'a str),
 }
 
+impl<'a> Origin<'a> {
+    /// A metric's name, `survey` or `adjustment`.
+    #[must_use]
+    pub const fn name(self) -> &'a str {
+        match self {
+            Self::Survey => "survey",
+            Self::Adjustment => "adjustment",
+            Self::Metric(name) => name,
+        }
+    }
+}
+
 /// Where accumulating points come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -173,17 +186,20 @@ impl PointsWindow {
 
     /// What each source gave on each workday, oldest workday first; what was taken out is not deducted.
     pub fn given(&self) -> impl Iterator<Item = (Workday, Origin<'_>, i64)> {
-        self.cells.iter().map(|cell| {
-            let origin = match cell.source {
-                SURVEY => Origin::Survey,
-                ADJUSTMENT => Origin::Adjustment,
-                // A number without a name is refused when a window is read, and never made.
-                metric => Origin::Metric(
-                    (self.metrics.get(usize::from(metric - METRICS_FROM))).map_or("", |name| name),
-                ),
-            };
-            (cell.day, origin, cell.points)
-        })
+        let cells = self.cells.iter();
+        cells.map(|cell| (cell.day, self.origin(cell), cell.points))
+    }
+
+    fn origin(&self, cell: &Cell) -> Origin<'_> {
+        match cell.source {
+            SURVEY => Origin::Survey,
+            ADJUSTMENT => Origin::Adjustment,
+            // A number without a name is refused when a window is read, and never made.
+            metric => {
+                let place = usize::from(metric - METRICS_FROM);
+                Origin::Metric(self.metrics.get(place).map_or("", |name| name))
+            }
+        }
     }
 
     /// The oldest workday that anything is known of.

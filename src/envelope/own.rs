@@ -1,7 +1,12 @@
 //! The events the system itself puts into the log: time moving on and rules, for every partition; what became of an
-//! output, for the actor that emitted it; dead letters, for nobody's actor, who raises the alarm.
+//! output, for the actor that emitted it; what a person decided, for the agent whose reward it is; dead letters, for
+//! nobody's actor, who raises the alarm.
 
-use aftercall_actors::{event::RulesActivated, time::LogTime, value::Id};
+use aftercall_actors::{
+    event::{Decision, RewardDecided, RulesActivated},
+    time::LogTime,
+    value::Id,
+};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,7 +16,7 @@ use super::{
     EVENT_ID_BYTES_MAX, Incoming, JSON, Reason, Reject, SPECVERSION, attribute,
     incoming::message_id, structured,
 };
-use crate::log::{Destination, Headers, NewEvent};
+use crate::log::{Destination, Headers, NewEvent, Position};
 
 /// CloudEvents `source` of what the system says itself.
 const SOURCE: &str = "aftercall";
@@ -131,6 +136,27 @@ pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
     });
     let event_type = "delivery.dead_lettered";
     actors_event(&source(storm.destination), &id, event_type, storm.at, &data)
+}
+
+/// CloudEvents `source` of decisions that people made over HTTP.
+const DESK: &str = "aftercall/desk";
+
+/// Tells an agent's actor what a person decided about a reward.
+///
+/// `as_of` is the position at which that person saw it waiting: deciding the same again about the same state is a repeat
+/// of the same event, deciding about a later state is another one.
+///
+/// # Errors
+/// As [`outcome_event`].
+pub fn reward_decided_event(decided: &RewardDecided, as_of: Position) -> Result<NewEvent, Reject> {
+    let what = match decided.decision {
+        Decision::Approve => "approved",
+        Decision::Reject => "rejected",
+    };
+    let id = named(what, &decided.reward_id, as_of, &decided.agent_id);
+    let data = serde_json::to_value(decided)
+        .map_err(|error| Reject::new(Reason::NotJson, error.to_string()))?;
+    actors_event(DESK, &id, "reward.decided", LogTime(decided.at.0), &data)
 }
 
 fn source(destination: &str) -> String {

@@ -213,15 +213,14 @@ impl<'a> Diff<'a> {
     }
 
     fn points(&self, origin: Origin<'_>, is_known: bool) -> Change {
-        let (kind, source, detail) = match origin {
-            Origin::Metric(name) if is_known => (Kind::Replaced, name, None),
-            Origin::Metric(name) => (Kind::Earned, name, None),
-            Origin::Survey if self.is_revision() => (Kind::Replaced, "survey", None),
-            Origin::Survey => (Kind::Earned, "survey", None),
-            Origin::Adjustment => (Kind::Adjusted, "adjustment", self.reason()),
+        let (kind, detail) = match origin {
+            Origin::Metric(_) if is_known => (Kind::Replaced, None),
+            Origin::Survey if self.is_revision() => (Kind::Replaced, None),
+            Origin::Metric(_) | Origin::Survey => (Kind::Earned, None),
+            Origin::Adjustment => (Kind::Adjusted, self.reason()),
         };
         Change {
-            source: Some(source.to_owned()),
+            source: Some(origin.name().to_owned()),
             detail,
             ..Change::new(kind)
         }

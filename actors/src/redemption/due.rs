@@ -57,7 +57,7 @@ impl Rewards {
         }
         let limits = self.limits(program, tier, place);
         let ends = limits.flat_map(|(limit, scope)| {
-            let counted = self.counted(moment, limit, scope);
+            let counted = self.counted(moment.now, limit, scope);
             counted.map(move |claim| claim.at.plus_ms(limit.period_ms))
         });
         ends.min()

@@ -9,6 +9,7 @@ use crate::{
     effect::Effects,
     points::PointsWindow,
     programs::{Approval, Limit, Program, Tier},
+    time::LogTime,
 };
 
 impl Rewards {
@@ -80,7 +81,7 @@ impl Rewards {
     ) -> bool {
         let cost = i64::from(tier.threshold);
         self.limits(program, tier, place).all(|(limit, scope)| {
-            let counted = self.counted(moment, limit, scope);
+            let counted = self.counted(moment.now, limit, scope);
             limit.admits(cost, counted.map(|claim| claim.points))
         })
     }
@@ -97,10 +98,10 @@ impl Rewards {
         cap.into_iter().chain(share)
     }
 
-    /// The claims that a limit counts now.
+    /// The claims that a limit counts at `now`.
     pub(super) fn counted(
         &self,
-        moment: Moment<'_>,
+        now: LogTime,
         limit: Limit,
         scope: Scope<'_>,
     ) -> impl Iterator<Item = &Claim> {
@@ -113,9 +114,27 @@ impl Rewards {
                 Scope::Tier(tier) => tier == Some(place),
                 Scope::Program(program) => *self.tiers[place].program == *program.name,
             };
-            let counts = is_its && moment.now.since_ms(claim.at) < limit.period_ms;
+            let counts = is_its && now.since_ms(claim.at) < limit.period_ms;
             counts.then_some(claim)
         })
+    }
+
+    /// What an agent's cap of a tier leaves at `now`; nothing if it has no cap.
+    #[must_use]
+    pub fn cap_left(&self, now: LogTime, program: &Program, tier: &Tier) -> Option<i64> {
+        let scope = Scope::Tier(self.known(program, tier));
+        tier.cap.map(|limit| self.left(now, limit, scope))
+    }
+
+    /// What an agent's share of a program's budget leaves at `now`; nothing if it has no budget.
+    #[must_use]
+    pub fn share_left(&self, now: LogTime, program: &Program) -> Option<i64> {
+        let scope = Scope::Program(program);
+        program.share.map(|limit| self.left(now, limit, scope))
+    }
+
+    fn left(&self, now: LogTime, limit: Limit, scope: Scope<'_>) -> i64 {
+        limit.left(self.counted(now, limit, scope).map(|claim| claim.points))
     }
 
     /// Forgets issued rewards that can no longer matter.

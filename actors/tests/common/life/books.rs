@@ -2,9 +2,12 @@
 
 use aftercall_actors::{
     actor::Actor,
+    agent::Agent,
     effect::{Effect, Ignored},
     output::{Output, Reward},
     redemption::{REVERSE, reward_id},
+    statement::StageName,
+    time::LogTime,
 };
 
 use super::{Life, WINDOW, civil};
@@ -230,6 +233,21 @@ impl Life<'_> {
             let parts: Vec<(i64, i64)> = parts.map(|p| (p.day.0.into(), p.points)).collect();
             assert_eq!((claim.points, &parts), (booked.cost, &booked.parts), "{id}");
         }
+        self.is_told_as_booked(agent);
         self.ledger.check();
+    }
+
+    /// The statement says what the books say, and its parts add up.
+    fn is_told_as_booked(&self, agent: &Agent) {
+        let now = LogTime(NOW_MS + self.after_ms);
+        let told = agent.statement("a1", now, self.stage.rules.settings());
+        let days: i64 = told.days.iter().map(|day| day.points).sum();
+        assert_eq!(days, told.available);
+        assert_eq!(told.available + told.held - told.debt, told.balance);
+        let booked = (self.ledger.balance(), self.ledger.held());
+        assert_eq!((told.balance, told.held), booked);
+        let locks = told.locks.iter();
+        let locked = locks.filter(|lock| lock.stage != StageName::Rejected);
+        assert_eq!(locked.map(|lock| lock.points).sum::<i64>(), told.held);
     }
 }
