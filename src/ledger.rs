@@ -27,6 +27,8 @@
 mod book;
 mod change;
 mod entry;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     book::{Account, Balance, Books, DIFFERENCES_MAX, Difference},

@@ -194,7 +194,8 @@ impl<'a, S: FnMut(Entry) -> ControlFlow<()>> Book<'a, S> {
 
     /// Gives away what waits, in log order.
     fn hand_over(&mut self) {
-        self.waiting.sort_by_key(|entry| (entry.position, entry.line));
+        self.waiting
+            .sort_by_key(|entry| (entry.position, entry.line));
         for entry in self.waiting.drain(..) {
             if (self.sink)(entry).is_break() {
                 self.is_over = true;
