@@ -26,7 +26,10 @@
 
 mod book;
 mod change;
+pub mod columns;
 mod entry;
+pub mod export;
+pub mod parquet;
 #[cfg(test)]
 mod tests;
 

@@ -64,7 +64,7 @@ const IMPURE: [&str; 16] = [
 ];
 
 /// Which module may use which others, lowest first: a module stands below whatever uses it.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("telemetry", &[]),
     ("planted", &[]),
     ("log", &[]),
@@ -74,6 +74,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("ingest", &["config", "envelope", "log"]),
     ("traffic", &["envelope", "log"]),
     ("shard", &["envelope", "log", "planted", "telemetry"]),
+    ("ledger", &["log", "shard"]),
     (
         "deliver",
         &[
@@ -103,6 +104,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "desk",
             "envelope",
             "ingest",
+            "ledger",
             "log",
             "sandbox",
             "schema",
