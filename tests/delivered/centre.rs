@@ -71,7 +71,7 @@ pub struct Centre {
     pub sandbox: Spawned,
     client: reqwest::Client,
     log_arguments: Vec<String>,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     _server: Option<Nats>,
 }
 
