@@ -12,6 +12,7 @@ use super::{Change, Diff, Kind, Reward};
 
 /// An issued reward as it was, and its standing now; `None` if it is forgotten.
 pub(super) type Pair<'a> = (&'a Given, Option<Standing>);
+
 impl<'a> Diff<'a> {
     pub(super) fn decided(&self) -> Option<&'a RewardDecided> {
         match self.body() {
