@@ -1,4 +1,4 @@
-//! The HTTP server: events in, and what monitoring reads.
+//! The HTTP server: events and exports in, and what monitoring reads.
 //!
 //! An event is answered 2xx only when the log holds it durably; everything else is an RFC 9457 problem. The server
 //! knows the log's port and the partitions' board, nothing of the hosts: it keeps taking events while partitions
@@ -27,11 +27,13 @@ use crate::{
 };
 
 mod events;
+pub mod imports;
 mod intake;
 pub mod problem;
 pub mod scrape;
 pub mod tokens;
 
+use imports::Imports;
 use problem::Problem;
 use tokens::Tokens;
 
@@ -44,6 +46,7 @@ pub struct Desk {
     waiting_max: usize,
     board: OnceLock<Arc<Board>>,
     deliveries: OnceLock<Arc<DeliveryBoard>>,
+    imports: OnceLock<Imports>,
     stopping: AtomicBool,
 }
 
@@ -83,6 +86,7 @@ impl Desk {
             waiting_max: config.waiting_max,
             board: OnceLock::new(),
             deliveries: OnceLock::new(),
+            imports: OnceLock::new(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -97,6 +101,12 @@ impl Desk {
     pub fn set_deliveries(&self, board: Arc<DeliveryBoard>) {
         // As for partitions.
         let _ = self.deliveries.set(board);
+    }
+
+    /// Lets files be imported. Counts once; before it they are answered 503.
+    pub fn set_imports(&self, imports: Imports) {
+        // As for partitions.
+        let _ = self.imports.set(imports);
     }
 
     /// From now on the process says that it is not ready, so that no more work is sent its way.
@@ -179,6 +189,11 @@ fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAd
                     .route(web::post().to(events::post))
                     .default_service(web::to(|| async { not_allowed("POST") })),
             )
+            .service(
+                web::resource(IMPORTS_WFM)
+                    .route(web::post().to(imports::post))
+                    .default_service(web::to(|| async { not_allowed("POST") })),
+            )
             .default_service(web::to(not_found))
     })
     .workers(WORKERS)
@@ -199,6 +214,7 @@ fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAd
 }
 
 const EVENTS: &str = "/v1/events";
+const IMPORTS_WFM: &str = "/v1/imports/wfm";
 
 /// A resource that can only be looked at.
 fn read_only(path: &'static str) -> Resource {
@@ -221,7 +237,7 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
 /// The route as a label: one of a known few, whatever path was asked for.
 fn route_name(request: &HttpRequest) -> &'static str {
     let pattern = request.match_pattern();
-    let known = ["/livez", "/readyz", "/metrics", EVENTS];
+    let known = ["/livez", "/readyz", "/metrics", EVENTS, IMPORTS_WFM];
     known
         .into_iter()
         .find(|route| pattern.as_deref() == Some(*route))

@@ -25,7 +25,10 @@ pub use attribute::to_header;
 pub use decode::{decode, name};
 pub use encode::{Origin, cause, output_attributes, output_source, structured_output};
 pub use incoming::Incoming;
-pub use own::{Storm, Told, dead_lettered_event, outcome_event, rules_activated_event, tick_event};
+pub use own::{
+    Storm, Told, dead_lettered_event, import_quarantined_event, outcome_event,
+    rules_activated_event, tick_event,
+};
 pub use reject::{Reason, Reject};
 
 /// Largest event that is taken, envelope included.

@@ -6,6 +6,8 @@ use actix_web::{
 };
 use serde::Serialize;
 
+use super::imports::IMPORTS_MAX;
+
 /// Content type of every error this server answers.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -32,10 +34,18 @@ pub enum Problem {
     UnsupportedType(String),
     /// Events that can be read and are wrong. Nothing of the request was stored.
     Invalid(Vec<BadEvent>),
+    /// A file that cannot be imported at all. Nothing of it was stored.
+    BadFile(String),
+    /// A file that can be imported up to a place only, which was done.
+    CutOffFile(String),
     /// Too many requests wait for the log.
     TooMany,
+    /// Too many files are being imported.
+    TooManyImports,
     /// The log did not confirm. Some events may be stored; sending all again with the same ids adds none twice.
     Unavailable(String),
+    /// An import did not come to its end. Some of it may be stored; the same request again adds none twice.
+    NotImported(String),
     /// A mistake of this program.
     Internal(String),
 }
@@ -76,9 +86,11 @@ impl Problem {
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Invalid(_) | Self::BadFile(_) | Self::CutOffFile(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::TooMany | Self::TooManyImports => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) | Self::NotImported(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -93,8 +105,10 @@ impl Problem {
             Self::TooLarge(_) => "too-large",
             Self::UnsupportedType(_) => "unsupported-type",
             Self::Invalid(_) => "invalid-event",
-            Self::TooMany => "too-many-requests",
-            Self::Unavailable(_) => "unavailable",
+            Self::BadFile(_) => "invalid-file",
+            Self::CutOffFile(_) => "cut-off-file",
+            Self::TooMany | Self::TooManyImports => "too-many-requests",
+            Self::Unavailable(_) | Self::NotImported(_) => "unavailable",
             Self::Internal(_) => "internal",
         }
     }
@@ -109,8 +123,11 @@ impl Problem {
             Self::TooLarge(_) => "More than is taken at once",
             Self::UnsupportedType(_) => "This content type is not taken",
             Self::Invalid(_) => "Events are not valid, none was stored",
-            Self::TooMany => "Too many requests at once",
+            Self::BadFile(_) => "The file cannot be imported, nothing was stored",
+            Self::CutOffFile(_) => "The file cannot be read to its end",
+            Self::TooMany | Self::TooManyImports => "Too many requests at once",
             Self::Unavailable(_) => "The event log did not confirm",
+            Self::NotImported(_) => "The import did not come to its end",
             Self::Internal(_) => "A fault of the server",
         }
     }
@@ -120,6 +137,8 @@ impl Problem {
             Self::Malformed(text)
             | Self::TooLarge(text)
             | Self::UnsupportedType(text)
+            | Self::BadFile(text)
+            | Self::CutOffFile(text)
             | Self::Internal(text) => text.clone(),
             Self::Unauthorized => {
                 "send `Authorization: Bearer <token>` with a token that is configured".into()
@@ -134,6 +153,12 @@ impl Problem {
             Self::TooMany => {
                 "as many requests as http.waiting_max allows wait for the log; send again later"
                     .into()
+            }
+            Self::TooManyImports => format!(
+                "{IMPORTS_MAX} files are imported at a time; send this one again later"
+            ),
+            Self::NotImported(why) => {
+                format!("{why}; send the same file again: nothing of it is added twice")
             }
             Self::Unavailable(why) => format!(
                 "{why}; send the same events again: those already stored under their ids are not added twice"
@@ -158,8 +183,12 @@ impl Problem {
                 | Self::Timeout
                 | Self::TooLarge(_)
                 | Self::UnsupportedType(_)
+                | Self::BadFile(_)
+                | Self::CutOffFile(_)
                 | Self::TooMany
+                | Self::TooManyImports
                 | Self::Unavailable(_)
+                | Self::NotImported(_)
                 | Self::Internal(_) => &[],
             },
         };
@@ -173,7 +202,10 @@ impl Problem {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((header::ALLOW, *allow));
             }
-            Self::TooMany | Self::Unavailable(_) => {
+            Self::TooMany
+            | Self::TooManyImports
+            | Self::Unavailable(_)
+            | Self::NotImported(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             Self::Malformed(_)
@@ -182,6 +214,8 @@ impl Problem {
             | Self::TooLarge(_)
             | Self::UnsupportedType(_)
             | Self::Invalid(_)
+            | Self::BadFile(_)
+            | Self::CutOffFile(_)
             | Self::Internal(_) => {}
         }
         response.content_type(CONTENT_TYPE).body(text)
