@@ -71,7 +71,6 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("config", &["telemetry"]),
     ("envelope", &["log"]),
     ("schema", &["envelope"]),
-    ("ingest", &["config", "envelope", "log"]),
     ("traffic", &["envelope", "log"]),
     ("shard", &["envelope", "log", "planted", "telemetry"]),
     (
@@ -87,12 +86,32 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ),
     ("sandbox", &["telemetry"]),
     (
+        "ingest",
+        &["config", "envelope", "log", "shard", "telemetry"],
+    ),
+    (
         "desk",
-        &["config", "deliver", "envelope", "log", "shard", "telemetry"],
+        &[
+            "config",
+            "deliver",
+            "envelope",
+            "ingest",
+            "log",
+            "shard",
+            "telemetry",
+        ],
     ),
     (
         "app",
-        &["config", "deliver", "desk", "log", "shard", "telemetry"],
+        &[
+            "config",
+            "deliver",
+            "desk",
+            "ingest",
+            "log",
+            "shard",
+            "telemetry",
+        ],
     ),
     (
         "cli",

@@ -144,9 +144,10 @@ fn order(request: &HttpRequest) -> Result<Order, Problem> {
     let recorded_at = match recorded_at.as_deref() {
         Some("now") => milliseconds(std::time::SystemTime::now()),
         // A plus sign in a query stands for a space; there is none in a time.
-        Some(text) => text.replace(' ', "+").parse().map_err(|why| {
-            Problem::Malformed(format!("query: recorded_at: {why}"))
-        })?,
+        Some(text) => text
+            .replace(' ', "+")
+            .parse()
+            .map_err(|why| Problem::Malformed(format!("query: recorded_at: {why}")))?,
         None => {
             return Err(Problem::Malformed(
                 "query: recorded_at: required, but missing: of two values the one recorded later counts; say when the \
@@ -156,8 +157,8 @@ fn order(request: &HttpRequest) -> Result<Order, Problem> {
         }
     };
     let export = export.as_deref().map(export_name).transpose();
-    let export =
-        export.map_err(|allowed| Problem::Malformed(format!("query: export: allowed: {allowed}")))?;
+    let export = export
+        .map_err(|allowed| Problem::Malformed(format!("query: export: allowed: {allowed}")))?;
     if export_version
         .as_ref()
         .is_some_and(|version| !(1..=256).contains(&version.len()))

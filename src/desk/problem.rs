@@ -154,9 +154,9 @@ impl Problem {
                 "as many requests as http.waiting_max allows wait for the log; send again later"
                     .into()
             }
-            Self::TooManyImports => format!(
-                "{IMPORTS_MAX} files are imported at a time; send this one again later"
-            ),
+            Self::TooManyImports => {
+                format!("{IMPORTS_MAX} files are imported at a time; send this one again later")
+            }
             Self::NotImported(why) => {
                 format!("{why}; send the same file again: nothing of it is added twice")
             }
@@ -202,10 +202,7 @@ impl Problem {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((header::ALLOW, *allow));
             }
-            Self::TooMany
-            | Self::TooManyImports
-            | Self::Unavailable(_)
-            | Self::NotImported(_) => {
+            Self::TooMany | Self::TooManyImports | Self::Unavailable(_) | Self::NotImported(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             Self::Malformed(_)

@@ -331,6 +331,9 @@ impl<'a> Run<'a> {
         let result = self.carry(&mut import);
         self.report.found = import.tally().clone();
         self.report.seconds = self.started.elapsed().as_secs_f64();
+        if let Purpose::Preview(preview) = &self.purpose {
+            self.report.changes = Some(preview.changes());
+        }
         let end = result?;
         if let Err(ReadError::Io(error)) = end {
             return Err(error.into());
@@ -340,9 +343,6 @@ impl<'a> Run<'a> {
         end.map_err(unread)?;
         self.report.done = self.report.refused == 0;
         self.write_note(self.report.found.rows, true);
-        if let Purpose::Preview(preview) = &mut self.purpose {
-            self.report.changes = Some(preview.changes());
-        }
         Ok(())
     }
 
@@ -515,3 +515,6 @@ impl<R: Read> Read for Hashing<R> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;
