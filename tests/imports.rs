@@ -147,7 +147,7 @@ async fn by_http(dir: &Path, place: &Place) {
     let day = yesterday();
     let body = format!("agentId,date,points\na,{day},30\nb,{day},n/a\nc,{day},7\n");
     let post = || async {
-        let url = service.url("/v1/imports/wfm?recorded_at=2026-01-01T05:00:00Z");
+        let url = service.url(&format!("/v1/imports/wfm?recorded_at={day}T23:00:00Z"));
         let request = reqwest::Client::new().post(url).bearer_auth(TOKEN);
         let answer = request.body(body.clone()).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);

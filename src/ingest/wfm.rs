@@ -7,7 +7,7 @@
 //!
 //! Around that: `job` looks at a file before its first row, `carry` brings it into the log for whoever wants it there
 //! (the command, HTTP and the watched folder through `service` and `watch`), `note` and `report` say how far it came and
-//! what was found, `preview` what it would change.
+//! what was found, `tell` alerts operators, `preview` says what it would change.
 
 use std::{fmt, sync::Arc};
 
@@ -27,6 +27,7 @@ mod seen;
 pub mod service;
 mod table;
 mod tally;
+mod tell;
 pub mod watch;
 
 pub use event::Export;

@@ -15,19 +15,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftercall_actors::{event::ImportQuarantined, time::EventTime, value::Id};
 use tokio::runtime::Handle;
 
 use super::{
     BadRow, Import, ReadError, Rows, Taken,
-    job::{Bytes, Hasher, Job, identity, import_id},
+    job::{Bytes, Hasher, Job, identity},
     note::{Entry, Note},
     preview::Preview,
     report::Report,
+    tell::{Told, tell},
 };
 use crate::{
     config::WfmColumns,
-    envelope::import_quarantined_event,
     log::{self, AppendError, Appended, Log, NewEvent},
 };
 
@@ -157,81 +156,20 @@ fn report(job: &Job, before: Option<&Entry>) -> Report {
     }
 }
 
-/// Tells operators of a file that was refused as a whole; nothing of it is in the log.
-///
-/// # Errors
-/// If the log did not confirm.
-pub fn tell_refused(
-    target: &Target,
-    file: &str,
-    bytes: &Bytes,
-    columns: &WfmColumns,
-    why: &str,
-) -> Result<(), CarryError> {
-    // Of bytes that could not be read in this way, so there is no export to tell it by.
-    let how = format!("refused {bytes:?} {columns:?}");
-    let id = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(how.as_bytes()));
-    let told = Told {
-        file,
-        rows: 0,
-        bad: 0,
-        first: None,
-        unread: Some(why.to_owned()),
-    };
-    tell(target, &id, &columns.export, told)
-}
-
-/// What operators are told of an import.
-struct Told<'a> {
-    file: &'a str,
-    rows: u64,
-    bad: u64,
-    first: Option<String>,
-    unread: Option<String>,
-}
-
-fn tell(target: &Target, id: &str, export: &str, told: Told<'_>) -> Result<(), CarryError> {
-    let now = target.log.now();
-    let (Some(import_id), Ok(source)) = (import_id(id), Id::new(format!("wfm/{export}"))) else {
-        return Ok(());
-    };
-    let told = ImportQuarantined {
-        import_id,
-        source,
-        file: told.file.to_owned(),
-        rows: u32::try_from(told.rows).unwrap_or(u32::MAX),
-        bad: u32::try_from(told.bad).unwrap_or(u32::MAX),
-        first: told.first,
-        unread: told.unread,
-        at: EventTime(now.0),
-    };
-    let event = import_quarantined_event(&told, now)
-        .map_err(|reject| CarryError::Broken(format!("the alert cannot be told: {reject}")))?;
-    let sending = append(target, vec![event]);
-    for answer in wait(target, sending)? {
-        match answer {
-            Ok(_) => {}
-            Err(AppendError::Refused(why)) => {
-                let text = format!("the log refuses to tell operators of it: {why}");
-                return Err(CarryError::Unconfirmed(text));
-            }
-            Err(AppendError::Unknown(why)) => return Err(CarryError::Unconfirmed(why)),
-        }
-    }
-    Ok(())
-}
-
-type Answers = Vec<Result<Appended, AppendError>>;
+pub(super) type Answers = Vec<Result<Appended, AppendError>>;
 
 /// A task of its own, so that it is on its way while rows are read.
-fn append(target: &Target, events: Vec<NewEvent>) -> tokio::task::JoinHandle<Answers> {
+pub(super) fn append(target: &Target, events: Vec<NewEvent>) -> tokio::task::JoinHandle<Answers> {
     let log = Arc::clone(&target.log);
     target
         .runtime
         .spawn(async move { log::retry::append(log.as_ref(), events, PATIENCE).await })
 }
 
-fn wait(target: &Target, sending: tokio::task::JoinHandle<Answers>) -> Result<Answers, CarryError> {
+pub(super) fn wait(
+    target: &Target,
+    sending: tokio::task::JoinHandle<Answers>,
+) -> Result<Answers, CarryError> {
     let answers = target.runtime.block_on(sending);
     // It breaks off with the runtime it is on, and that ends with the process.
     answers.map_err(|error| match error.is_cancelled() {

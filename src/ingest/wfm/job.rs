@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aftercall_actors::{time::EventTime, value::Id};
+use aftercall_actors::time::EventTime;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::{Export, ReadError, Rows};
@@ -146,11 +146,6 @@ pub(super) fn identity(bytes: &Bytes, export: &Export, columns: &WfmColumns) -> 
     let Bytes { length, hash } = bytes;
     let how = format!("{length} {hash} {export:?} {columns:?}");
     format!("{:032x}", xxh3_128(how.as_bytes()))
-}
-
-/// [`identity`], as events name it.
-pub(super) fn import_id(identity: &str) -> Option<Id> {
-    Id::new(identity).ok()
 }
 
 fn in_time(recorded_at: EventTime) -> Result<EventTime, JobError> {

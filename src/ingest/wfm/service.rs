@@ -9,6 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use aftercall_actors::rules::RuleSet;
 use tokio::runtime::Handle;
 
 use super::{
@@ -16,13 +17,13 @@ use super::{
     carry::{self, CarryError, Onlooker, Purpose, Target},
     job::Job,
     preview::Preview,
+    tell::tell_refused,
 };
 use crate::{
     config::WfmColumns,
     log::Log,
     telemetry::{imports::ImportResult, metrics},
 };
-use aftercall_actors::rules::RuleSet;
 
 /// What imports into one log have in common.
 pub struct Importer {
@@ -109,7 +110,7 @@ impl Importer {
         bytes: &super::job::Bytes,
         why: &str,
     ) -> Result<(), CarryError> {
-        carry::tell_refused(&self.target, file, bytes, &self.columns, why)
+        tell_refused(&self.target, file, bytes, &self.columns, why)
     }
 }
 
