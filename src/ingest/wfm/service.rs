@@ -69,7 +69,6 @@ impl Importer {
     }
 
     /// Imports a file. Blocks.
-    #[must_use]
     pub fn store(&self, job: &Job, columns: &WfmColumns, noted: bool) -> Carried {
         let purpose = Purpose::Store {
             target: &self.target,
@@ -82,7 +81,6 @@ impl Importer {
     }
 
     /// Says what an import would do. Blocks.
-    #[must_use]
     pub fn preview(&self, job: &Job, columns: &WfmColumns) -> Carried {
         // Every partition of a running service has an owner, so what it began with does not matter.
         let genesis = RuleSet::default_rules();
