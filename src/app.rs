@@ -21,7 +21,13 @@ use aftercall_actors::rules::{RuleErrors, RuleSet};
 
 use crate::{
     config::{Config, DeliverConfig, LogConfig, Place, UrlLogin, units::Span},
-    deliver::{self, board::Board as DeliveryBoard, carry::Carry, host::Deliveries},
+    deliver::{
+        self,
+        board::Board as DeliveryBoard,
+        carry::Carry,
+        host::Deliveries,
+        payout::{self, Payer},
+    },
     desk::{self, Desk, imports::Imports, tokens::Tokens},
     ingest::wfm::{
         service::Importer,
@@ -303,6 +309,7 @@ pub enum StartError {
 pub struct Engine {
     hosts: Hosts,
     deliveries: Deliveries,
+    carriers: Vec<Arc<dyn Carry>>,
     desk: Arc<Desk>,
     server: desk::Running,
     importer: Arc<Importer>,
@@ -331,7 +338,7 @@ impl Engine {
         for address in &server.addresses {
             tracing::info!(%address, "http listens");
         }
-        let deliveries = Deliveries::start(log, destinations);
+        let deliveries = Deliveries::start(log, destinations.clone());
         deliveries.settled().await;
         desk.set_deliveries(deliveries.board());
         let settings = HostSettings {
@@ -339,6 +346,7 @@ impl Engine {
         };
         let hosts = Hosts::start(Arc::clone(log), settings, rules.clone()).await?;
         desk.set_board(hosts.board());
+        desk.set_asker(hosts.asker());
         // The thread of `run` has little else to do, and no partition waits for it.
         let runtime = tokio::runtime::Handle::current();
         let columns = config.import.wfm.clone();
@@ -348,6 +356,7 @@ impl Engine {
         let mut engine = Self {
             hosts,
             deliveries,
+            carriers: destinations,
             desk,
             server,
             importer: Arc::clone(&importer),
@@ -372,6 +381,13 @@ impl Engine {
     /// If the log did not confirm; the same call again is safe.
     pub async fn activate(&self, rules: &RuleSet) -> Result<Option<Position>, AppendError> {
         let position = self.hosts.activate(rules).await?;
+        let payers = self
+            .carriers
+            .iter()
+            .map(|carry| Payer::from(carry.as_ref()));
+        for warning in payout::warnings(rules, &payers.collect::<Vec<_>>()) {
+            tracing::warn!("{warning}");
+        }
         if let Some(position) = position {
             tracing::info!(version = rules.version(), position, "rules activated");
         }

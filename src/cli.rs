@@ -26,6 +26,7 @@ mod doctor;
 mod fields;
 mod import;
 mod latency;
+mod ledger;
 mod load;
 mod probe;
 mod publish;
@@ -59,7 +60,7 @@ Exit codes:
 Environment:
   AFTERCALL_CONFIG  configuration file (--config)
   AFTERCALL_NATS    NATS servers (--nats)
-  AFTERCALL_TOKENS  bearer tokens of POST /v1/events, separated by commas
+  AFTERCALL_TOKENS  bearer tokens of /v1 (events in, points and rewards out), separated by commas
   RUST_LOG          log filter, such as info,aftercall::shard=debug
 
 First steps:
@@ -96,6 +97,7 @@ enum Command {
     Import(import::Import),
     Tap(tap::Tap),
     Dead(dead::Dead),
+    Ledger(ledger::Ledger),
     Check(check::Check),
     Doctor(doctor::Doctor),
     Load(load::Load),
@@ -229,6 +231,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Import(_)
         | Command::Tap(_)
         | Command::Dead(_)
+        | Command::Ledger(_)
         | Command::Doctor(_)
         | Command::Load(_)
         | Command::Send(_) => {}
@@ -243,6 +246,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Import(_)
         | Command::Tap(_)
         | Command::Dead(_)
+        | Command::Ledger(_)
         | Command::Doctor(_)
         | Command::Load(_)
         | Command::Send(_)
@@ -256,6 +260,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         | Command::Import(_)
         | Command::Tap(_)
         | Command::Dead(_)
+        | Command::Ledger(_)
         | Command::Check(_)
         | Command::Doctor(_)
         | Command::Sandbox(_)
@@ -278,6 +283,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Import(command) => command.run(setting, &bus),
         Command::Tap(command) => command.run(setting, &bus),
         Command::Dead(command) => command.run(setting, &bus),
+        Command::Ledger(command) => command.run(setting, &bus),
         Command::Doctor(command) => command.run(setting, &bus),
         Command::Load(command) => command.run(setting, &bus),
         Command::Send(command) => command.run(setting, &bus),

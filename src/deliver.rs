@@ -9,6 +9,7 @@
 //! | `destination`, `policy` | what the configuration says of a destination, checked; how it is driven |
 //! | `load` | both files at once, checked against each other, to couriers |
 //! | `file`, `rehearsal`, `examples` | reads `destinations.toml`, and tries it on an example of each output |
+//! | `payout` | whether each reward has one destination that answers, over rules and destinations together |
 //! | `surroundings` | the certificates and secrets that both point at, as they are here and now |
 //! | `selector` | which outputs a destination takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
@@ -25,6 +26,7 @@
 //! | `conceal` | what was shown to a vendor, struck from what it says |
 //! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
 //! | `answer`, `judge` | what came back, and what that means |
+//! | `listing` | everything a destination knows of rewards, for `ledger verify` |
 //!
 //! A destination's life:
 //!
@@ -55,10 +57,12 @@ pub mod host;
 pub mod judge;
 pub mod letter;
 pub mod line;
+pub mod listing;
 pub mod load;
 pub mod mac;
 pub mod message;
 pub mod parcel;
+pub mod payout;
 pub mod policy;
 pub mod pull;
 pub mod recipients;

@@ -1,7 +1,7 @@
-//! The HTTP server: events and exports in, and what monitoring reads.
+//! The HTTP server: events and exports in, points and rewards out, and what monitoring reads.
 //!
 //! An event is answered 2xx only when the log holds it durably; everything else is an RFC 9457 problem. The server
-//! knows the log's port and the partitions' board, nothing of the hosts: it keeps taking events while partitions
+//! knows the log's port, the partitions' board and the way to ask them (`shard::ask`), nothing of the hosts: it keeps taking events while partitions
 //! recover, and stops being ready when they stand still. Neighbours: `envelope` reads CloudEvents, `app` starts it.
 
 use std::{
@@ -17,18 +17,27 @@ use std::{
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer, Resource,
     dev::{Server, ServerHandle, Service},
-    guard, web,
+    guard,
+    http::header::{self, HeaderMap},
+    web,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::HttpConfig, deliver::board::Board as DeliveryBoard, log::Log, shard::board::Board,
+    config::HttpConfig,
+    deliver::board::Board as DeliveryBoard,
+    log::Log,
+    shard::{ask::Asker, board::Board},
     telemetry,
 };
 
+mod decisions;
 mod events;
 pub mod imports;
 mod intake;
+mod leaderboard;
+mod parameters;
+mod points;
 pub mod problem;
 pub mod scrape;
 pub mod tokens;
@@ -47,6 +56,7 @@ pub struct Desk {
     board: OnceLock<Arc<Board>>,
     deliveries: OnceLock<Arc<DeliveryBoard>>,
     imports: OnceLock<Imports>,
+    asker: OnceLock<Asker>,
     stopping: AtomicBool,
 }
 
@@ -87,6 +97,7 @@ impl Desk {
             board: OnceLock::new(),
             deliveries: OnceLock::new(),
             imports: OnceLock::new(),
+            asker: OnceLock::new(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -109,6 +120,12 @@ impl Desk {
         let _ = self.imports.set(imports);
     }
 
+    /// Tells the desk how to ask the partitions. Counts once.
+    pub fn set_asker(&self, asker: Asker) {
+        // As for the board.
+        let _ = self.asker.set(asker);
+    }
+
     /// From now on the process says that it is not ready, so that no more work is sent its way.
     pub fn set_stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -119,6 +136,24 @@ impl Desk {
     pub fn waiting(&self) -> usize {
         self.waiting_max
             .saturating_sub(self.waiting.available_permits())
+    }
+
+    /// Whether a request carries a valid token.
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let authorization = headers.get(header::AUTHORIZATION);
+        if self
+            .tokens
+            .admits(authorization.and_then(|value| value.to_str().ok()))
+        {
+            Ok(())
+        } else {
+            Err(Problem::Unauthorized)
+        }
+    }
+
+    fn asker(&self) -> Result<&Asker, Problem> {
+        let asker = self.asker.get();
+        asker.ok_or_else(|| Problem::NoAnswer("partitions are not taken over yet".into()))
     }
 
     fn board(&self) -> Option<&Board> {
@@ -184,16 +219,12 @@ fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAd
             .service(read_only("/livez").route(get().to(scrape::livez)))
             .service(read_only("/readyz").route(get().to(scrape::readyz)))
             .service(read_only("/metrics").route(get().to(scrape::metrics)))
-            .service(
-                web::resource(EVENTS)
-                    .route(web::post().to(events::post))
-                    .default_service(web::to(|| async { not_allowed("POST") })),
-            )
-            .service(
-                web::resource(IMPORTS_WFM)
-                    .route(web::post().to(imports::post))
-                    .default_service(web::to(|| async { not_allowed("POST") })),
-            )
+            .service(write_only(EVENTS).route(web::post().to(events::post)))
+            .service(write_only(IMPORTS_WFM).route(web::post().to(imports::post)))
+            .service(read_only(POINTS).route(get().to(points::get)))
+            .service(read_only(LEADERBOARD).route(get().to(leaderboard::get)))
+            .service(write_only(APPROVE).route(web::post().to(decisions::approve)))
+            .service(write_only(REJECT).route(web::post().to(decisions::reject)))
             .default_service(web::to(not_found))
     })
     .workers(WORKERS)
@@ -215,6 +246,15 @@ fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAd
 
 const EVENTS: &str = "/v1/events";
 const IMPORTS_WFM: &str = "/v1/imports/wfm";
+const POINTS: &str = "/v1/agents/{id}/points";
+const LEADERBOARD: &str = "/v1/leaderboard";
+const APPROVE: &str = "/v1/rewards/{id}/approve";
+const REJECT: &str = "/v1/rewards/{id}/reject";
+
+/// A resource that only takes.
+fn write_only(path: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(|| async { not_allowed("POST") }))
+}
 
 /// A resource that can only be looked at.
 fn read_only(path: &'static str) -> Resource {
@@ -237,7 +277,17 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
 /// The route as a label: one of a known few, whatever path was asked for.
 fn route_name(request: &HttpRequest) -> &'static str {
     let pattern = request.match_pattern();
-    let known = ["/livez", "/readyz", "/metrics", EVENTS, IMPORTS_WFM];
+    let known = [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        EVENTS,
+        IMPORTS_WFM,
+        POINTS,
+        LEADERBOARD,
+        APPROVE,
+        REJECT,
+    ];
     known
         .into_iter()
         .find(|route| pattern.as_deref() == Some(*route))

@@ -27,7 +27,7 @@ pub use encode::{Origin, cause, output_attributes, output_source, structured_out
 pub use incoming::Incoming;
 pub use own::{
     Storm, Told, dead_lettered_event, import_quarantined_event, outcome_event,
-    rules_activated_event, tick_event,
+    reward_decided_event, rules_activated_event, tick_event,
 };
 pub use reject::{Reason, Reject};
 

@@ -7,6 +7,7 @@ pub mod deliver;
 pub mod desk;
 pub mod envelope;
 pub mod ingest;
+pub mod ledger;
 pub mod log;
 pub mod planted;
 pub mod sandbox;

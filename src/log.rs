@@ -28,6 +28,7 @@ pub mod jetstream;
 pub mod memory;
 pub mod retry;
 pub mod sqlite;
+pub mod stored;
 
 pub use dead::{DeadPlace, NewDead, StoredDead};
 pub use error::{AppendError, CommitError, LogError};

@@ -6,6 +6,7 @@
 //! | `host` | the actix actor of a partition: its mailbox and back pressure |
 //! | `drive` | a partition's life as one loop: performs what the engine decides |
 //! | `engine` | decides: applies events to actors (`table`), seals records (`record`) |
+//! | `ask`, `answering` | questions about actors, answered between batches without a change to any |
 //! | `relay` | publishes committed outputs, each once |
 //! | `snapshot`, `recovery` | quiet state behind the events, and the way back |
 //! | `retrace`, `witness` | a partition's state worked out by somebody who does not own it, step by step |
@@ -22,6 +23,8 @@ use crate::{
     log::{AppendError, Log, LogError, PartitionId, Position},
 };
 
+pub mod answering;
+pub mod ask;
 pub mod batch;
 pub mod board;
 pub mod drive;
@@ -42,6 +45,7 @@ pub mod witness;
 
 pub use crate::log::checksum;
 
+use ask::Asker;
 use board::Board;
 use drive::Surroundings;
 use host::{Begin, HostInlet, PartitionHost, Release, TakeOver};
@@ -152,6 +156,15 @@ impl Hosts {
     #[must_use]
     pub fn board(&self) -> Arc<Board> {
         Arc::clone(&self.board)
+    }
+
+    /// The way to ask agents how they stand.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        // Agents' partitions come first, by number.
+        let agents = usize::from(self.log.partition_count());
+        let hosts = self.hosts.iter().take(agents).cloned();
+        Asker::new(hosts.map(Addr::recipient).collect())
     }
 
     /// Makes `rules` active at a position of the log, unless they already are in every partition that runs.

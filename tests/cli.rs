@@ -30,13 +30,14 @@ mod service;
 
 use program::{command, done, errors, run, run_in, start_in, survey, text, wait_for, write};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "demo",
     "publish",
     "import",
     "tap",
     "dead",
+    "ledger",
     "check",
     "doctor",
     "load",

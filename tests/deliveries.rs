@@ -15,7 +15,7 @@ use aftercall::{
     deliver::{
         answer::{Answer, Attempt, Fault, Verdict},
         board::{Board, DriverState},
-        carry::Carry,
+        carry::{Carry, Turn},
         destination::Start,
         host::Deliveries,
         parcel::Parcel,
@@ -216,10 +216,10 @@ impl Carry for Carrier {
         Ok(None)
     }
 
-    async fn attempt(&self, parcel: &Parcel, _: Option<&Value>, number: u32) -> Attempt {
+    async fn attempt(&self, parcel: &Parcel, _: Option<&Value>, turn: Turn) -> Attempt {
         let first = {
             let mut calls = self.calls.lock().expect("not poisoned");
-            calls.push((parcel.id.clone(), number));
+            calls.push((parcel.id.clone(), turn.number));
             calls.len() == 1
         };
         match self.manner {

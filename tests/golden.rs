@@ -42,7 +42,7 @@ fn a_record_of_a_newer_version_is_refused() {
     };
     assert!(matches!(
         Record::read(&newer.to_bytes()),
-        Err(RecordError::Newer(format)) if format == record::FORMAT + 1
+        Err(RecordError::Newer { found, .. }) if found == record::FORMAT + 1
     ));
 }
 
@@ -76,7 +76,7 @@ fn a_delivery_record_of_version_1_reads_as_it_was_written() {
         };
         assert!(matches!(
             delivery::Record::read(&newer.to_bytes()),
-            Err(delivery::RecordError::Newer(format)) if format == delivery::FORMAT + 1
+            Err(delivery::RecordError::Newer { found, .. }) if found == delivery::FORMAT + 1
         ));
         let mut damaged = golden.to_vec();
         damaged[golden.len() / 2] ^= 1;

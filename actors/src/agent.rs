@@ -14,7 +14,7 @@ use crate::{
     key::Key,
     points::{PointsWindow, Replaced, Source, Workday},
     redemption::{Moment, Rewards},
-    rules::{Figures, Hit, Settings},
+    rules::{Figures, Hit, RuleSet, Settings},
     state::{self, DecodeError, StoredAgent},
     storms::Storms,
     surveys::{self, Surveys},
@@ -40,14 +40,15 @@ pub struct Agent {
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// How long an adjustment is remembered: what takes effect no later than it arrives has left the window by
-/// then, however long its workday was, and is too old if it comes again.
+/// How long an adjustment is remembered, from when it takes effect or, if that is later, arrives: by then it has left
+/// the window, however long its workday was, and is too old if it comes again.
 const fn adjustment_dedupe_ms(settings: &Settings) -> i64 {
     (settings.points_window_days as i64 + 3) * DAY_MS
 }
 
 /// The oldest workday that counts at `now`.
-fn window_start(now: LogTime, settings: &Settings) -> Workday {
+#[must_use]
+pub fn window_start(now: LogTime, settings: &Settings) -> Workday {
     Workday::of(EventTime(now.0), &settings.time_zone).window_start(settings.points_window_days)
 }
 
@@ -121,7 +122,7 @@ impl Agent {
                     return effects.push(Effect::Ignore(Ignored::TooOld));
                 }
                 let hits = self.hits(context, event, effects);
-                self.record(metric, &hits, settings, effects);
+                self.record(metric, &hits, context.rules, effects);
                 self.redeem(key, now, settings, before, effects);
             }
             Body::PointsAdjusted(adjusted) => {
@@ -174,15 +175,24 @@ impl Agent {
         }
     }
 
-    /// Goes on with lookups; windows are brought up to date by the next event.
-    pub fn wake(&mut self, _key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
-        self.enrichment.wake(context.now, effects);
+    /// Goes on with lookups, and claims what time alone has brought; other windows are brought up to date by the
+    /// next event.
+    pub fn wake(&mut self, key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
+        let (now, settings) = (context.now, context.rules.settings());
+        self.enrichment.wake(now, effects);
+        if self.rewards.deadline().is_some_and(|due| due <= now)
+            && let Some(moment) = moment(key, now, settings)
+        {
+            self.expire(now, settings);
+            self.rewards.look(moment, &mut self.points, effects);
+        }
     }
 
-    /// When a lookup goes on or ends.
+    /// When a lookup goes on or ends, or a reward may come without an event.
     #[must_use]
     pub fn deadline(&self) -> Option<LogTime> {
-        self.enrichment.deadline()
+        let due = [self.enrichment.deadline(), self.rewards.deadline()];
+        due.into_iter().flatten().min()
     }
 
     /// Whether this agent, at `now`, will act as one who was never seen.
@@ -255,18 +265,20 @@ impl Agent {
         &mut self,
         event: &WfmMetric,
         hits: &[Hit<'_>],
-        settings: &Settings,
+        rules: &RuleSet,
         effects: &mut Effects,
     ) {
+        // A value that gives nothing is recorded where another one might have: an older one may come late.
+        let nothing = || rules.gives_points_for(&event.metric).then_some(0);
         let replaced = self.points.replace(
             Workday::from_date(event.date.0),
             &event.metric,
-            surveys::points_of(hits),
+            surveys::points_of(hits).or_else(nothing),
             event.recorded_at,
         );
         if replaced == Replaced::Stored {
             self.rewards
-                .note_export(event.export_version.as_deref(), settings);
+                .note_export(event.export_version.as_deref(), rules.settings());
         }
         effects.extend(match replaced {
             Replaced::Stored => None,
@@ -333,7 +345,9 @@ impl Agent {
         if day < start {
             return effects.push(Effect::Ignore(Ignored::TooOld));
         }
-        if !self.adjustments.add(now, key, ()) {
+        // One still to take effect is remembered from then on, as its points stay for longer.
+        let from = now.max(LogTime(event.effective_at.0));
+        if !self.adjustments.add(from, key, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
         let points = i64::from(event.points);

@@ -27,6 +27,7 @@ pub mod redemption;
 pub mod rules;
 pub mod segments;
 pub mod state;
+pub mod statement;
 pub mod storms;
 pub mod surveys;
 pub mod time;

@@ -5,12 +5,16 @@
 //! in cells by workday and source; sparse, in one sorted vector, and in columns when stored. `agent` decides
 //! what goes in, `redemption` what is taken out (`spending`); this part knows neither rules nor events.
 
+mod days;
 mod spending;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-pub use self::spending::Part;
-use crate::{time::EventTime, wire};
+pub use self::{days::DayOfWindow, spending::Part};
+use crate::{
+    time::{EventTime, LogTime},
+    wire,
+};
 
 const DAY_S: i64 = 24 * 60 * 60;
 
@@ -45,6 +49,25 @@ impl Workday {
         )
     }
 
+    /// When this workday leaves a window of `days` workdays: at the beginning of the first one that does not hold it.
+    /// `None` beyond the calendar.
+    #[must_use]
+    pub fn leaves_at(self, days: u16, zone: &TimeZone) -> Option<LogTime> {
+        let first = i64::from(self.0) + i64::from(days) + 1;
+        let midnight = Timestamp::from_second(first.checked_mul(DAY_S)?).ok()?;
+        let date = TimeZone::UTC.to_datetime(midnight).date();
+        // Where midnight is skipped, the first instant after it.
+        let begins = zone.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+        Some(LogTime(begins.as_millisecond()))
+    }
+
+    /// The calendar date; the calendar's end for a day beyond it.
+    #[must_use]
+    pub fn date(self) -> Date {
+        let epoch = jiff::civil::date(1970, 1, 1);
+        epoch.saturating_add(jiff::Span::new().days(self.0.clamp(-DATE_DAYS_MAX, DATE_DAYS_MAX)))
+    }
+
     fn from_seconds(seconds: i64) -> Self {
         // Four digits of years are under four million days.
         Self(seconds.div_euclid(DAY_S) as i32)
@@ -60,6 +83,32 @@ impl Workday {
     }
 }
 
+/// More days than the calendar has on either side of 1970, and within what a span takes.
+const DATE_DAYS_MAX: i32 = 7_000_000;
+
+/// Where points of a workday came from, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin<'a> {
+    /// Responses, to customer surveys and eNPS.
+    Survey,
+    /// Adjustments by a person or process.
+    Adjustment,
+    /// A metric of an export.
+    Metric(&'a str),
+}
+
+impl<'a> Origin<'a> {
+    /// A metric's name, `survey` or `adjustment`.
+    #[must_use]
+    pub const fn name(self) -> &'a str {
+        match self {
+            Self::Survey => "survey",
+            Self::Adjustment => "adjustment",
+            Self::Metric(name) => name,
+        }
+    }
+}
+
 /// Where accumulating points come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -72,11 +121,14 @@ pub enum Source {
 impl Source {
     const fn number(self) -> u8 {
         match self {
-            Self::Survey => 0,
-            Self::Adjustment => 1,
+            Self::Survey => SURVEY,
+            Self::Adjustment => ADJUSTMENT,
         }
     }
 }
+
+const SURVEY: u8 = 0;
+const ADJUSTMENT: u8 = 1;
 
 /// Number of the first metric among the sources.
 const METRICS_FROM: u8 = 2;
@@ -130,6 +182,33 @@ impl PointsWindow {
     #[must_use]
     pub const fn sum(&self) -> i64 {
         self.sum
+    }
+
+    /// What each source gave on each workday, oldest workday first; what was taken out is not deducted.
+    pub fn given(&self) -> impl Iterator<Item = (Workday, Origin<'_>, i64)> {
+        let cells = self.cells.iter();
+        cells.map(|cell| (cell.day, self.origin(cell), cell.points))
+    }
+
+    fn origin(&self, cell: &Cell) -> Origin<'_> {
+        match cell.source {
+            SURVEY => Origin::Survey,
+            ADJUSTMENT => Origin::Adjustment,
+            // A number without a name is refused when a window is read, and never made.
+            metric => {
+                let place = usize::from(metric - METRICS_FROM);
+                Origin::Metric(self.metrics.get(place).map_or("", |name| name))
+            }
+        }
+    }
+
+    /// The oldest workday that anything is known of.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Workday> {
+        let cell = self.cells.first().map(|cell| cell.day);
+        cell.into_iter()
+            .chain(self.spent.first().map(|part| part.day))
+            .min()
     }
 
     /// Whether no workday holds anything.

@@ -82,6 +82,16 @@ impl Limit {
             Amount::Rewards(most) => others.count() < most as usize,
         }
     }
+
+    /// What the limit leaves besides those that count, given as their points: points or rewards, as it counts them.
+    #[must_use]
+    pub fn left(&self, others: impl Iterator<Item = i64>) -> i64 {
+        let (most, used) = match self.most {
+            Amount::Points(most) => (most, others.fold(0, i64::saturating_add)),
+            Amount::Rewards(most) => (most, i64::try_from(others.count()).unwrap_or(i64::MAX)),
+        };
+        i64::from(most).saturating_sub(used).max(0)
+    }
 }
 
 #[cfg(test)]
@@ -97,5 +107,9 @@ mod tests {
         assert!(admits(Amount::Points(1_500)));
         assert!(!admits(Amount::Rewards(2)));
         assert!(admits(Amount::Rewards(3)));
+        let left = |most| limit(most).left(two.into_iter());
+        assert_eq!(left(Amount::Points(1_499)), 499);
+        assert_eq!(left(Amount::Points(999)), 0);
+        assert_eq!((left(Amount::Rewards(3)), left(Amount::Rewards(1))), (1, 0));
     }
 }

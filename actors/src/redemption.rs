@@ -7,10 +7,11 @@
 //! while the provider is asked; the balance counts them until the reward is issued. Programs come with the rules
 //! (`programs`), `say` writes what is emitted, `stored` the state.
 //!
-//! Looked at whenever points may have changed and whenever an outcome or a decision comes; not by the clock: a
-//! threshold that is reached because a loss left the window, a limit's period that ends, and a program that is
-//! switched on are noticed at the agent's next such event.
+//! Looked at whenever points may have changed, whenever an outcome or a decision comes, and when time alone reaches a
+//! threshold (`due`). A change of the rules wakes nobody: what a program gives that is switched on, or a limit that
+//! is raised, is noticed at the agent's next such event.
 
+mod due;
 mod given;
 mod id;
 mod reach;
@@ -81,6 +82,8 @@ pub struct Rewards {
     debt: i64,
     /// Version of the export that points came from last, for the provider.
     export_version: Option<Box<str>>,
+    /// When time alone may bring a reward, as of the last look.
+    due: Option<LogTime>,
 }
 
 impl Rewards {
@@ -107,6 +110,12 @@ impl Rewards {
     #[must_use]
     pub fn given(&self) -> &[Given] {
         &self.given
+    }
+
+    /// When to [`Self::look`] without an event.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<LogTime> {
+        self.due
     }
 
     /// Whether no reward was ever claimed. From the first on never again: ordinals outlive every window, else two
@@ -158,10 +167,16 @@ impl Rewards {
             .iter()
             .all(|program| !program.enabled);
         if idle && self.is_blank() {
+            self.due = None;
             return;
         }
         // Only what is taken away claws back; points that leave with their workday do not.
         self.balance(moment, change > 0, change < 0, points, effects);
+    }
+
+    /// Follows the time alone, once it is [`Self::deadline`].
+    pub fn look(&mut self, moment: Moment<'_>, points: &mut PointsWindow, effects: &mut Effects) {
+        self.balance(moment, false, false, points, effects);
     }
 
     /// Takes in what became of a request or a reversal.
@@ -420,6 +435,7 @@ impl Rewards {
             self.claw_back(moment, points, effects);
         }
         self.evaluate(moment, has_new_points, points, effects);
+        self.due = self.next_due(moment, points);
     }
 
     /// Gives up the claims that nobody was asked for yet, until the rest is covered.

@@ -6,6 +6,7 @@
 //! `keywords`): rules are kept by event type, and a type nobody listens to costs one comparison.
 //! `agent` and `customer` ask [`RuleSet::matching`] and turn hits into outputs.
 
+mod about;
 mod check;
 mod condition;
 mod eval;
@@ -257,6 +258,16 @@ impl RuleSet {
     #[must_use]
     pub fn listens(&self, type_name: &str) -> bool {
         self.rules().iter().any(|rule| rule.on() == type_name)
+    }
+
+    /// Whether some value of this metric may give an agent points.
+    #[must_use]
+    pub fn gives_points_for(&self, metric: &str) -> bool {
+        let places = self.0.by_topic[Topic::Wfm as usize].iter();
+        places.map(|place| &self.0.rules[*place]).any(|rule| {
+            matches!(rule.action, Action::Points { .. })
+                && rule.when.holds_for(metric) != Some(false)
+        })
     }
 
     /// Adds a hit for each rule that listens to this event's type and whose condition holds, in file order.

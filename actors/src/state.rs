@@ -135,6 +135,9 @@ pub(crate) struct StoredAgent {
     /// Version of the export that points came from last.
     #[prost(string, optional, tag = "65")]
     pub export_version: Option<String>,
+    /// Log time at which time alone may bring a reward.
+    #[prost(sint64, optional, tag = "66")]
+    pub reward_due: Option<i64>,
 }
 
 /// An alert whose lookups go on.

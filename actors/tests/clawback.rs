@@ -6,7 +6,7 @@ use aftercall_actors::{
     effect::Ignored,
     event::Body,
     key::Key,
-    redemption::{REVERSE, Standing},
+    redemption::{REVERSE, Standing, reward_id},
 };
 use common::*;
 
@@ -65,6 +65,72 @@ fn s3_12_a_correction_of_a_day_that_was_paid_for_reverses_too() {
 }
 
 #[test]
+fn s3_01_s3_12_a_re_export_below_the_threshold_withdraws_reverses_or_waits_for_the_outcome() {
+    let row = |value: f64| wfm("2026-11-19", "points", value, None);
+    // Waiting for a person: 500 are still covered, 499 are not.
+    let mut agent = Stage::new(Key::Agent("a1"), program("approval = \"always\"\n", ""));
+    agent.apply(0, row(501.0));
+    assert_eq!(agent.apply(1, row(500.0)), []);
+    assert_eq!(rewards(&agent).held(), 500);
+    assert_eq!(agent.apply(2, row(499.0)), []);
+    assert_eq!((agent.points(), rewards(&agent).held()), (499, 0));
+    // Asked for: nothing until the outcome, and then as if it had come first.
+    for (value, word, said) in [
+        (500.0, "issued", vec![]),
+        (499.0, "issued", vec![reverse(0)]),
+        (
+            499.0,
+            "rejected",
+            vec![format!("reward_rejected:{}", id(0))],
+        ),
+    ] {
+        let mut agent = rewarded();
+        agent.apply(0, row(510.0));
+        assert_eq!(agent.apply(1, row(value)), []);
+        assert_eq!(
+            (agent.points(), rewards(&agent).held()),
+            (value as i64, 500)
+        );
+        let effects = agent.apply(2, reward_outcome(&id(0), word));
+        assert_eq!(ids(&effects), said, "{value} {word}");
+        let spent = if word == "issued" { 500 } else { 0 };
+        assert_eq!(agent.points(), value as i64 - spent);
+    }
+    // Issued.
+    for (value, said) in [(500.0, vec![]), (499.0, vec![reverse(0)])] {
+        let mut agent = rewarded();
+        agent.apply(0, row(510.0));
+        agent.apply(1, reward_outcome(&id(0), "issued"));
+        assert_eq!(ids(&agent.apply(2, row(value))), said, "{value}");
+    }
+}
+
+#[test]
+fn s3_12_points_taken_while_it_is_unclear_reverse_it_when_a_person_says_it_was_issued() {
+    for (taken_away, said) in [(0, vec![]), (1, vec![reverse(0)])] {
+        let mut agent = rewarded();
+        agent.apply(0, taken("grant", -500));
+        agent.apply(1, reward_outcome(&id(0), "needs_review"));
+        assert_eq!(agent.apply(2, taken("x", taken_away)), []);
+        assert_eq!(ids(&agent.apply(3, decided(&id(0), "approve"))), said);
+    }
+}
+
+#[test]
+fn s3_12_a_reward_issued_after_it_was_declined_is_reversed_if_it_is_not_covered() {
+    for (left, said) in [(500, vec![]), (499, vec![reverse(0)])] {
+        let mut agent = rewarded();
+        agent.apply(0, taken("grant", -500));
+        agent.apply(1, reward_outcome(&id(0), "needs_review"));
+        agent.apply(2, decided(&id(0), "reject"));
+        agent.apply(3, taken("x", 500 - left));
+        let late = agent.apply(4, reward_outcome(&id(0), "issued"));
+        assert_eq!(ids(&late), said);
+        assert_eq!(agent.points(), i64::from(left) - 500);
+    }
+}
+
+#[test]
 fn s3_12_points_taken_while_locked_reverse_the_reward_when_it_is_issued_and_not_before() {
     let mut agent = rewarded();
     agent.apply(0, taken("grant", -500));
@@ -102,6 +168,86 @@ fn s3_12_a_refused_reversal_is_a_debt_that_later_points_pay_off_first() {
     assert_eq!(agent.apply(later, grant("b", 500)), []);
     assert_eq!((agent.points(), rewards(&agent).debt()), (499, 0));
     assert_eq!(ids(&agent.apply(later, grant("c", 1))), [id(1)]);
+}
+
+#[test]
+fn s3_12_a_debt_is_paid_to_the_last_point_before_anything_counts_towards_a_reward() {
+    for (earned, debt, claims) in [
+        (29, 1, false),
+        (30, 0, false),
+        (529, 0, false),
+        (530, 0, true),
+    ] {
+        let mut agent = issued(1, 0);
+        agent.apply(10, taken("x", 30));
+        agent.apply(11, reward_outcome(&reverse(0), "rejected"));
+        let effects = agent.apply(12, taken("later", -earned));
+        assert_eq!(ids(&effects).len(), usize::from(claims), "{earned}");
+        let balance = i64::from(earned) - 30;
+        assert_eq!((agent.points(), rewards(&agent).debt()), (balance, debt));
+    }
+}
+
+#[test]
+fn s3_12_a_reversal_refused_half_paid_and_happening_all_the_same_gives_back_what_is_left() {
+    let mut agent = issued(1, 0);
+    agent.apply(10, taken("x", 30));
+    agent.apply(11, reward_outcome(&reverse(0), "rejected"));
+    agent.apply(12, taken("part", -10));
+    assert_eq!((agent.points(), rewards(&agent).debt()), (-20, 20));
+    assert_eq!(agent.apply(13, reward_outcome(&reverse(0), "reversed")), []);
+    // 500 and 10 earned, 30 lost, nothing had.
+    assert_eq!((agent.points(), rewards(&agent).debt()), (480, 0));
+}
+
+#[test]
+fn s3_12_what_became_of_a_reward_is_heard_for_as_long_as_it_is_known() {
+    let window = 90 * DAY_MS;
+    for (after, heard) in [(window, true), (window + 1, false)] {
+        // Issued one tick after `NOW_MS`.
+        let mut agent = issued(1, 0);
+        agent.apply(10, taken("x", 30));
+        agent.apply(11, reward_outcome(&reverse(0), "rejected"));
+        agent.apply(after, adjusted("later", 0, NOW_MS + after));
+        let late = agent.apply(after, reward_outcome(&reverse(0), "reversed"));
+        if heard {
+            assert_eq!(late, []);
+            assert_eq!((agent.points(), rewards(&agent).debt()), (470, 0));
+        } else {
+            assert_eq!(late, ignored(Ignored::UnknownRequest));
+            assert_eq!((agent.points(), rewards(&agent).debt()), (-30, 30));
+        }
+    }
+}
+
+#[test]
+fn s3_12_a_reversal_that_is_out_is_waited_for_however_long_it_takes() {
+    let mut agent = issued(1, 0);
+    agent.apply(10, taken("x", 30));
+    let later = 400 * DAY_MS;
+    agent.apply(later, adjusted("later", 0, NOW_MS + later));
+    assert_eq!(standing(&agent), [Standing::Reversing]);
+    let back = agent.apply(later, reward_outcome(&reverse(0), "reversed"));
+    // The loss has left with its workday, so what came back is enough for another one.
+    assert_eq!(ids(&back), [id(1)]);
+    assert_eq!((agent.points(), standing(&agent)), (500, vec![]));
+}
+
+#[test]
+fn s3_12_an_outcome_of_somebody_elses_reward_changes_nothing() {
+    let mut agent = issued(1, 0);
+    agent.apply(10, taken("x", 30));
+    let theirs = reward_id("recognition", "a2", "bronze", 0);
+    let before = agent.encoded();
+    for (output, word) in [
+        (theirs.clone(), "issued"),
+        (theirs.clone() + REVERSE, "reversed"),
+        (theirs + REVERSE, "refused"),
+    ] {
+        let effects = agent.apply(11, reward_outcome(&output, word));
+        assert_eq!(effects, ignored(Ignored::UnknownRequest));
+        assert_eq!(agent.encoded(), before);
+    }
 }
 
 #[test]

@@ -4,13 +4,12 @@ mod common;
 
 use aftercall_actors::{
     effect::{Effect, Ignored},
-    event::{Body, OutcomeKind},
+    event::Body,
 };
-use common::*;
+use common::{lookups::*, *};
 use serde_json::{Value, json};
 
 const EVERY_MS: i64 = 30 * SECOND_MS;
-const FOR_MS: i64 = 300 * SECOND_MS;
 
 #[test]
 fn s2_08_an_alert_goes_at_once_and_asks_for_recording_and_summary() {
@@ -253,38 +252,6 @@ fn s2_07_a_summary_is_cut_after_1000_characters() {
         let effects = agent.apply(1, answer("summary", 1, "available", text));
         assert_eq!(data(&effects)["summary"], "é".repeat(kept));
     }
-}
-
-fn low(response_id: &str) -> Body {
-    survey(response_id, json!({ "csat": 1 }))
-}
-
-/// An agent with an alert for a call, of which there is no transcript.
-fn voice_alert() -> Stage {
-    let mut agent = Stage::asking_agent();
-    let effects = agent.apply(0, survey("r1", json!({ "csat": 1, "channel": "voice" })));
-    assert_eq!(effects.len(), 2);
-    agent
-}
-
-fn answer(field: &str, number: i64, status: &str, response: Value) -> Body {
-    let output_id = format!("enrich:low_csat:r1:{field}:{number}");
-    outcome(
-        OutcomeKind::Enrichment,
-        "agent/a1",
-        &output_id,
-        status,
-        response,
-    )
-}
-
-fn found_recording(number: i64) -> Body {
-    answer(
-        "recording",
-        number,
-        "available",
-        json!({ "url": "https://r/1" }),
-    )
 }
 
 fn pending(number: i64) -> Body {

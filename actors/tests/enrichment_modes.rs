@@ -6,15 +6,13 @@ use aftercall_actors::{
     actor::Actor,
     effect::{Effect, Ignored},
     enrichment::{OPEN_BYTES_MAX, OPEN_MAX},
-    event::{Body, OutcomeKind},
+    event::OutcomeKind,
     key::{Key, Side},
     output::Output,
     rules::RuleSet,
 };
-use common::*;
+use common::{lookups::*, *};
 use serde_json::{Value, json};
-
-const FOR_MS: i64 = 300 * SECOND_MS;
 
 #[test]
 fn s2_08_held_an_alert_goes_with_all_that_was_looked_up() {
@@ -259,36 +257,4 @@ fn is_raised(effect: &Effect) -> bool {
 
 fn hold() -> RuleSet {
     asking_with("mode = \"send_then_update\"", "mode = \"hold\"")
-}
-
-fn low(response_id: &str) -> Body {
-    survey(response_id, json!({ "csat": 1 }))
-}
-
-/// An agent with an alert for a call, of which there is no transcript.
-fn voice_alert() -> Stage {
-    let mut agent = Stage::asking_agent();
-    let effects = agent.apply(0, survey("r1", json!({ "csat": 1, "channel": "voice" })));
-    assert_eq!(effects.len(), 2);
-    agent
-}
-
-fn answer(field: &str, number: i64, status: &str, response: Value) -> Body {
-    let output_id = format!("enrich:low_csat:r1:{field}:{number}");
-    outcome(
-        OutcomeKind::Enrichment,
-        "agent/a1",
-        &output_id,
-        status,
-        response,
-    )
-}
-
-fn found_recording(number: i64) -> Body {
-    answer(
-        "recording",
-        number,
-        "available",
-        json!({ "url": "https://r/1" }),
-    )
 }

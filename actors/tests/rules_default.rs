@@ -75,7 +75,7 @@ fn the_examples_in_the_shipped_file_are_right_too() {
         .chain(examples.skip(skipped))
         .collect();
     let rules = RuleSet::parse(&text.join("\n"), "examples").unwrap();
-    assert_eq!(rules.rules().len(), 11);
+    assert_eq!(rules.rules().len(), 14);
 }
 
 #[test]
@@ -149,6 +149,61 @@ fn s3_03_points_of_the_export_count_as_they_are_rounded_half_away_from_zero() {
     assert_eq!(points("adherence", json!(1)), NONE);
 }
 
+/// The rules that the shipped file shows behind `#`, as if they were switched on.
+fn examples() -> RuleSet {
+    let text = include_str!("../../config/rules.toml");
+    let (mut shown, mut is_in_one) = (String::new(), false);
+    for line in text.lines() {
+        is_in_one = line == "# [[rule]]" || is_in_one && line.contains(" = ");
+        if is_in_one {
+            shown += line.strip_prefix("# ").unwrap();
+            shown.push('\n');
+        }
+    }
+    RuleSet::parse(&shown, "examples").unwrap()
+}
+
+#[test]
+fn s3_03_the_examples_in_the_shipped_file_give_fixed_points_by_ranges_and_per_unit() {
+    let rules = examples();
+    let names: Vec<&str> = rules.rules().iter().map(|rule| &*rule.name).collect();
+    assert_eq!(
+        names,
+        [
+            "aht_compliance",
+            "adherence_good",
+            "adherence_best",
+            "absences",
+            "csat_count",
+            "calls_handled"
+        ]
+    );
+    for (metric, value, expected) in [
+        ("aht_compliance", 0.899_999, &[][..]),
+        ("aht_compliance", 0.9, &["aht_compliance +5"]),
+        ("adherence", 0.899_999, &[]),
+        ("adherence", 0.9, &["adherence_good +5"]),
+        ("adherence", 0.949_999, &["adherence_good +5"]),
+        ("adherence", 0.95, &["adherence_best +10"]),
+        ("absence_hours", 1.0, &["absences"]),
+        ("absence_hours", 1.01, &["absences -5"]),
+        ("absence_hours", 4.0, &["absences -5"]),
+        ("absence_hours", 4.01, &["absences -20"]),
+        ("csat", 0.0, &["csat_count"]),
+        ("csat", 7.0, &["csat_count +70"]),
+        ("csat", 0.149, &["csat_count +1"]),
+        ("csat", 0.25, &["csat_count +3"]),
+        ("csat", -0.25, &["csat_count -3"]),
+        ("calls_handled", 99.0, &["calls_handled +50"]),
+        ("calls_handled", 98.9, &["calls_handled +49"]),
+        ("calls_handled", 1_000.0, &["calls_handled +50"]),
+        ("points", 1.0, &[]),
+    ] {
+        let found = hits_under(&rules, wfm(metric, json!(value)), agent(0, 0));
+        assert_eq!(found, expected, "{metric} {value}");
+    }
+}
+
 #[test]
 fn s1_09_three_detractors_that_are_half_of_the_responses_are_a_spike() {
     let spike = |responses, detractors| hits(enps(0), agent(responses, detractors));
@@ -198,7 +253,10 @@ const NONE: [&str; 0] = [];
 
 /// Names of the shipped rules that hold, with the keywords found and the points given.
 fn hits(body: Body, figures: Figures) -> Vec<String> {
-    let rules = RuleSet::default_rules();
+    hits_under(&RuleSet::default_rules(), body, figures)
+}
+
+fn hits_under(rules: &RuleSet, body: Body, figures: Figures) -> Vec<String> {
     let event = Event {
         source: "/test".into(),
         id: "1".into(),

@@ -8,7 +8,11 @@ use super::{Failure, terminal::Out};
 use crate::{
     app,
     config::{Config, Place},
-    deliver::{file::Checked, load},
+    deliver::{
+        file::Checked,
+        load,
+        payout::{self, Payer},
+    },
 };
 
 /// Check the configuration, the rules and the destinations; all mistakes with file and line
@@ -20,8 +24,9 @@ Example:
 
 Templates of destinations are rendered over an example of every output they are for, with and without its optional
 fields, and over what the field policy leaves of it. Certificates have to be there. A secret that cannot be read is a
-warning only, since it may be there where the service runs. Exit code 2 if anything is wrong, 0 otherwise; a warning is
-not wrong. Nothing is started, nothing is sent and no log is touched.")]
+warning only, since it may be there where the service runs. So is a program that is switched on and whose rewards no
+destination answers, or more than one. Exit code 2 if anything is wrong, 0 otherwise; a warning is not wrong. Nothing is
+started, nothing is sent and no log is touched.")]
 pub(super) struct Check {
     /// Rule file [default: rules.file of the configuration, else the rules that ship with the program]
     #[arg(long, value_name = "FILE")]
@@ -79,6 +84,13 @@ impl Check {
         let destinations = self.destinations.clone().or(config.deliver.destinations);
         let fields = self.fields.clone().or(config.deliver.fields);
         let checked = delivery(destinations.as_deref(), fields.as_deref(), &mut errors);
+        let mut warnings: Vec<String> = checked
+            .as_ref()
+            .map_or_else(Vec::new, |checked| checked.warnings().collect());
+        if let (Some(rules), Some(checked)) = (&rules, &checked) {
+            let payers = checked.destinations.destinations.iter().map(Payer::from);
+            warnings.extend(payout::warnings(rules, &payers.collect::<Vec<_>>()));
+        }
         let shown = |path: &PathBuf| path.display().to_string();
         let report = Report {
             ok: errors.is_empty(),
@@ -89,9 +101,7 @@ impl Check {
             destinations: destinations.as_ref().map(shown),
             fields: fields.as_ref().map(shown),
             errors,
-            warnings: checked
-                .as_ref()
-                .map_or_else(Vec::new, |checked| checked.warnings().collect()),
+            warnings,
         };
         let mut out = Out::new();
         if self.json {

@@ -63,7 +63,7 @@ impl Run {
         );
         if tokens.is_empty() {
             tracing::warn!(
-                "POST /v1/events and /v1/imports/wfm answer 401 to everyone: no token is configured; put one into the environment \
+                "/v1 (events and exports in, points and rewards out) answers 401 to everyone: no token is configured; put one into the environment \
                  variable {} or into a file named by http.token_file",
                 config
                     .http

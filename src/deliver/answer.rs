@@ -36,6 +36,16 @@ pub enum Fault {
     /// The connection broke after the request was on its way. The destination may have done it.
     #[error("connection lost before the answer: {0}")]
     Lost(String),
+    /// Nothing was sent: an earlier attempt may have been done, and asking whether it was has failed.
+    #[error("an earlier attempt may have been done, and asking failed: {why}")]
+    InDoubt {
+        /// In words.
+        why: String,
+        /// The destination asked for at least this long before the next question (`Retry-After`).
+        after: Option<Duration>,
+        /// Whether this is a sign that the destination is not well.
+        is_down: bool,
+    },
 }
 
 impl Fault {
@@ -43,7 +53,7 @@ impl Fault {
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
         match self {
-            Self::Timeout(_) | Self::Lost(_) => true,
+            Self::Timeout(_) | Self::Lost(_) | Self::InDoubt { .. } => true,
             Self::Unsendable(_) | Self::NotReady(_) | Self::Connect(_) => false,
         }
     }

@@ -18,6 +18,16 @@ use super::{
 };
 use crate::log::Lane;
 
+/// Which attempt at an output is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// From 1 in each round.
+    pub number: u32,
+    /// Whether one before it may have been done, for all anybody knows: where the destination can be asked, it is
+    /// asked first (S3.09).
+    pub in_doubt: bool,
+}
+
 /// Takes outputs to one destination.
 #[async_trait]
 pub trait Carry: Send + Sync + 'static {
@@ -42,9 +52,9 @@ pub trait Carry: Send + Sync + 'static {
     /// If that cannot be found out: the output is not sent.
     fn thread(&self, parcel: &Parcel) -> Result<Option<String>, Fault>;
 
-    /// Makes attempt `number` (from 1) to deliver an output. `handle` is what the last success of its thread
-    /// left. Always ends: it keeps its own timeouts. Dropped half way, its outcome is unknown.
-    async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt;
+    /// Makes an attempt to deliver an output. `handle` is what the last success of its thread left. Always ends: it
+    /// keeps its own timeouts. Dropped half way, its outcome is unknown.
+    async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt;
 }
 
 #[async_trait]
@@ -75,7 +85,7 @@ impl Carry for Courier {
         Self::thread(self, parcel)
     }
 
-    async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt {
-        Self::attempt(self, parcel, handle, number).await
+    async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {
+        Self::take_turn(self, parcel, handle, turn).await
     }
 }

@@ -139,6 +139,15 @@ impl Conceal {
             Fault::Connect(why) => Fault::Connect(self.text(why)),
             Fault::Timeout(after) => Fault::Timeout(after),
             Fault::Lost(why) => Fault::Lost(self.text(why)),
+            Fault::InDoubt {
+                why,
+                after,
+                is_down,
+            } => Fault::InDoubt {
+                why: self.text(why),
+                after,
+                is_down,
+            },
         }
     }
 

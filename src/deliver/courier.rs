@@ -9,6 +9,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `draft` | what would leave, for each channel |
+//! | `ask` | what a destination says of what was sent before, and of everything it knows |
 //! | `slack`, `mailer` | what Slack and email need besides |
 //! | `show` | the same for people, without credentials |
 
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use super::{
     answer::{Answer, Attempt, Fault, Verdict},
+    carry::Turn,
     channel::{
         email::Server,
         exchange::Exchange,
@@ -34,6 +36,7 @@ use super::{
     scope::Scope,
 };
 
+mod ask;
 mod draft;
 mod mailer;
 pub mod show;
@@ -164,13 +167,25 @@ impl Courier {
         Ok(Some(key))
     }
 
-    /// Makes one attempt: `attempt` counts from 1, `handle` is what the last success of the thread left. Ends within
-    /// the destination's timeouts and those of the lookups for its recipients; dropping it abandons the attempt, whose
+    /// Makes one attempt, of which none before it can have been done. Otherwise as [`Courier::take_turn`].
+    pub async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt {
+        let turn = Turn {
+            number,
+            in_doubt: false,
+        };
+        self.take_turn(parcel, handle, turn).await
+    }
+
+    /// Makes one attempt. `handle` is what the last success of the thread left. Ends within the destination's timeouts,
+    /// one for each request, and those of the lookups for its recipients; dropping it abandons the attempt, whose
     /// outcome is then unknown.
-    pub async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, attempt: u32) -> Attempt {
+    pub async fn take_turn(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {
         let (scope, outcome) = match self.view(parcel) {
             Ok(view) => {
-                let outcome = self.deliver(&view, handle).await;
+                let outcome = match turn.in_doubt {
+                    false => self.deliver(&view, handle).await,
+                    true => self.deliver_in_doubt(&view, handle).await,
+                };
                 (view.scope, outcome)
             }
             Err(fault) => (Scope::default(), Err(fault)),
@@ -198,7 +213,7 @@ impl Courier {
         tracing::debug!(
             destination = self.destination.name,
             output = parcel.id,
-            attempt,
+            attempt = turn.number,
             verdict = ?self.scrubbed_verdict(&verdict),
             "attempt ended"
         );
@@ -256,6 +271,22 @@ impl Courier {
             scope,
             inside,
         })
+    }
+
+    /// S3.09: what became of the attempts before is asked first, where it can be. An output that is known there is not
+    /// sent again; one that is not goes out under the same id.
+    async fn deliver_in_doubt(
+        &self,
+        view: &View,
+        handle: Option<&Value>,
+    ) -> Result<Delivery, Fault> {
+        match self.look_up(view).await? {
+            Some(answer) => Ok(Delivery {
+                answer,
+                handle: None,
+            }),
+            None => self.deliver(view, handle).await,
+        }
     }
 
     async fn deliver(&self, view: &View, handle: Option<&Value>) -> Result<Delivery, Fault> {
@@ -374,6 +405,15 @@ impl Courier {
                 Fault::Connect(why) => Fault::Connect(text(why)),
                 Fault::Timeout(after) => Fault::Timeout(after),
                 Fault::Lost(why) => Fault::Lost(text(why)),
+                Fault::InDoubt {
+                    why,
+                    after,
+                    is_down,
+                } => Fault::InDoubt {
+                    why: text(why),
+                    after,
+                    is_down,
+                },
             }),
         }
     }

@@ -51,6 +51,10 @@ pub struct Destination {
     pub judgement: Judgement,
     /// What is tried in the same attempt after certain answers, in this order (S4.06).
     pub fallbacks: Vec<Fallback>,
+    /// How it is asked what became of an attempt (S3.09); `None`: it cannot be, and the same is sent again.
+    pub lookup: Option<Inquiry>,
+    /// How it is asked for all rewards it knows, for `ledger verify`; `None`: it cannot be.
+    pub list: Option<Listing>,
 }
 
 /// Where a destination begins the first time it ever runs.
@@ -315,6 +319,28 @@ pub struct Fallback {
     pub when: Condition,
     /// The request: what the fallback does not say is as the destination says.
     pub request: Request,
+}
+
+/// A question about one output whose outcome nobody knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inquiry {
+    /// A `GET` without a body.
+    pub request: Request,
+    /// Over what it said: `{status, body}`, the answer that the output's own request would have got; `null` if the
+    /// destination does not know the output. Variables as of a judgement.
+    pub answer: Expression,
+}
+
+/// A question for all rewards a destination knows, page by page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// A `GET` without a body. Variables: `vars`, `from` and `to` (RFC 3339), and `cursor` from the second page on.
+    pub request: Request,
+    /// Over a page: the list of its rewards, `{id, status, points?, order?}`. Variables as of the request, and those
+    /// of an answer; `cursor` is null for the first page.
+    pub items: Expression,
+    /// Over a page: the cursor of the next one, or null. `None`: there is one page.
+    pub next: Option<Expression>,
 }
 
 /// One way to find the people a message is for.

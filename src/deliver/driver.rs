@@ -18,7 +18,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     account::Account,
     board::Board,
-    carry::Carry,
+    carry::{Carry, Turn},
     line::{Line, LineError, trim},
     parcel::Parcel,
     pull::{self, Follow, Wish, Word},
@@ -401,11 +401,7 @@ impl Driver {
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send {
-                    seq,
-                    attempt,
-                    handle,
-                } => self.send(seq, attempt, handle),
+                Action::Send { seq, turn, handle } => self.send(seq, turn, handle),
                 Action::Tell { item } => {
                     let case = Case {
                         output: item.taken.seq,
@@ -428,10 +424,10 @@ impl Driver {
         }
     }
 
-    fn send(&mut self, seq: Seq, number: u32, handle: Option<Value>) {
+    fn send(&mut self, seq: Seq, turn: Turn, handle: Option<Value>) {
         let parcel = self.parcels.get(&seq).cloned();
         let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
-        let flight = fly(log, carry, seq, parcel, handle, number);
+        let flight = fly(log, carry, seq, parcel, handle, turn);
         self.attempts.push(flight.boxed_local());
     }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::config::document::{ConfigErrors, Document, Problem, Section};
 
+mod asks;
 mod auth;
 mod channel;
 mod cross;

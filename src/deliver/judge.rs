@@ -84,15 +84,15 @@ pub fn retry_after(answer: &Answer, now: SystemTime) -> Option<Duration> {
 
 fn without_answer(fault: &Fault) -> Verdict {
     let why = fault.to_string();
-    match fault {
-        Fault::Unsendable(_) => Verdict::Rejected { why },
-        Fault::NotReady(_) | Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => {
-            Verdict::Again {
-                why,
-                after: None,
-                unknown: fault.is_unknown(),
-            }
-        }
+    let after = match fault {
+        Fault::Unsendable(_) => return Verdict::Rejected { why },
+        Fault::NotReady(_) | Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => None,
+        Fault::InDoubt { after, .. } => *after,
+    };
+    Verdict::Again {
+        why,
+        after,
+        unknown: fault.is_unknown(),
     }
 }
 

@@ -8,11 +8,15 @@
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
-use crate::log::{Seq, checksum};
+use crate::log::{
+    Seq, checksum,
+    stored::{self, Stored},
+};
 
 mod breaker;
 mod words;
 
+pub use crate::log::stored::RecordError;
 pub use breaker::BreakerRecord;
 pub use words::{Ending, Reason, Seen, Sign};
 
@@ -458,21 +462,13 @@ pub struct Memory {
     pub touched_ms: i64,
 }
 
-/// A record that cannot be trusted.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// Not as it was written.
-    #[error("delivery record is damaged: its checksum does not hold")]
-    Damaged,
-    /// Not a record at all.
-    #[error("delivery record cannot be decoded: {0}")]
-    Undecodable(#[from] prost::DecodeError),
-    /// Decodes by accident, but names no format.
-    #[error("delivery record names no format: it is damaged or not ours")]
-    Formless,
-    /// Written by a newer program.
-    #[error("delivery record has format {0}, this program knows {FORMAT}: upgrade before starting")]
-    Newer(u32),
+impl Stored for Record {
+    const NAME: &'static str = "delivery record";
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
 }
 
 impl Record {
@@ -481,15 +477,7 @@ impl Record {
     /// # Errors
     /// If it is damaged or of a newer format.
     pub fn read(bytes: &Bytes) -> Result<Self, RecordError> {
-        if !checksum::holds(bytes) {
-            return Err(RecordError::Damaged);
-        }
-        let record = Self::decode(bytes.clone())?;
-        match record.format {
-            1..=FORMAT => Ok(record),
-            0 => Err(RecordError::Formless),
-            newer => Err(RecordError::Newer(newer)),
-        }
+        stored::read(bytes)
     }
 
     /// The bytes to store.

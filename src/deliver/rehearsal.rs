@@ -12,6 +12,7 @@ use super::{
     examples,
     fields::{Allowed, FieldPolicy},
     file::{is_address, is_exposed},
+    listing,
     parcel::Parcel,
     scope::Scope,
     template::{Template, TemplateError},
@@ -79,9 +80,11 @@ pub fn by_policy(policy: &FieldPolicy) -> impl Fn(&str, &Parcel) -> Result<Leavi
         }),
         Err(error) => Err(match error.fault() {
             Fault::NotReady(_) => Withheld::ForNow(error.to_string()),
-            Fault::Unsendable(_) | Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => {
-                Withheld::ForGood(error.to_string())
-            }
+            Fault::Unsendable(_)
+            | Fault::Connect(_)
+            | Fault::Timeout(_)
+            | Fault::Lost(_)
+            | Fault::InDoubt { .. } => Withheld::ForGood(error.to_string()),
         }),
     }
 }
@@ -115,6 +118,13 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     fn rehearse(&mut self) {
+        if let Some(list) = &self.destination.list {
+            let vars = Scope::of_vars(&self.destinations.vars);
+            let first = listing::scope(&vars, "2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z");
+            self.request(&list.request, &first, "the first page");
+            let later = first.with("cursor", json!("100"));
+            self.request(&list.request, &later, "a later page");
+        }
         let mut tried = false;
         for event_type in self.destination.selector.types() {
             let full = (
@@ -196,6 +206,9 @@ impl Stage<'_> {
                 self.request(request, &scope, name);
                 for fallback in &self.destination.fallbacks {
                     self.request(&fallback.request, &scope, name);
+                }
+                if let Some(lookup) = &self.destination.lookup {
+                    self.request(&lookup.request, &scope, name);
                 }
             }
             Channel::Slack {

@@ -28,6 +28,12 @@ pub const ANSWER: [&str; 9] = [
     "status", "headers", "body", "id", "type", "subject", "time", "data", "vars",
 ];
 
+/// What a list of rewards is asked for with.
+pub const LISTING: [&str; 4] = ["vars", "from", "to", "cursor"];
+
+/// What a page of such a list is read with.
+pub const LISTED: [&str; 7] = ["status", "headers", "body", "vars", "from", "to", "cursor"];
+
 /// Named JSON values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scope(BTreeMap<&'static str, Value>);

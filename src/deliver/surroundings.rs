@@ -33,6 +33,14 @@ pub fn look(destinations: &Destinations) -> Rehearsed {
                     let path = format!("{path}.fallback[{i}]");
                     of_request(&fallback.request, Some(request), &path, &mut found);
                 }
+                if let Some(lookup) = &destination.lookup {
+                    let path = format!("{path}.lookup");
+                    of_request(&lookup.request, None, &path, &mut found);
+                }
+                if let Some(list) = &destination.list {
+                    let path = format!("{path}.list");
+                    of_request(&list.request, None, &path, &mut found);
+                }
             }
             Channel::Slack { api: url, .. }
             | Channel::SlackWebhook { url, .. }

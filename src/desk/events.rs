@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     envelope::{BATCH, Incoming, JSON, Reason, Reject, STRUCTURED},
-    log::{self, AppendError, NewEvent},
+    log::{self, AppendError, Appended, NewEvent},
     telemetry,
 };
 
@@ -39,12 +39,8 @@ struct Receipt {
 /// The handler.
 pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>) -> HttpResponse {
     let headers = request.headers();
-    let authorization = headers.get(header::AUTHORIZATION);
-    if !desk
-        .tokens
-        .admits(authorization.and_then(|value| value.to_str().ok()))
-    {
-        return intake::refuse(payload, &Problem::Unauthorized).await;
+    if let Err(problem) = desk.admit(headers) {
+        return intake::refuse(payload, &problem).await;
     }
     if let Err(problem) = check_mode(headers) {
         return intake::refuse(payload, &problem).await;
@@ -116,7 +112,8 @@ fn check_mode(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn declared_length(headers: &HeaderMap) -> Option<usize> {
+/// How long the sender says that the body is.
+pub fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers
         .get(header::CONTENT_LENGTH)?
         .to_str()
@@ -201,25 +198,36 @@ async fn store(desk: &Desk, events: Vec<NewEvent>) -> Result<Receipt, Problem> {
     let mut events = events.into_iter().peekable();
     while events.peek().is_some() {
         let some = events.by_ref().take(APPEND_MAX).collect();
-        for answer in log::retry::append(desk.log.as_ref(), some, desk.limits.append_timeout).await
-        {
-            match answer {
-                Ok(appended) if appended.duplicate => receipt.duplicates += 1,
-                Ok(_) => receipt.accepted += 1,
-                Err(AppendError::Unknown(why)) => {
-                    tracing::warn!(%why, "events from http not confirmed");
-                    return Err(Problem::Unavailable("the event log did not answer".into()));
-                }
-                Err(AppendError::Refused(why)) => {
-                    tracing::error!(%why, "events from http refused by the log");
-                    return Err(Problem::Unavailable(
-                        "the event log refuses events at the moment".into(),
-                    ));
-                }
+        for stored in append(desk, some).await? {
+            if stored.duplicate {
+                receipt.duplicates += 1;
+            } else {
+                receipt.accepted += 1;
             }
         }
     }
     Ok(receipt)
+}
+
+/// Stores events, with the patience that requests are given.
+///
+/// # Errors
+/// If the log did not confirm all of them.
+pub async fn append(desk: &Desk, events: Vec<NewEvent>) -> Result<Vec<Appended>, Problem> {
+    let answers = log::retry::append(desk.log.as_ref(), events, desk.limits.append_timeout).await;
+    let answers = answers.into_iter().map(|answer| {
+        answer.map_err(|error| match error {
+            AppendError::Unknown(why) => {
+                tracing::warn!(%why, "events from http not confirmed");
+                Problem::Unavailable("the event log did not answer".into())
+            }
+            AppendError::Refused(why) => {
+                tracing::error!(%why, "events from http refused by the log");
+                Problem::Unavailable("the event log refuses events at the moment".into())
+            }
+        })
+    });
+    answers.collect()
 }
 
 /// Counts itself in the gauge for as long as it lives.

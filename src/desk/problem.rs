@@ -7,6 +7,7 @@ use actix_web::{
 use serde::Serialize;
 
 use super::imports::IMPORTS_MAX;
+use crate::shard::ask::AskError;
 
 /// Content type of every error this server answers.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -38,6 +39,24 @@ pub enum Problem {
     BadFile(String),
     /// A file that can be imported up to a place only, which was done.
     CutOffFile(String),
+    /// Parts of the address or the body that are wrong, all of them.
+    BadParameters(Vec<BadParameter>),
+    /// Nobody who was asked ever claimed a reward of this id.
+    UnknownReward(String),
+    /// The reward does not take this decision.
+    NotWaiting {
+        /// Where it stands.
+        state: &'static str,
+        /// What is possible.
+        detail: String,
+    },
+    /// The reward's program requests nothing.
+    ProgramStopped {
+        /// Where the reward stands.
+        state: &'static str,
+        /// What is possible.
+        detail: String,
+    },
     /// Too many requests wait for the log.
     TooMany,
     /// Too many files are being imported.
@@ -46,6 +65,8 @@ pub enum Problem {
     Unavailable(String),
     /// An import did not come to its end. Some of it may be stored; the same request again adds none twice.
     NotImported(String),
+    /// The partitions cannot say how actors stand at the moment.
+    NoAnswer(String),
     /// A mistake of this program.
     Internal(String),
 }
@@ -61,14 +82,56 @@ pub struct BadEvent {
     pub detail: String,
 }
 
+/// A part of a request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BadParameter {
+    /// Its name.
+    pub name: String,
+    /// What is wrong, and what would be right.
+    pub detail: String,
+}
+
+impl BadParameter {
+    /// What is wrong with the parameter of this name.
+    #[must_use]
+    pub fn new(name: &str, detail: impl Into<String>) -> Self {
+        Self {
+            // As long as any that is known, and then some.
+            name: name.chars().take(40).collect(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Partitions that do not answer are asked again later, whatever the reason was; a state that cannot be read is a fault.
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        if error.fault.is_transient() {
+            Self::NoAnswer(error.to_string())
+        } else {
+            tracing::error!(%error, "an actor cannot be asked");
+            Self::Internal(error.to_string())
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
     title: &'static str,
     status: u16,
     detail: String,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [BadEvent],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Errors<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Errors<'a> {
+    Events(&'a [BadEvent]),
+    Parameters(&'a [BadParameter]),
 }
 
 /// Seconds after which a sender that was turned away for load should come back.
@@ -81,16 +144,19 @@ impl Problem {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::UnknownReward(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Invalid(_) | Self::BadFile(_) | Self::CutOffFile(_) => {
+            Self::Invalid(_) | Self::BadFile(_) | Self::CutOffFile(_) | Self::BadParameters(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
+            Self::NotWaiting { .. } | Self::ProgramStopped { .. } => StatusCode::CONFLICT,
             Self::TooMany | Self::TooManyImports => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) | Self::NotImported(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::NotImported(_) | Self::NoAnswer(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -107,8 +173,13 @@ impl Problem {
             Self::Invalid(_) => "invalid-event",
             Self::BadFile(_) => "invalid-file",
             Self::CutOffFile(_) => "cut-off-file",
+            Self::BadParameters(_) => "invalid-parameter",
+            Self::UnknownReward(_) => "unknown-reward",
+            Self::NotWaiting { .. } => "reward-not-waiting",
+            Self::ProgramStopped { .. } => "program-stopped",
             Self::TooMany | Self::TooManyImports => "too-many-requests",
             Self::Unavailable(_) | Self::NotImported(_) => "unavailable",
+            Self::NoAnswer(_) => "no-answer",
             Self::Internal(_) => "internal",
         }
     }
@@ -125,9 +196,14 @@ impl Problem {
             Self::Invalid(_) => "Events are not valid, none was stored",
             Self::BadFile(_) => "The file cannot be imported, nothing was stored",
             Self::CutOffFile(_) => "The file cannot be read to its end",
+            Self::NotImported(_) => "The import did not come to its end",
+            Self::BadParameters(_) => "Parameters are not valid",
+            Self::UnknownReward(_) => "There is no such reward",
+            Self::NotWaiting { .. } => "The reward does not take this decision",
+            Self::ProgramStopped { .. } => "The reward's program requests nothing",
             Self::TooMany | Self::TooManyImports => "Too many requests at once",
             Self::Unavailable(_) => "The event log did not confirm",
-            Self::NotImported(_) => "The import did not come to its end",
+            Self::NoAnswer(_) => "Partitions do not answer at the moment",
             Self::Internal(_) => "A fault of the server",
         }
     }
@@ -139,7 +215,15 @@ impl Problem {
             | Self::UnsupportedType(text)
             | Self::BadFile(text)
             | Self::CutOffFile(text)
+            | Self::UnknownReward(text)
+            | Self::NotWaiting { detail: text, .. }
+            | Self::ProgramStopped { detail: text, .. }
             | Self::Internal(text) => text.clone(),
+            Self::NoAnswer(why) => format!("{why}; ask again later"),
+            Self::BadParameters(bad) => match bad.as_slice() {
+                [one] => format!("{}: {}", one.name, one.detail),
+                all => format!("{} parameters are not valid, see errors", all.len()),
+            },
             Self::Unauthorized => {
                 "send `Authorization: Bearer <token>` with a token that is configured".into()
             }
@@ -161,7 +245,7 @@ impl Problem {
                 format!("{why}; send the same file again: nothing of it is added twice")
             }
             Self::Unavailable(why) => format!(
-                "{why}; send the same events again: those already stored under their ids are not added twice"
+                "{why}; send the same again: events already stored under their ids are not added twice"
             ),
         }
     }
@@ -169,28 +253,36 @@ impl Problem {
     /// The answer.
     #[must_use]
     pub fn response(&self) -> HttpResponse {
+        let (state, errors) = match self {
+            Self::Invalid(bad) => (None, Some(Errors::Events(bad))),
+            Self::BadParameters(bad) => (None, Some(Errors::Parameters(bad))),
+            Self::NotWaiting { state, .. } | Self::ProgramStopped { state, .. } => {
+                (Some(*state), None)
+            }
+            Self::Malformed(_)
+            | Self::Unauthorized
+            | Self::NotFound(_)
+            | Self::MethodNotAllowed { .. }
+            | Self::Timeout
+            | Self::TooLarge(_)
+            | Self::UnsupportedType(_)
+            | Self::BadFile(_)
+            | Self::CutOffFile(_)
+            | Self::UnknownReward(_)
+            | Self::TooMany
+            | Self::TooManyImports
+            | Self::Unavailable(_)
+            | Self::NotImported(_)
+            | Self::NoAnswer(_)
+            | Self::Internal(_) => (None, None),
+        };
         let body = Body {
             r#type: format!("urn:aftercall:problem:{}", self.kind()),
             title: self.title(),
             status: self.status().as_u16(),
             detail: self.detail(),
-            errors: match self {
-                Self::Invalid(bad) => bad,
-                Self::Malformed(_)
-                | Self::Unauthorized
-                | Self::NotFound(_)
-                | Self::MethodNotAllowed { .. }
-                | Self::Timeout
-                | Self::TooLarge(_)
-                | Self::UnsupportedType(_)
-                | Self::BadFile(_)
-                | Self::CutOffFile(_)
-                | Self::TooMany
-                | Self::TooManyImports
-                | Self::Unavailable(_)
-                | Self::NotImported(_)
-                | Self::Internal(_) => &[],
-            },
+            state,
+            errors,
         };
         // Plain data with string keys always has a JSON form.
         let text = serde_json::to_vec(&body).unwrap_or_default();
@@ -202,7 +294,11 @@ impl Problem {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((header::ALLOW, *allow));
             }
-            Self::TooMany | Self::TooManyImports | Self::Unavailable(_) | Self::NotImported(_) => {
+            Self::TooMany
+            | Self::TooManyImports
+            | Self::Unavailable(_)
+            | Self::NotImported(_)
+            | Self::NoAnswer(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             Self::Malformed(_)
@@ -213,6 +309,10 @@ impl Problem {
             | Self::Invalid(_)
             | Self::BadFile(_)
             | Self::CutOffFile(_)
+            | Self::BadParameters(_)
+            | Self::UnknownReward(_)
+            | Self::NotWaiting { .. }
+            | Self::ProgramStopped { .. }
             | Self::Internal(_) => {}
         }
         response.content_type(CONTENT_TYPE).body(text)

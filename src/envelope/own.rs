@@ -1,9 +1,9 @@
 //! The events the system itself puts into the log: time moving on and rules, for every partition; what became of an
-//! output, for the actor that emitted it; dead letters and rows that an import left out, for nobody's actor, who raises
-//! the alarm.
+//! output, for the actor that emitted it; what a person decided, for the agent whose reward it is; dead letters and rows
+//! that an import left out, for nobody's actor, who raises the alarm.
 
 use aftercall_actors::{
-    event::{ImportQuarantined, RulesActivated},
+    event::{Decision, ImportQuarantined, RewardDecided, RulesActivated},
     time::LogTime,
     value::Id,
 };
@@ -16,7 +16,7 @@ use super::{
     EVENT_ID_BYTES_MAX, Incoming, JSON, Reason, Reject, SPECVERSION, attribute,
     incoming::message_id, structured,
 };
-use crate::log::{Destination, Headers, NewEvent};
+use crate::log::{Destination, Headers, NewEvent, Position};
 
 /// CloudEvents `source` of what the system says itself.
 const SOURCE: &str = "aftercall";
@@ -152,6 +152,27 @@ pub fn import_quarantined_event(
         .map_err(|error| Reject::new(Reason::NotJson, error.to_string()))?;
     let source = format!("{SOURCE}/import");
     actors_event(&source, &id, "import.quarantined", now, &data)
+}
+
+/// CloudEvents `source` of decisions that people made over HTTP.
+const DESK: &str = "aftercall/desk";
+
+/// Tells an agent's actor what a person decided about a reward.
+///
+/// `as_of` is the position at which that person saw it waiting: deciding the same again about the same state is a repeat
+/// of the same event, deciding about a later state is another one.
+///
+/// # Errors
+/// As [`outcome_event`].
+pub fn reward_decided_event(decided: &RewardDecided, as_of: Position) -> Result<NewEvent, Reject> {
+    let what = match decided.decision {
+        Decision::Approve => "approved",
+        Decision::Reject => "rejected",
+    };
+    let id = named(what, &decided.reward_id, as_of, &decided.agent_id);
+    let data = serde_json::to_value(decided)
+        .map_err(|error| Reject::new(Reason::NotJson, error.to_string()))?;
+    actors_event(DESK, &id, "reward.decided", LogTime(decided.at.0), &data)
 }
 
 fn source(destination: &str) -> String {

@@ -53,6 +53,8 @@ pub struct Control {
     inventory: BTreeMap<String, u64>,
     /// Agents that get nothing, for reasons of policy.
     barred_agents: BTreeSet<String>,
+    /// Agents who have redeemed what they got: it is not taken back (409).
+    redeemed_agents: BTreeSet<String>,
     /// With which status reversals are refused: 409 (redeemed already) or 422 (policy).
     refuse_reversals: Option<u16>,
 }
@@ -159,7 +161,7 @@ impl Rewards {
         };
         match reward.status {
             "REVERSED" => Reply::json(200, &reward.to_json(&id)).again(),
-            "ISSUED" => match self.control.refuse_reversals {
+            "ISSUED" => match self.refusal(&reward.agent) {
                 Some(status) => {
                     let (code, detail) = match status {
                         409 => ("already_redeemed", "the reward was redeemed"),
@@ -178,6 +180,12 @@ impl Rewards {
             },
             _ => Reply::problem(409, "never_issued", "the reward was rejected"),
         }
+    }
+
+    /// With which status a reward of this agent is not taken back, if it is not.
+    fn refusal(&self, agent: &str) -> Option<u16> {
+        let redeemed = self.control.redeemed_agents.contains(agent);
+        redeemed.then_some(409).or(self.control.refuse_reversals)
     }
 
     /// By the marketplace's id or by the sender's key.

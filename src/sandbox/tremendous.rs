@@ -1,7 +1,8 @@
 //! Tremendous: orders of gift cards (developers.tremendous.com, orders).
 //!
 //! What bites: `external_id` alone makes an order idempotent; the same one again is answered 201 with the first
-//! order's data, whatever else the body says; without one, each request is another order.
+//! order's data, whatever else the body says; without one, each request is another order. A list shows ten orders
+//! unless asked for more, and a hundred at most, the newest first: one that is made meanwhile pushes the others on.
 
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
@@ -46,23 +47,38 @@ impl Tremendous {
         let (method, path) = call.route();
         match (method, path.as_slice()) {
             ("POST", ["api", "v2", "orders"]) => self.place(call),
-            ("GET", ["api", "v2", "orders"]) => {
-                let wanted = call.query.get("external_id");
-                let orders: Vec<&Value> = self
-                    .orders
-                    .iter()
-                    .map(|(_, order)| order)
-                    .filter(|order| wanted.is_none_or(|id| order["external_id"] == **id))
-                    .collect();
-                let body = json!({ "total_count": orders.len(), "orders": orders });
-                Reply::json(200, &body)
-            }
+            ("GET", ["api", "v2", "orders"]) => self.list(call),
             ("GET", ["api", "v2", "orders", id]) => match self.find(id) {
                 Some(order) => Reply::json(200, &json!({ "order": order })),
                 None => error(404, "the order was not found"),
             },
             _ => Reply::no_route(call, ROUTES),
         }
+    }
+
+    fn list(&self, call: &Call) -> Reply {
+        let number = |name: &str, default: usize, most: usize| {
+            let Some(text) = call.query.get(name) else {
+                return Ok(default);
+            };
+            let number = text.parse().ok().filter(|number| *number <= most);
+            number
+                .ok_or_else(|| format!("{name} is a whole number of at most {most}, not `{text}`"))
+        };
+        let (offset, limit) = match (number("offset", 0, usize::MAX), number("limit", 10, 100)) {
+            (Ok(offset), Ok(limit)) => (offset, limit),
+            (Err(detail), _) | (_, Err(detail)) => return error(400, &detail),
+        };
+        let wanted = call.query.get("external_id");
+        let mut orders: Vec<&Value> = self
+            .orders
+            .iter()
+            .map(|(_, order)| order)
+            .filter(|order| wanted.is_none_or(|id| order["external_id"] == **id))
+            .collect();
+        orders.reverse();
+        let page: Vec<&Value> = orders.iter().skip(offset).take(limit).copied().collect();
+        Reply::json(200, &json!({ "total_count": orders.len(), "orders": page }))
     }
 
     fn find(&self, id: &str) -> Option<&Value> {

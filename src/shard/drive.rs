@@ -11,6 +11,8 @@ use futures::future::{FutureExt as _, LocalBoxFuture, OptionFuture};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
+    answering::Answering,
+    ask::Asked,
     batch::Feed,
     board::{Board, State},
     engine::{Engine, EngineError, Sealed},
@@ -131,11 +133,12 @@ pub async fn acquire(around: &Surroundings, partition: PartitionId) -> Result<Ac
     })
 }
 
-/// Runs a partition until it is told to stop or must.
+/// Runs a partition until it is told to stop or must, and answers questions about its actors meanwhile.
 pub async fn drive(
     around: Surroundings,
     acquired: Acquired,
     mut feeds: mpsc::Receiver<Feed>,
+    questions: mpsc::Receiver<Asked>,
 ) -> Ended {
     let Recovered {
         start,
@@ -163,6 +166,7 @@ pub async fn drive(
         generation_at: Instant::now(),
         generation_position: acquired.floor,
         finishing: None,
+        answering: Answering::new(questions),
         around,
     };
     let ended = partition.run(&mut feeds, relaying).await;
@@ -185,6 +189,7 @@ struct Partition {
     generation_position: Position,
     /// Since when no more events come.
     finishing: Option<Instant>,
+    answering: Answering,
 }
 
 impl Partition {
@@ -224,12 +229,14 @@ impl Partition {
                     }
                     Ok(())
                 }
+                () = self.answering.due() => Ok(()),
                 () = tokio::time::sleep_until(wake) => Ok(()),
             };
             let applied = outcome.and_then(|()| Ok(self.engine.apply()?));
             if let Err(ended) = applied {
                 return ended;
             }
+            self.answering.step(&self.engine, &*self.around.log);
             if self.around.memory.is_short() {
                 self.engine.passivate_all();
             }

@@ -1,12 +1,17 @@
 //! The actix actor of one partition: a bounded mailbox in front of the loop in `drive.rs`.
 //!
 //! A feed is answered when the partition has taken it in, so a full partition holds the reader back instead of
-//! letting its mailbox grow.
+//! letting its mailbox grow. A question is answered by that loop too (`answering`), or refused at once if too many wait.
 
 use actix::prelude::*;
-use tokio::sync::mpsc;
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 use super::{
+    answering::QUESTIONS_MAX,
+    ask::{Answer, Ask, AskFault, Asked},
     batch::Feed,
     drive::{Acquired, Surroundings, acquire, drive},
     reader::Inlet,
@@ -25,6 +30,7 @@ pub struct PartitionHost {
     around: Surroundings,
     acquired: Option<Acquired>,
     feeds: Option<mpsc::Sender<Feed>>,
+    questions: Option<mpsc::Sender<Asked>>,
     ended: tokio::sync::watch::Sender<bool>,
 }
 
@@ -37,6 +43,7 @@ impl PartitionHost {
             around,
             acquired: None,
             feeds: None,
+            questions: None,
             ended: tokio::sync::watch::Sender::new(false),
         }
     }
@@ -94,9 +101,11 @@ impl Handler<Begin> for PartitionHost {
         };
         let (feeds, inlet) = mpsc::channel(FEEDS_MAX);
         self.feeds = Some(feeds);
+        let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+        self.questions = Some(questions);
         let (around, partition, ended) = (self.around.clone(), self.partition, self.ended.clone());
         actix::spawn(async move {
-            let outcome = drive(around.clone(), acquired, inlet).await;
+            let outcome = drive(around.clone(), acquired, inlet, asked).await;
             outcome.show(&around.board, partition);
             ended.send_replace(true);
         });
@@ -117,6 +126,24 @@ impl Handler<Take> for PartitionHost {
             match feeds {
                 Some(feeds) => feeds.send(feed).await.is_ok(),
                 None => false,
+            }
+        })
+    }
+}
+
+impl Handler<Ask> for PartitionHost {
+    type Result = ResponseFuture<Result<Answer, AskFault>>;
+
+    fn handle(&mut self, Ask(question): Ask, _: &mut Self::Context) -> Self::Result {
+        let questions = self.questions.clone();
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let asked = Asked { question, reply };
+            // A partition with that many questions is not given more to remember.
+            match questions.map(|questions| questions.try_send(asked)) {
+                Some(Ok(())) => answer.await.unwrap_or(Err(AskFault::NotRunning)),
+                Some(Err(TrySendError::Full(_))) => Err(AskFault::Busy),
+                Some(Err(TrySendError::Closed(_))) | None => Err(AskFault::NotRunning),
             }
         })
     }

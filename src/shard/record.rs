@@ -11,10 +11,13 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     envelope,
-    log::{Lane, Position, Seq},
+    log::{
+        Lane, Position, Seq, checksum,
+        stored::{self, Stored},
+    },
 };
 
-use super::checksum;
+pub use crate::log::stored::RecordError;
 
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
@@ -137,21 +140,13 @@ pub struct StateRecord {
     pub state: Bytes,
 }
 
-/// A record that cannot be trusted.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// Not as it was written.
-    #[error("journal record is damaged: its checksum does not hold")]
-    Damaged,
-    /// Not a record at all.
-    #[error("journal record cannot be decoded: {0}")]
-    Undecodable(#[from] prost::DecodeError),
-    /// Decodes by accident, but names no format.
-    #[error("journal record names no format: it is damaged or not ours")]
-    Formless,
-    /// Written by a newer program.
-    #[error("journal record has format {0}, this program knows {FORMAT}: upgrade before starting")]
-    Newer(u32),
+impl Stored for Record {
+    const NAME: &'static str = "journal record";
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
 }
 
 impl Record {
@@ -160,15 +155,7 @@ impl Record {
     /// # Errors
     /// If it is damaged or of a newer format.
     pub fn read(bytes: &Bytes) -> Result<Self, RecordError> {
-        if !checksum::holds(bytes) {
-            return Err(RecordError::Damaged);
-        }
-        let record = Self::decode(bytes.clone())?;
-        match record.format {
-            1..=FORMAT => Ok(record),
-            0 => Err(RecordError::Formless),
-            newer => Err(RecordError::Newer(newer)),
-        }
+        stored::read(bytes)
     }
 
     /// The identity as a number; 0 while nothing has been applied.

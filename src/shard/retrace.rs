@@ -176,7 +176,8 @@ impl Retrace {
         found.next().map_or(0, |traced| traced.until)
     }
 
-    /// Reads the log and brings every partition to its end, `witness` looking on; `progress` is told the position.
+    /// Reads the log and brings every partition to its end, or to where `witness`, looking on, has seen enough;
+    /// `progress` is told the position.
     ///
     /// # Errors
     /// If events are missing, or a stored actor cannot be read. A log that cannot be reached is waited for.
@@ -219,7 +220,11 @@ impl Retrace {
                         traced.engine.apply_seen(witness)?;
                     }
                 }
-                progress(next.min(until + 1) - 1);
+                let passed = next.min(until + 1) - 1;
+                progress(passed);
+                if witness.passed(passed).is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())

@@ -38,6 +38,8 @@ pub struct Table {
     /// Live actors in order of activation, each once.
     activated: VecDeque<Index>,
     bytes: u64,
+    /// How often numbers have changed.
+    renumbered: u64,
     scratch: String,
     buffer: Vec<u8>,
 }
@@ -81,6 +83,7 @@ impl Table {
             deadlines: BTreeSet::new(),
             activated: VecDeque::new(),
             bytes: 0,
+            renumbered: 0,
             scratch: String::new(),
             buffer: Vec::new(),
         }
@@ -150,6 +153,32 @@ impl Table {
         let index = self.insert(self.scratch.as_str().into(), slot);
         self.activated.push_back(index);
         index
+    }
+
+    /// The number of the actor with this key, if there is one.
+    #[must_use]
+    pub fn find(&self, key: Key<'_>) -> Option<Index> {
+        self.slots.get_index_of(key.to_string().as_str())
+    }
+
+    /// Shows the actor as it is. Looking changes nothing: it is neither activated nor counts as used or changed.
+    ///
+    /// # Errors
+    /// If its stored state cannot be read.
+    pub fn look<T>(&self, index: Index, look: impl FnOnce(&Actor) -> T) -> Result<T, StateError> {
+        match &self.slots[index].form {
+            Form::Live(actor) => Ok(look(actor)),
+            Form::Quiet(state) => {
+                let actor = Actor::decode(self.side, self.key_text(index), state)?;
+                Ok(look(&actor))
+            }
+        }
+    }
+
+    /// How often numbers have changed: an [`Index`] is good for as long as this stays the same.
+    #[must_use]
+    pub const fn renumbered(&self) -> u64 {
+        self.renumbered
     }
 
     fn insert(&mut self, key: Box<str>, slot: Slot) -> Index {
@@ -311,6 +340,7 @@ impl Table {
     /// Forgets actors that are no different from ones that never were. Numbers change.
     pub fn drop_blank(&mut self, now: LogTime, settings: &Settings) {
         let side = self.side;
+        self.renumbered += 1;
         self.slots.retain(|key, slot| match &slot.form {
             Form::Live(actor) => !actor.is_blank(now, settings),
             // A state that cannot be read is kept: it must be reported when it is needed, not lost.

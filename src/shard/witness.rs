@@ -3,11 +3,14 @@
 //! The service has no witness ([`Nobody`], which costs nothing). `retrace` lets one look on while a partition's past
 //! is worked out again: the ledger makes its entries of what changed.
 
+use std::ops::ControlFlow;
+
 use aftercall_actors::{
     actor::Actor, effect::Effect, event::Event, key::Key, rules::RuleSet, time::LogTime,
 };
 
 use super::batch::Entry;
+use crate::log::Position;
 
 /// One step of one actor, done.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,10 @@ pub trait Witness {
     fn before(&mut self, key: Key<'_>, actor: &Actor);
     /// It has.
     fn after(&mut self, step: &Step<'_>);
+    /// Every actor has taken its steps up to this position. On a break nothing more is read.
+    fn passed(&mut self, _: Position) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// No one.

@@ -113,6 +113,71 @@ async fn story(place: Place) {
     centre.close().await;
 }
 
+/// Gift cards, at a vendor that can be asked what became of an order.
+const GIFT_CARDS: Plan = Plan {
+    destinations: &["tremendous", "slack"],
+    changes: &[(
+        "tremendous",
+        r#"timeout = { connect = "2s", total = "2s" }
+           retry = { attempts = 4, first = "10ms", max = "200ms", unknown = "until_deadline" }"#,
+    )],
+    rules: &[
+        ("enabled = false", "enabled = true"),
+        ("name = \"recognition\"", "name = \"gift_cards\""),
+    ],
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_09_an_order_whose_answer_was_lost_is_found_and_issued_once() {
+    let centre = Centre::open(Place::Embedded, &GIFT_CARDS).await;
+    let strike = |method: &str, fault, count| {
+        let rule = Rule {
+            method: Some(method.to_owned()),
+            count,
+            ..Rule::always(Vendor::Tremendous, fault)
+        };
+        centre.sandbox.sandbox.add_fault(rule).expect("a fault");
+    };
+    // Done, and nobody hears of it; and for a while nobody can be asked either.
+    strike("POST", Fault::Lost, Some(1));
+    let unavailable = Fault::Status {
+        status: 503,
+        retry_after: None,
+    };
+    strike("GET", unavailable, None);
+    grant(&centre, "first", "a-17", 500).await;
+    let request = centre.until_outputs("reward.requested", 1).await.remove(0);
+    let asked = async || {
+        let calls = centre.calls(Vendor::Tremendous);
+        let asked = calls.iter().filter(|call| call["method"] == "GET").count();
+        // More than the four attempts that a certain failure would have.
+        (asked >= 6).then_some(())
+    };
+    centre.until("six questions", asked).await;
+    // Unknown stays unknown: no word to the actor, so the tier stays locked, and no alert for it alone.
+    assert!(centre.outcomes(&request.id).await.is_empty());
+    grant(&centre, "more", "a-17", 600).await;
+    assert_eq!(centre.outputs_of("reward.requested").await.len(), 1);
+    assert_eq!(centre.outputs_of("alert.raised").await, []);
+
+    centre.sandbox.sandbox.clear_faults();
+    let told = centre.until_told(&request.id).await;
+    assert_eq!(&*told.status, "issued");
+    centre.until_done(Vendor::Tremendous, &request.id).await;
+    // The tier is free again: the points that came meanwhile are the next reward.
+    let requests = centre.until_outputs("reward.requested", 2).await;
+    assert_ne!(requests[0].id, requests[1].id);
+    centre.until_told(&requests[1].id).await;
+    let sent: Vec<Value> = centre
+        .calls(Vendor::Tremendous)
+        .into_iter()
+        .filter(|call| call["method"] == "POST")
+        .collect();
+    assert_eq!(sent.len(), 2, "one request a reward");
+    assert_eq!(centre.outputs_of("alert.raised").await, []);
+    centre.close().await;
+}
+
 async fn grant(centre: &Centre, id: &str, agent: &str, points: i64) {
     let data = json!({
         "adjustment_id": id, "agent_id": agent, "points": points, "kind": "grant", "reason": "quarter",

@@ -9,7 +9,7 @@ use std::{
 use aftercall::{
     deliver::{
         answer::{Answer, Attempt, Fault, Verdict},
-        carry::Carry,
+        carry::{Carry, Turn},
         destination::Start,
         parcel::Parcel,
         policy::Policy,
@@ -145,8 +145,8 @@ impl Carry for Vendor {
         Ok(thread.filter(|_| self.threads))
     }
 
-    async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt {
-        let (mood, travel_ms) = self.receive(parcel, handle, number);
+    async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {
+        let (mood, travel_ms) = self.receive(parcel, handle, turn.number);
         tokio::time::sleep(Duration::from_millis(travel_ms)).await;
         let refused = self.refuses(&parcel.id);
         match mood {

@@ -1,5 +1,7 @@
 //! How a service lives and dies: when it is killed, and how it ends at last.
 
+#![allow(dead_code, reason = "each test uses its part of this")]
+
 use std::time::{Duration, Instant};
 
 use aftercall::log::Log;

@@ -187,6 +187,12 @@ fn s3_12_a_reversal_can_be_refused() {
         assert_eq!((refused.status, refused.code()), (status, code));
         assert_eq!(refused.executed(), None);
     }
+    vendors.control("/control/rewards", &json!({ "redeemed_agents": ["a"] }));
+    let redeemed = reverse(&mut vendors, "k");
+    assert_eq!(
+        (redeemed.status, redeemed.code()),
+        (409, "already_redeemed")
+    );
     let wrong = json!({ "refuse_reversals": 500 });
     assert_eq!(vendors.control_status("/control/rewards", &wrong), 400);
     let barred = json!({ "barred_agents": ["b"] });
@@ -242,6 +248,36 @@ fn tremendous_takes_orders_without_external_id_each_time() {
     let found = vendors.get(&format!("{ORDERS}?external_id=x"));
     assert_eq!(found.body["total_count"], 1);
     assert_eq!(found.body["orders"][0]["external_id"], "x");
+}
+
+#[test]
+fn tremendous_lists_ten_orders_or_up_to_a_hundred_the_newest_first() {
+    let mut vendors = Vendors::new();
+    for n in 0..120 {
+        vendors.post(ORDERS, &gift(Some(&format!("x{n}")), 10.0));
+    }
+    let mut page = |query: &str| {
+        let page = vendors.get(&format!("{ORDERS}?{query}"));
+        assert_eq!(page.body["total_count"], 120);
+        let orders = page.body["orders"].as_array().expect("a list").clone();
+        let name = |order: &Value| order["external_id"].as_str().expect("an id").to_owned();
+        (
+            orders.len(),
+            orders.first().map(name),
+            orders.last().map(name),
+        )
+    };
+    let named = |count, first: &str, last: &str| (count, Some(first.into()), Some(last.into()));
+    assert_eq!(page(""), named(10, "x119", "x110"));
+    assert_eq!(page("offset=10"), named(10, "x109", "x100"));
+    assert_eq!(page("limit=100"), named(100, "x119", "x20"));
+    assert_eq!(page("limit=100&offset=100"), named(20, "x19", "x0"));
+    assert_eq!(page("offset=120"), (0, None, None));
+    for query in ["limit=101", "limit=x", "offset=-1"] {
+        let refused = vendors.get(&format!("{ORDERS}?{query}"));
+        assert_eq!(refused.status, 400, "{query}");
+        assert!(refused.body["errors"]["message"].is_string());
+    }
 }
 
 #[test]

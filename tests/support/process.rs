@@ -93,7 +93,9 @@ async fn live(
                 let (feeds, inlet) = mpsc::channel(2);
                 inlets.push(Some(Box::new(Direct(feeds))));
                 floors.push(acquired.floor);
-                let driving = drive(around.clone(), acquired, inlet);
+                // Nobody asks here.
+                let (_, questions) = mpsc::channel(1);
+                let driving = drive(around.clone(), acquired, inlet, questions);
                 let board = Arc::clone(&board);
                 drives.push(async move {
                     let ended = driving.await;

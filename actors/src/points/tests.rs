@@ -44,6 +44,40 @@ fn s3_03_a_workday_is_a_date_in_the_business_units_zone() {
     assert!(Workday::of(EventTime(i64::MIN), &zone) < Workday::of(EventTime(i64::MAX), &zone));
 }
 
+/// Workdays of 23 and of 25 hours: where clocks change in the night, where they skip midnight, and where they come
+/// back to the hour before it.
+#[test]
+fn s3_03_a_workday_ends_at_its_own_midnight_however_long_it_was() {
+    let days = [
+        ("America/New_York", "2026-03-08T05:00:00Z", 23),
+        ("America/New_York", "2026-11-01T04:00:00Z", 25),
+        ("America/Santiago", "2026-09-06T04:00:00Z", 23),
+        ("America/Santiago", "2026-04-04T03:00:00Z", 25),
+        ("Asia/Beirut", "2026-03-28T22:00:00Z", 23),
+        ("Asia/Beirut", "2026-10-23T21:00:00Z", 25),
+        ("Australia/Lord_Howe", "2026-10-03T13:30:00Z", 23),
+        ("UTC", "2026-03-08T00:00:00Z", 24),
+    ];
+    for (name, begins, hours) in days {
+        let zone = TimeZone::get(name).unwrap();
+        let begins = at(begins);
+        let half_hour_ms = if name.ends_with("Howe") { 1_800_000 } else { 0 };
+        let ends = EventTime(begins.0 + hours * 3_600_000 + half_hour_ms);
+        let day = Workday::of(begins, &zone);
+        let of = |ms: i64| Workday::of(EventTime(ms), &zone).0 - day.0;
+        let found = [of(begins.0 - 1), of(begins.0), of(ends.0 - 1), of(ends.0)];
+        assert_eq!(found, [-1, 0, 0, 1], "{name}");
+        // A window of no days holds today only.
+        assert_eq!(day.leaves_at(0, &zone), Some(LogTime(ends.0)), "{name}");
+        let before = Workday(day.0 - 1);
+        assert_eq!(
+            before.leaves_at(0, &zone),
+            Some(LogTime(begins.0)),
+            "{name}"
+        );
+    }
+}
+
 #[test]
 fn s3_03_a_workday_leaves_at_its_end_plus_the_windows_length() {
     let mut window = PointsWindow::default();

@@ -9,6 +9,7 @@ use crate::{
     effect::Effects,
     points::PointsWindow,
     programs::{Approval, Limit, Program, Tier},
+    time::LogTime,
 };
 
 impl Rewards {
@@ -26,8 +27,7 @@ impl Rewards {
                 if points.sum() < threshold {
                     continue;
                 }
-                let is_it = |s: &Standings| *s.program == *program.name && *s.tier == *tier.name;
-                let known = self.tiers.iter().position(is_it);
+                let known = self.known(program, tier);
                 let is_evaluated = known.is_none_or(|place| {
                     let stage = &self.tiers[place].stage;
                     stage.is_evaluated(moment.today, has_new_points)
@@ -65,6 +65,12 @@ impl Rewards {
         }
     }
 
+    /// Place of a tier that was ever claimed.
+    pub(super) fn known(&self, program: &Program, tier: &Tier) -> Option<usize> {
+        let is_it = |s: &Standings| *s.program == *program.name && *s.tier == *tier.name;
+        self.tiers.iter().position(is_it)
+    }
+
     /// Whether one more reward of this tier is within the agent's cap and share.
     fn fits(
         &self,
@@ -74,20 +80,61 @@ impl Rewards {
         place: Option<usize>,
     ) -> bool {
         let cost = i64::from(tier.threshold);
-        let is_here = |other: usize| *self.tiers[other].program == *program.name;
-        let allows = |limit: Option<Limit>, counts: &dyn Fn(usize) -> bool| {
-            limit.is_none_or(|limit| {
-                let issued = self.given.iter().filter(|given| given.standing.counts());
-                let issued = issued.map(|given| (given.tier, &given.claim));
-                let asked = self.tiers.iter().enumerate();
-                let asked = asked.filter_map(|(n, tier)| Some((n, tier.stage.requested()?)));
-                let all = issued.chain(asked).filter(|(tier, claim)| {
-                    counts(*tier) && moment.now.since_ms(claim.at) < limit.period_ms
-                });
-                limit.admits(cost, all.map(|(_, claim)| claim.points))
-            })
-        };
-        allows(tier.cap, &|other| Some(other) == place) && allows(program.share, &is_here)
+        self.limits(program, tier, place).all(|(limit, scope)| {
+            let counted = self.counted(moment.now, limit, scope);
+            limit.admits(cost, counted.map(|claim| claim.points))
+        })
+    }
+
+    /// What limits a tier, and whose rewards each limit counts. `place` is the tier's, if it was ever claimed.
+    pub(super) fn limits<'a>(
+        &self,
+        program: &'a Program,
+        tier: &Tier,
+        place: Option<usize>,
+    ) -> impl Iterator<Item = (Limit, Scope<'a>)> + use<'a> {
+        let cap = tier.cap.map(|limit| (limit, Scope::Tier(place)));
+        let share = program.share.map(|limit| (limit, Scope::Program(program)));
+        cap.into_iter().chain(share)
+    }
+
+    /// The claims that a limit counts at `now`.
+    pub(super) fn counted(
+        &self,
+        now: LogTime,
+        limit: Limit,
+        scope: Scope<'_>,
+    ) -> impl Iterator<Item = &Claim> {
+        let issued = self.given.iter().filter(|given| given.standing.counts());
+        let issued = issued.map(|given| (given.tier, &given.claim));
+        let asked = self.tiers.iter().enumerate();
+        let asked = asked.filter_map(|(place, tier)| Some((place, tier.stage.requested()?)));
+        issued.chain(asked).filter_map(move |(place, claim)| {
+            let is_its = match scope {
+                Scope::Tier(tier) => tier == Some(place),
+                Scope::Program(program) => *self.tiers[place].program == *program.name,
+            };
+            let counts = is_its && now.since_ms(claim.at) < limit.period_ms;
+            counts.then_some(claim)
+        })
+    }
+
+    /// What an agent's cap of a tier leaves at `now`; nothing if it has no cap.
+    #[must_use]
+    pub fn cap_left(&self, now: LogTime, program: &Program, tier: &Tier) -> Option<i64> {
+        let scope = Scope::Tier(self.known(program, tier));
+        tier.cap.map(|limit| self.left(now, limit, scope))
+    }
+
+    /// What an agent's share of a program's budget leaves at `now`; nothing if it has no budget.
+    #[must_use]
+    pub fn share_left(&self, now: LogTime, program: &Program) -> Option<i64> {
+        let scope = Scope::Program(program);
+        program.share.map(|limit| self.left(now, limit, scope))
+    }
+
+    fn left(&self, now: LogTime, limit: Limit, scope: Scope<'_>) -> i64 {
+        limit.left(self.counted(now, limit, scope).map(|claim| claim.points))
     }
 
     /// Forgets issued rewards that can no longer matter.
@@ -103,4 +150,13 @@ impl Rewards {
         self.given
             .retain(|given| given.standing.is_coming() || moment.now.since_ms(given.at) < keep_ms);
     }
+}
+
+/// Whose rewards a limit counts.
+#[derive(Clone, Copy)]
+pub(super) enum Scope<'a> {
+    /// Those of the tier at this place; none if it was never claimed.
+    Tier(Option<usize>),
+    /// Those of a program.
+    Program(&'a Program),
 }

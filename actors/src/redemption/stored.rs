@@ -15,6 +15,7 @@ const TIERS: u32 = 62;
 const GIVEN: u32 = 63;
 const DEBT: u32 = 64;
 const EXPORT_VERSION: u32 = 65;
+const DUE: u32 = 66;
 
 impl Rewards {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
@@ -35,6 +36,7 @@ impl Rewards {
         if let Some(version) = &self.export_version {
             wire::bytes(EXPORT_VERSION, version.as_bytes(), into);
         }
+        wire::optional_sint(DUE, self.due.map(|due| due.0), into);
     }
 
     /// `None` if the parts do not fit together.
@@ -59,6 +61,7 @@ impl Rewards {
             given,
             debt: stored.debt,
             export_version: stored.export_version.take().map(Into::into),
+            due: stored.reward_due.map(LogTime),
         })
     }
 }

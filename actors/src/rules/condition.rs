@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{
+    about,
     check::Checker,
     eval::{Mention, Node, Trouble},
     field::{Kind, Scope, Topic},
@@ -92,6 +93,11 @@ impl Condition {
     /// Whether it holds.
     pub fn holds<'a>(&'a self, scope: &Scope<'a>) -> Result<bool, Trouble> {
         self.root.holds(scope)
+    }
+
+    /// Whether it holds for each event of this metric, for none, or it depends.
+    pub fn holds_for(&self, metric: &str) -> Option<bool> {
+        about::holds_for(&self.root, metric)
     }
 
     /// Its value as whole points.

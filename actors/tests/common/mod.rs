@@ -13,6 +13,8 @@ use aftercall_actors::{
 };
 use serde_json::{Value, json};
 
+pub mod lookups;
+
 pub const SECOND_MS: i64 = 1_000;
 pub const HOUR_MS: i64 = 3_600 * SECOND_MS;
 pub const DAY_MS: i64 = 24 * HOUR_MS;

@@ -78,6 +78,11 @@ impl Drafter {
         for fallback in &destination.fallbacks {
             texts.extend(texts_of(&fallback.request));
         }
+        let asked = [
+            destination.lookup.as_ref().map(|lookup| &lookup.request),
+            destination.list.as_ref().map(|list| &list.request),
+        ];
+        texts.extend(asked.into_iter().flatten().flat_map(texts_of));
         let secrets = texts.into_iter().filter_map(|text| match text {
             Text::Secret(reference) => Some((reference.clone(), Secret::new(reference.clone()))),
             Text::Template(_) => None,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     deliver::{
         answer::{Attempt, Fault, Verdict},
-        carry::Carry,
+        carry::{Carry, Turn},
         parcel::Parcel,
     },
     log::{Log, Seq, retry::read},
@@ -24,14 +24,14 @@ pub struct Landed {
     pub took: Duration,
 }
 
-/// Makes attempt `number` to deliver the output `seq`.
+/// Makes an attempt to deliver the output `seq`.
 pub async fn fly(
     log: Log,
     carry: Arc<dyn Carry>,
     seq: Seq,
     parcel: Option<Arc<Parcel>>,
     handle: Option<Value>,
-    number: u32,
+    turn: Turn,
 ) -> Landed {
     let parcel = match parcel {
         Some(parcel) => Ok(parcel),
@@ -39,7 +39,7 @@ pub async fn fly(
     };
     let began = Instant::now();
     let attempt = match parcel {
-        Ok(parcel) => carry.attempt(&parcel, handle.as_ref(), number).await,
+        Ok(parcel) => carry.attempt(&parcel, handle.as_ref(), turn).await,
         Err(why) => unsendable(why),
     };
     let took = began.elapsed();

@@ -19,14 +19,19 @@ use crate::{
 };
 
 /// Every key that not all channels have.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "url", "method", "headers", "body", "fallback", "to", "text", "blocks", "card", "smtp",
-    "starttls", "from", "subject", "html",
+    "starttls", "from", "subject", "html", "lookup", "list",
 ];
 
 const fn keys_of(via: Via) -> (&'static str, &'static [&'static str]) {
     match via {
-        Via::Http => ("http", &["url", "method", "headers", "body", "fallback"]),
+        Via::Http => (
+            "http",
+            &[
+                "url", "method", "headers", "body", "fallback", "lookup", "list",
+            ],
+        ),
         Via::Slack => ("slack", &["url", "to", "text", "blocks"]),
         Via::SlackWebhook => ("slack_webhook", &["url", "text", "blocks"]),
         Via::Teams => ("teams", &["url", "card"]),
@@ -198,16 +203,7 @@ fn request(
         }
         base.map(|b| b.url.clone())
     };
-    let path = format!("{}.headers", s.path());
-    reader.place(s, "headers");
-    let line = s.line("headers");
-    let lines = &mut reader.lines;
-    let own = s.pairs("headers", |name, text| {
-        let path = format!("{path}.{name}");
-        lines.insert(path.clone(), line);
-        header(&path, name, text).map(|text| (name.to_owned(), text))
-    });
-    let headers = merged(s, base, own);
+    let headers = headers(reader, s, base, &REQUEST);
     let body = body(reader, s, base, method, &headers);
     Some(Request {
         method,
@@ -217,7 +213,25 @@ fn request(
     })
 }
 
-fn header(path: &str, name: &str, text: &str) -> Result<Text, String> {
+/// Reads `headers`, whose templates may use the variables `known`.
+pub(super) fn headers(
+    reader: &mut Reader,
+    s: &mut Section<'_, '_>,
+    base: Option<&Request>,
+    known: &[&str],
+) -> Vec<(String, Text)> {
+    let path = reader.place(s, "headers");
+    let line = s.line("headers");
+    let lines = &mut reader.lines;
+    let own = s.pairs("headers", |name, text| {
+        let path = format!("{path}.{name}");
+        lines.insert(path.clone(), line);
+        header(&path, name, text, known).map(|text| (name.to_owned(), text))
+    });
+    merged(s, base, own)
+}
+
+fn header(path: &str, name: &str, text: &str, known: &[&str]) -> Result<Text, String> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(token) {
         return Err("not the name of a header".to_owned());
@@ -233,7 +247,7 @@ fn header(path: &str, name: &str, text: &str) -> Result<Text, String> {
     if ours.contains(&name.to_ascii_lowercase().as_str()) {
         return Err("is set by the program itself".to_owned());
     }
-    let text = text_or_secret(path, text, Escape::Text, &REQUEST)?;
+    let text = text_or_secret(path, text, Escape::Text, known)?;
     match &text {
         Text::Template(template) if sounds_secret(name) && !template.has_variables() => {
             Err(format!(
@@ -354,6 +368,16 @@ pub(super) fn fallbacks(
         })
     });
     read.into_iter().flatten().collect()
+}
+
+/// Whether address or headers say which reward they are about, if templates say it at all.
+pub(super) fn names_the_reward(request: &Request) -> bool {
+    let texts = request.headers.iter().map(|(_, text)| text);
+    let mut templates = texts.chain([&request.url]).filter_map(|text| match text {
+        Text::Template(template) => Some(template),
+        Text::Secret(_) => None,
+    });
+    templates.any(|t| t.uses("id") || t.source().contains("reward_id"))
 }
 
 /// Whether the credentials are of a kind that the channel can show.

@@ -5,12 +5,13 @@ use aftercall_actors::output::Kind;
 use crate::{
     config::document::Section,
     deliver::{
-        destination::{Body, Channel, Text},
+        destination::{Body, Channel},
         policy::Policy,
         selector::Selector,
-        template::Template,
     },
 };
+
+use super::channel::names_the_reward;
 
 /// Looks at a destination as a whole.
 pub(super) fn check(
@@ -58,28 +59,14 @@ pub(super) fn check(
                 .to_owned(),
         ),
         Some(Channel::Http(request)) if types.iter().any(|t| Kind::of(t) == Some(Kind::Reward)) => {
-            let mut texts: Vec<&Template> = Vec::new();
-            let written = |text: &'_ Text| match text {
-                Text::Template(template) => Some(template.clone()),
-                Text::Secret(_) => None,
-            };
-            let parts: Vec<Template> = request
-                .headers
-                .iter()
-                .filter_map(|(_, text)| written(text))
-                .chain(written(&request.url))
-                .collect();
-            texts.extend(&parts);
-            let whole_data = match &request.body {
+            let in_body = match &request.body {
                 Body::Template { template, .. } => {
-                    texts.push(template);
-                    false
+                    template.uses("id") || template.source().contains("reward_id")
                 }
                 Body::Data => true,
                 Body::None => false,
             };
-            let names_it = |t: &&Template| t.uses("id") || t.source().contains("reward_id");
-            if !whole_data && !texts.iter().any(names_it) {
+            if !in_body && !names_the_reward(request) {
                 s.warn(
                     "headers",
                     "neither address, headers nor body hold `id` or `data.reward_id`: the destination cannot tell a \

@@ -2,7 +2,7 @@
 
 use aftercall_actors::output::{Kind, Output};
 
-use super::{Reader, auth, channel, cross, outcome, policy};
+use super::{Reader, asks, auth, channel, cross, outcome, policy};
 use crate::{
     config::{
         document::Section,
@@ -89,6 +89,7 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
     let success = judge_condition(reader, s, "success", success);
     let again = judge_condition(reader, s, "again", again);
     let fallbacks = channel::fallbacks(reader, s, channel.as_ref());
+    let (lookup, list) = asks::read(reader, s, via, &selector);
     let policy = policy::read(s, via, timeouts.total, outcome.rule);
     cross::check(s, &selector, &policy, channel.as_ref());
     Some(Destination {
@@ -110,6 +111,8 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
             response: outcome.response,
         },
         fallbacks,
+        lookup,
+        list,
     })
 }
 

@@ -1,7 +1,14 @@
 //! The reference, and what is said of each mistake.
 
+use std::time::Duration;
+
+use aftercall_actors::breaker::Trip;
+
 use super::*;
-use crate::deliver::destination::{Body, Method, SmtpSecurity, Start};
+use crate::deliver::{
+    destination::{Body, Method, SmtpSecurity, Start, Timeouts},
+    policy::Policy,
+};
 
 const REFERENCE: &str = include_str!("../../../config/destinations.toml");
 
@@ -10,6 +17,30 @@ fn the_reference_is_right_and_nothing_in_it_is_unwise() {
     let checked = parse(REFERENCE, "config/destinations.toml").unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(checked.warnings().collect::<Vec<_>>(), Vec::<String>::new());
     assert_eq!(checked.destinations.recipients.len(), 4);
+}
+
+/// The three destinations through which money goes.
+#[test]
+fn s3_08_s3_09_s3_10_the_shipped_marketplaces_have_the_figures_of_the_rows() {
+    let checked = parse(REFERENCE, "config/destinations.toml").unwrap();
+    let all = checked.destinations.destinations;
+    for name in ["rewards", "reward-reversals", "tremendous"] {
+        let found = all.iter().find(|d| d.name == name).unwrap();
+        let seconds = Duration::from_secs;
+        let timeouts = Timeouts {
+            connect: seconds(10),
+            total: seconds(45),
+        };
+        assert_eq!(found.timeouts, timeouts, "{name}");
+        let Policy { retry, breaker, .. } = &found.policy;
+        let waits = (retry.attempts.get(), retry.first, retry.factor.get());
+        assert_eq!(waits, (4, seconds(1), 2), "{name}");
+        assert!(!retry.unknown_counts, "{name}: only the deadline ends it");
+        assert_eq!(breaker.trip, Trip::FailingFor { ms: 300_000 }, "{name}");
+        let outcome = found.policy.outcome.as_ref().unwrap();
+        let told = (&*outcome.event_type, &*outcome.failed);
+        assert_eq!(told, ("reward.outcome", "needs_review"), "{name}");
+    }
 }
 
 #[test]
@@ -35,6 +66,8 @@ fn every_key_that_is_read_is_documented_and_every_documented_key_is_read() {
                 "destination.auth",
                 "destination.tls",
                 "destination.outcome",
+                "destination.lookup",
+                "destination.list",
             ]
             .contains(key)
         })
@@ -224,7 +257,7 @@ const MISTAKES: &str = r#"d.toml:4: vars.api_token: no place for a secret (its v
 d.toml:7: destination 1.name: found "CRM", allowed: 1 to 40 of a-z, 0-9, _ and -
 d.toml:8: destination 1.on: found "profil", allowed: a kind (alert, reward, profile, outcome, enps, coaching, request) or a type (alert.raised, alert.updated, alert.escalated, reward.requested, reward.reversal.requested, profile.updated, interaction.outcome, enps.scored, coaching.requested, survey_token.requested, identity.requested, enrichment.requested)
 d.toml:10: destination 1.url: in line 1 of the template: unknown variable `dta` (known: id, type, subject, time, data, vars)
-d.toml:11: destination 1.methd: unknown key; did you mean `method`? (known: name, on, when, channel, start, thread, timeout, auth, tls, outcome, body_max, answer_max, method, url, headers, body, success, again, fallback, limit, retry, breaker, merge)
+d.toml:11: destination 1.methd: unknown key; did you mean `method`? (known: name, on, when, channel, start, thread, timeout, auth, tls, outcome, body_max, answer_max, method, url, headers, body, success, again, fallback, lookup, list, limit, retry, breaker, merge)
 d.toml:12: destination 1.timeout.connect: found 20s, allowed: at most timeout.total, which is 10s
 d.toml:13: destination 1.retry.attempts: found 0, allowed: a whole number from 1 to 100
 d.toml:13: destination 1.retry.unknwn: unknown key; did you mean `unknown`? (known: attempts, first, factor, max, deadline, unknown)
@@ -232,7 +265,7 @@ d.toml:18: destination "second".when: not a CEL expression (line 1, column 17: S
 d.toml:19: destination "second".channel: found "pigeon", allowed: "http", "slack", "slack_webhook", "teams" or "email"
 d.toml:22: destination 3.name: missing; each destination has one of its own
 d.toml:22: destination 3.thread: missing; merge keeps the newest of each thread, so it has to say what a thread is
-d.toml:26: destination 3.card: channel "http" has no such key (it has url, method, headers, body, fallback)
+d.toml:26: destination 3.card: channel "http" has no such key (it has url, method, headers, body, fallback, lookup, list)
 d.toml:27: destination 3.auth.token: a literal is not taken (and not shown), allowed: a reference to a secret: "env:NAME", "file:/path" or "credential:NAME", never the secret itself
 d.toml:28: destination 3.headers.Host: is set by the program itself
 d.toml:28: destination 3.headers.X-Api-Key: a literal is not taken (and not shown), allowed: a reference to a secret: "env:NAME", "file:/path" or "credential:NAME", never the secret itself, or `auth`
@@ -354,6 +387,55 @@ fn one_mistake_each() {
             "enps",
             format!("{http}retry = {{ first = \"31s\" }}"),
             "d.toml:6: destination \"x\".retry.first: found 31s, allowed: at most retry.max, which is 30s",
+        ),
+        // Questions.
+        (
+            "reward.requested",
+            format!("{http}lookup = {{ headers = {{}} }}"),
+            "d.toml:6: destination \"x\".lookup.url: missing; the address, such as \"https://api.example.com/orders?external_id={{ data.reward_id }}\"",
+        ),
+        (
+            "reward.requested",
+            format!("{http}lookup = {{ url = \"https://a.example/{{{{ id }}}}\" }}"),
+            "d.toml:6: destination \"x\".lookup.answer: missing; a CEL map {status, body}, as the request itself would have been answered, or null",
+        ),
+        (
+            "reward.requested",
+            format!(
+                "{http}lookup = {{ url = \"https://a.example/{{{{ data.agent_id }}}}\", answer = \"null\" }}"
+            ),
+            "d.toml:6: destination \"x\".lookup: neither address nor headers hold `id` or `data.reward_id`: its answer would be about another reward",
+        ),
+        (
+            "reward.requested",
+            format!(
+                "{http}lookup = {{ url = \"https://a.example/{{{{ id }}}}/{{{{ data.nobody }}}}\", answer = \"null\" }}"
+            ),
+            "d.toml:6: destination \"x\".lookup.url: over the example of reward.requested, line 1 of the template: `data.nobody` is absent; write `{{ ... | default(...) }}` if it may be",
+        ),
+        (
+            "enps",
+            format!("{http}list = {{ url = \"https://a.example/\", items = \"[]\" }}"),
+            "d.toml:6: destination \"x\".list: lists rewards, so `on` has to take \"reward.requested\"",
+        ),
+        (
+            "reward.requested",
+            format!(
+                "{http}list = {{ url = \"https://a.example/{{{{ cursor }}}}\", items = \"[]\" }}"
+            ),
+            "d.toml:6: destination \"x\".list.url: over the first page, line 1 of the template: `cursor` is absent; write `{{ ... | default(...) }}` if it may be",
+        ),
+        (
+            "reward.requested",
+            format!(
+                "{http}list = {{ url = \"https://a.example/{{{{ data.x }}}}\", items = \"[data]\" }}"
+            ),
+            "d.toml:6: destination \"x\".list.items: unknown variable `data` (known: status, headers, body, vars, from, to, cursor)",
+        ),
+        (
+            "alert.raised",
+            "channel = \"teams\"\nurl = \"env:U\"\nlookup = {}".into(),
+            "d.toml:6: destination \"x\".lookup: channel \"teams\" has no such key (it has url, card)",
         ),
         // Found by trying.
         (

@@ -4,7 +4,10 @@ use aftercall_actors::{output::Kind, time::LogTime};
 use serde_json::Value;
 
 use crate::{
-    deliver::record::{Alarmed, Case, Fact, Item, Taken},
+    deliver::{
+        carry::Turn,
+        record::{Alarmed, Case, Fact, Item, Taken},
+    },
     log::Seq,
 };
 
@@ -15,8 +18,8 @@ pub enum Action {
     Send {
         /// The item.
         seq: Seq,
-        /// Its number, from 1.
-        attempt: u32,
+        /// Its number, and what is known of those before it.
+        turn: Turn,
         /// What the last success of its thread left for it.
         handle: Option<Value>,
     },

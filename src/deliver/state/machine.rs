@@ -21,6 +21,7 @@ use super::{
 use crate::{
     deliver::{
         answer::Attempt,
+        carry::Turn,
         record::{
             AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason,
             Reopened, Seen, Settled, Sign, Started, Step, Told,
@@ -215,7 +216,11 @@ impl Machine {
             let handle = handle.and_then(|thread| self.state.handle(thread));
             let action = Action::Send {
                 seq,
-                attempt: item.attempts + 1,
+                turn: Turn {
+                    number: item.attempts + 1,
+                    // How a round before this one ended nobody remembers here, so it counts as unknown.
+                    in_doubt: item.unknown || item.round > 1,
+                },
                 handle: handle.and_then(|text| serde_json::from_str(text).ok()),
             };
             self.commit(Fact::Started(started), Some(action));

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::*;
 use crate::deliver::{
     answer::{Answer, Attempt, Fault, Verdict},
+    carry::Turn,
     policy::{Limits, Merge, OutcomeRule, Rate, Retry},
     record::{Ending, Reason},
 };
@@ -52,7 +53,7 @@ impl Run {
         actions
             .into_iter()
             .filter_map(|action| match action {
-                Action::Send { seq, attempt, .. } => Some((seq, attempt)),
+                Action::Send { seq, turn, .. } => Some((seq, turn.number)),
                 Action::Tell { item } => {
                     let settled = item.settled.expect("a verdict");
                     self.letters += usize::from(settled.has_letter());
@@ -134,7 +135,10 @@ fn started(seq: Seq, at_ms: i64) -> Fact {
 fn send(seq: Seq, attempt: u32) -> Action {
     Action::Send {
         seq,
-        attempt,
+        turn: Turn {
+            number: attempt,
+            in_doubt: false,
+        },
         handle: None,
     }
 }

@@ -58,7 +58,10 @@ pub fn weigh(attempt: &Attempt) -> Weighed {
                 Ok(answer) if answer.status == 429 => (Seen::Throttled, Sign::Withdrawn),
                 Ok(answer) if answer.status >= 500 => (Seen::Failed, Sign::Down),
                 Ok(_) => (Seen::Failed, Sign::Up),
-                Err(Fault::Timeout(_) | Fault::Lost(_)) => (Seen::Unknown, Sign::Down),
+                Err(Fault::Timeout(_) | Fault::Lost(_) | Fault::InDoubt { is_down: true, .. }) => {
+                    (Seen::Unknown, Sign::Down)
+                }
+                Err(Fault::InDoubt { is_down: false, .. }) => (Seen::Unknown, Sign::Withdrawn),
                 Err(Fault::Connect(_)) => (Seen::Unreached, Sign::Down),
                 Err(Fault::NotReady(_) | Fault::Unsendable(_)) => (Seen::NotReady, Sign::Withdrawn),
             };

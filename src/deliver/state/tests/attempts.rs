@@ -166,6 +166,34 @@ fn s3_08_one_attempt_and_three_retries_then_needs_review() {
 }
 
 #[test]
+fn s3_08_waits_double_between_the_four_attempts_and_none_comes_a_tick_early() {
+    let mut policy = rewards();
+    policy.retry.first = Duration::from_secs(1);
+    let mut longest = [0; 3];
+    // Waits are spread over their intervals, by the output's id.
+    for seq in 1..=200 {
+        let mut run = Run::new(policy.clone());
+        run.take(seq, None);
+        let mut now = 0;
+        for (number, longest) in (1..).zip(&mut longest) {
+            assert_eq!(run.sends(now), [(seq, number)]);
+            run.finish(now, seq, &again(503, None));
+            let due = run.due(seq);
+            assert_eq!(run.sends(due - 1), [], "attempt {}", number + 1);
+            *longest = (*longest).max(due - now);
+            now = due;
+        }
+        assert_eq!(run.sends(now), [(seq, 4)]);
+    }
+    for (longest, most) in longest.into_iter().zip([1_000, 2_000, 4_000]) {
+        assert!(
+            (most / 10 * 9..=most).contains(&longest),
+            "{longest} of {most}"
+        );
+    }
+}
+
+#[test]
 fn s3_08_a_refusal_is_never_retried() {
     for status in [400, 409] {
         let mut run = Run::new(rewards());
@@ -214,6 +242,70 @@ fn s3_09_timeouts_go_on_under_the_same_id_until_the_deadline() {
     assert_eq!(numbers.len(), NOTES_FIRST + NOTES_LAST);
     assert_eq!(numbers[..3], [1, 2, 3]);
     assert_eq!(numbers.last(), Some(&attempts));
+}
+
+#[test]
+fn s3_09_an_attempt_is_in_doubt_from_the_first_unknown_outcome_on() {
+    let doubts = |run: &mut Run, now| -> Vec<bool> {
+        run.machine.decide(LogTime(now));
+        let actions = run.machine.batch(usize::MAX).actions.into_iter();
+        let doubt = |action| match action {
+            Action::Send { turn, .. } => Some(turn.in_doubt),
+            Action::Tell { .. } | Action::Alarm(_) => None,
+        };
+        actions.filter_map(doubt).collect()
+    };
+    let mut run = Run::new(rewards());
+    run.take(1, None);
+    assert_eq!(doubts(&mut run, 0), [false]);
+    // What was certainly not done leaves no doubt.
+    run.finish(10, 1, &unavailable());
+    let due = run.due(1);
+    assert_eq!(doubts(&mut run, due), [false]);
+    run.finish(due + 10, 1, &timed_out());
+    let due = run.due(1);
+    assert_eq!(doubts(&mut run, due), [true]);
+    // Nor does a later certainty take the doubt about an earlier one away, not over a restart either.
+    run.finish(due + 10, 1, &unavailable());
+    let due = run.due(1);
+    let mut run = run.restart(due);
+    assert_eq!(doubts(&mut run, due), [true]);
+    // A process that ended during the first attempt.
+    let mut run = Run::new(rewards());
+    run.take(1, None);
+    assert_eq!(doubts(&mut run, 0), [false]);
+    let mut run = run.restart(50);
+    let due = run.due(1);
+    assert_eq!(doubts(&mut run, due), [true]);
+}
+
+#[test]
+fn s3_09_an_operators_retry_is_in_doubt() {
+    let mut run = Run::new(rewards());
+    run.take(1, None);
+    run.sends(0);
+    run.finish(5, 1, &rejected(400));
+    let decision = Decision {
+        seq: 10,
+        case: Case {
+            output: 1,
+            round: 1,
+        },
+        retry: Some(find(1, None)),
+    };
+    run.machine.decided(LogTime(10), decision);
+    run.machine.decide(LogTime(10));
+    let actions = run.machine.batch(usize::MAX).actions;
+    let turn = Turn {
+        number: 1,
+        in_doubt: true,
+    };
+    let send = Action::Send {
+        seq: 1,
+        turn,
+        handle: None,
+    };
+    assert!(actions.contains(&send), "{actions:?}");
 }
 
 #[test]

@@ -139,7 +139,10 @@ fn s2_08_outputs_of_one_thread_go_in_order_with_what_the_last_one_left() {
     let batch = run.machine.batch(usize::MAX);
     let send = Action::Send {
         seq: 2,
-        attempt: 1,
+        turn: Turn {
+            number: 1,
+            in_doubt: false,
+        },
         handle: Some(handle),
     };
     assert_eq!(batch.actions.last(), Some(&send));

@@ -1,0 +1,406 @@
+//! One agent's life beside its books (`ledger`): what happens to it, and that the two agree at every step.
+//!
+//! It plays the host as well: wakes the agent when it is due, keeps its state with what it said, takes snapshots, and
+//! after a crash goes on from any of them by applying again what came since.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aftercall_actors::{
+    actor::Actor,
+    effect::{Effect, Effects, Ignored},
+    event::Body,
+    key::Key,
+    redemption::{REVERSE, reward_id},
+};
+use serde_json::json;
+
+pub use self::families::{Family, families};
+use crate::{
+    common::*,
+    ledger::{Entry, Ledger, Rules},
+};
+
+#[path = "life/books.rs"]
+mod books;
+#[path = "life/families.rs"]
+mod families;
+
+/// 30 workdays, so that a life sees points leave.
+pub const WINDOW: i64 = 30;
+
+/// What providers say.
+pub const WORDS: [&str; 7] = [
+    "issued",
+    "issued",
+    "issued",
+    "rejected",
+    "needs_review",
+    "reversed",
+    "reversed",
+];
+
+#[derive(Clone, Debug)]
+pub enum Happens {
+    /// The metric's value of a workday, so many days back, as an export recorded it.
+    Row {
+        back: i64,
+        value: i32,
+        recorded: Option<i64>,
+    },
+    /// A grant or a violation; the same `id` is a repetition.
+    Adjusted {
+        id: u8,
+        points: i32,
+        back: i64,
+    },
+    /// So many more than pay the debt, or reach the lowest tier; or than leave all that was issued covered.
+    Edge {
+        is_loss: bool,
+        more: i64,
+    },
+    /// A response, or a revision of one.
+    Survey {
+        id: u8,
+        revision: u8,
+        delights: bool,
+    },
+    /// What became of the `nth` latest reward, or of its reversal.
+    Answer {
+        nth: usize,
+        is_reversal: bool,
+        word: usize,
+    },
+    /// A person's decision on it.
+    Decided {
+        nth: usize,
+        approve: bool,
+    },
+    /// The answer that is due, of the kind that mostly comes.
+    Settled,
+    /// An outcome of a reward of somebody else's.
+    Stranger {
+        word: usize,
+    },
+    /// The last event arrives once more.
+    Again,
+    /// Another rule set takes effect.
+    Rules(usize),
+    Hours(i64),
+    /// Until the agent wants to be woken.
+    UntilDue,
+    /// A snapshot.
+    Stored,
+    /// The process dies; another goes on from this one of the states that are stored.
+    Crash(usize),
+}
+
+/// One step of the log: what came, under which rules, and what was said.
+struct Logged {
+    after_ms: i64,
+    set: usize,
+    /// None for a wake.
+    body: Option<Body>,
+    effects: Effects,
+}
+
+/// An agent, its books, and what a crash would leave of it.
+pub struct Life<'a> {
+    family: &'a Family,
+    /// Place of the rules in force.
+    set: usize,
+    /// Place of the rules in force when the agent was looked at last.
+    looked: usize,
+    stage: Stage,
+    pub ledger: Ledger,
+    rows: BTreeMap<i64, (i64, Option<i64>)>,
+    /// When each adjustment was seen: it is remembered three days longer than its workday counts.
+    adjusted: BTreeMap<usize, i64>,
+    /// Revision, points, their workday, and when.
+    surveys: BTreeMap<u8, (u8, i64, i64, i64)>,
+    pub said: BTreeSet<String>,
+    /// What was of interest: so that a life is about something.
+    pub seen: BTreeSet<&'static str>,
+    stored: Vec<(usize, Vec<u8>)>,
+    log: Vec<Logged>,
+    last: Option<Body>,
+    after_ms: i64,
+}
+
+impl<'a> Life<'a> {
+    pub fn new(family: &'a Family) -> Self {
+        let stage = Stage::new(Key::Agent("a1"), family.sets[0].rules.clone());
+        Self {
+            family,
+            set: 0,
+            looked: 0,
+            stored: vec![(0, stage.encoded())],
+            stage,
+            ledger: Ledger::default(),
+            rows: BTreeMap::new(),
+            adjusted: BTreeMap::new(),
+            surveys: BTreeMap::new(),
+            said: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            log: Vec::new(),
+            last: None,
+            after_ms: 0,
+        }
+    }
+
+    fn view(&self) -> &'a Rules {
+        let family = self.family;
+        &family.sets[self.set].view
+    }
+
+    /// The workday at a time after [`NOW_MS`].
+    fn day_at(&self, after_ms: i64) -> i64 {
+        let at = jiff::Timestamp::from_millisecond(NOW_MS + after_ms).unwrap();
+        let date = self.family.zone.to_datetime(at).date();
+        let since = date.since(jiff::civil::date(1970, 1, 1)).unwrap();
+        i64::from(since.get_days())
+    }
+
+    fn pass_time(&mut self) -> i64 {
+        let today = self.day_at(self.after_ms);
+        self.ledger.pass_time(NOW_MS + self.after_ms, today, WINDOW);
+        today
+    }
+
+    pub fn live(&mut self, happens: &Happens) {
+        self.after_ms += 1;
+        match *happens {
+            Happens::Hours(hours) => return self.wait_until(self.after_ms + hours * HOUR_MS),
+            Happens::UntilDue => {
+                if let Some(due) = self.stage.deadline() {
+                    self.wait_until(due.max(self.after_ms));
+                }
+                return;
+            }
+            Happens::Stored => {
+                return self.stored.push((self.log.len(), self.stage.encoded()));
+            }
+            Happens::Crash(nth) => return self.crash(nth),
+            Happens::Rules(set) => {
+                self.set = set % self.family.sets.len();
+                self.stage.rules = self.family.sets[self.set].rules.clone();
+                self.last = None;
+                return;
+            }
+            Happens::Row { .. }
+            | Happens::Adjusted { .. }
+            | Happens::Edge { .. }
+            | Happens::Survey { .. }
+            | Happens::Answer { .. }
+            | Happens::Decided { .. }
+            | Happens::Settled
+            | Happens::Stranger { .. }
+            | Happens::Again => {}
+        }
+        self.wait_until(self.after_ms);
+        let today = self.day_at(self.after_ms);
+        match *happens {
+            Happens::Row {
+                back,
+                value,
+                recorded,
+            } => self.row(today - back, value, recorded),
+            Happens::Adjusted { id, points, back } => {
+                self.adjust(id.into(), points, today - back);
+            }
+            Happens::Edge { is_loss, more } => {
+                self.pass_time();
+                let tiers = self.view().tiers.iter();
+                let lowest = tiers.map(|tier| tier.cost).min().unwrap_or_default();
+                let ledger = &self.ledger;
+                let to = match ledger.debt {
+                    _ if is_loss => -ledger.covered(),
+                    0 => lowest - ledger.free(),
+                    debt => debt,
+                };
+                // An id of its own.
+                let id = 1_000 + self.log.len();
+                self.adjust(id, i32::try_from(to + more).unwrap(), today);
+            }
+            Happens::Survey {
+                id,
+                revision,
+                delights,
+            } => self.survey(id, revision, delights),
+            Happens::Answer {
+                nth,
+                is_reversal,
+                word,
+            } => {
+                if let Some(place) = self.ledger.rewards.len().checked_sub(nth + 1) {
+                    self.answer(place, is_reversal, WORDS[word]);
+                }
+            }
+            Happens::Decided { nth, approve } => {
+                if let Some(place) = self.ledger.rewards.len().checked_sub(nth + 1) {
+                    let word = if approve { "approve" } else { "reject" };
+                    self.answer(place, false, word);
+                }
+            }
+            Happens::Settled => self.settle(),
+            Happens::Stranger { word } => {
+                let theirs = reward_id("p", "a2", "a", 0);
+                let id = if word % 2 == 0 {
+                    theirs.clone()
+                } else {
+                    theirs + REVERSE
+                };
+                let effects = self.apply(reward_outcome(&id, WORDS[word]));
+                assert_eq!(effects, ignored(Ignored::UnknownRequest));
+                self.pass_time();
+                self.agrees();
+            }
+            Happens::Again => self.again(),
+            Happens::Hours(_)
+            | Happens::UntilDue
+            | Happens::Stored
+            | Happens::Crash(_)
+            | Happens::Rules(_) => {}
+        }
+    }
+
+    fn row(&mut self, day: i64, value: i32, recorded: Option<i64>) {
+        let effects = self.apply(wfm(&date(day), "points", f64::from(value), recorded));
+        self.pass_time();
+        if day < self.ledger.start {
+            assert_eq!(effects, ignored(Ignored::TooOld));
+            return self.agrees();
+        }
+        let points = i64::from(value) * self.family.sets[self.set].factor;
+        let old = self.rows.get(&day).copied();
+        let is_older = recorded.is_some() && old.is_some_and(|old| old.1 > recorded);
+        if is_older {
+            self.seen.insert("an older record");
+            return self.points(day, 0, &effects);
+        }
+        self.rows.insert(day, (points, recorded));
+        if old.is_some() {
+            self.seen.insert("a re-export");
+        }
+        self.points(day, points - old.unwrap_or_default().0, &effects);
+    }
+
+    fn adjust(&mut self, id: usize, points: i32, day: i64) {
+        // In each zone that is used, the afternoon of this day.
+        let at_ms = day * DAY_MS + 15 * HOUR_MS;
+        let effects = self.apply(adjusted(&id.to_string(), points, at_ms));
+        self.pass_time();
+        let seen = self.adjusted.get(&id);
+        let is_new = seen.is_none_or(|until| self.after_ms >= *until);
+        let counts = day >= self.ledger.start && is_new;
+        if counts {
+            let from = self.after_ms.max(at_ms - NOW_MS);
+            // Of those that are remembered, a later one is no sooner forgotten.
+            let until = from + (WINDOW + 3) * DAY_MS;
+            let latest = self.adjusted.values().copied().max().unwrap_or(until);
+            self.adjusted.insert(id, until.max(latest));
+        }
+        self.points(day, if counts { points.into() } else { 0 }, &effects);
+    }
+
+    fn survey(&mut self, id: u8, revision: u8, delights: bool) {
+        let csat = if delights { 5 } else { 4 };
+        let fields = json!({
+            "csat": csat, "revision": revision, "submitted_at": NOW_MS + self.after_ms,
+        });
+        let effects = self.apply(survey(&format!("s{id}"), fields));
+        let seen = self.surveys.get(&id).copied();
+        let seen = seen.filter(|seen| self.after_ms - seen.3 < DAY_MS);
+        if seen.is_some_and(|seen| revision <= seen.0) {
+            assert!(matches!(effects[..], [Effect::Ignore(_)]), "{effects:?}");
+            return;
+        }
+        let today = self.pass_time();
+        let given = if delights { 10 } else { 0 };
+        let mut change = given;
+        if let Some((_, old, day, _)) = seen
+            && day >= self.ledger.start
+        {
+            self.seen.insert("a revision");
+            self.ledger.earn(day, -old);
+            change -= old;
+        }
+        self.ledger.earn(today, given);
+        let (revised, now) = ((revision, given, today), self.after_ms);
+        self.surveys
+            .insert(id, (revised.0, revised.1, revised.2, now));
+        self.moved(change, &effects);
+    }
+
+    fn again(&mut self) {
+        let Some(body) = self.last.clone() else {
+            return;
+        };
+        let effects = self.apply(body);
+        assert!(!effects.is_empty());
+        let is_ignored = |effect: &Effect| matches!(effect, Effect::Ignore(_));
+        assert!(effects.iter().all(is_ignored), "{effects:?}");
+        self.agrees();
+    }
+
+    fn settle(&mut self) {
+        let waits = |entry| match entry {
+            Entry::Awaiting => Some((false, "approve")),
+            Entry::Locked => Some((false, "issued")),
+            Entry::Reversing => Some((true, "reversed")),
+            _ => None,
+        };
+        let due = self.ledger.rewards.iter().enumerate();
+        let mut due = due.filter_map(|(place, r)| Some((place, waits(r.entry)?)));
+        if let Some((place, (is_reversal, word))) = due.next_back() {
+            self.answer(place, is_reversal, word);
+        }
+    }
+
+    /// Any state that was stored, as what came after it is still in the log.
+    fn crash(&mut self, nth: usize) {
+        let place = self.stored.len() - 1 - nth % self.stored.len();
+        let (from, bytes) = &self.stored[place];
+        let mut stage = Stage::new(self.stage.key, self.stage.rules.clone());
+        stage.actor = Actor::decode(stage.key.side(), "a1", bytes).unwrap();
+        for logged in &self.log[*from..] {
+            stage.rules = self.family.sets[logged.set].rules.clone();
+            let effects = match &logged.body {
+                Some(body) => stage.apply(logged.after_ms, body.clone()),
+                None => stage.wake(logged.after_ms),
+            };
+            assert_eq!(effects, logged.effects);
+        }
+        assert_eq!(stage.actor, self.stage.actor);
+        stage.rules = self.stage.rules.clone();
+        self.stage = stage;
+    }
+
+    fn apply(&mut self, body: Body) -> Effects {
+        let effects = self.stage.apply(self.after_ms, body.clone());
+        self.last = Some(body.clone());
+        self.log(Some(body), &effects);
+        effects
+    }
+
+    fn log(&mut self, body: Option<Body>, effects: &Effects) {
+        self.log.push(Logged {
+            after_ms: self.after_ms,
+            set: self.set,
+            body,
+            effects: effects.clone(),
+        });
+        // Whoever spoke is stored in the journal with what it said.
+        if effects.iter().any(|e| matches!(e, Effect::Emit { .. })) {
+            self.stored.push((self.log.len(), self.stage.encoded()));
+        }
+    }
+}
+
+fn civil(day: i64) -> jiff::civil::Date {
+    jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(day))
+}
+
+fn date(day: i64) -> String {
+    civil(day).to_string()
+}

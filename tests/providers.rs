@@ -1,0 +1,9 @@
+//! Rewards at vendors that can be asked, over real HTTP against the sandbox, with the destinations that ship: what
+//! became of a request whose answer never came (S3.09), and what a vendor's own list says.
+
+#[path = "providers/asked.rs"]
+mod asked;
+#[path = "providers/listed.rs"]
+mod listed;
+#[path = "providers/office.rs"]
+mod office;

@@ -1,0 +1,131 @@
+//! The couriers that ship, with the sandbox in place of the vendors.
+
+use std::{sync::Arc, time::Duration};
+
+use aftercall::{
+    deliver::{
+        answer::Attempt,
+        carry::Turn,
+        channel::http::install_provider,
+        courier::{Courier, couriers},
+        examples,
+        fields::FieldPolicy,
+        file,
+        parcel::Parcel,
+    },
+    sandbox::{
+        self, Settings, Spawned, TOKEN,
+        call::Vendor,
+        faults::{Fault, Rule},
+        ledger::Filter,
+    },
+};
+use serde_json::Value;
+use toml::Table;
+
+const DESTINATIONS: &str = include_str!("../../config/destinations.toml");
+const FIELDS: &str = include_str!("../../config/fields.toml");
+
+pub struct Office {
+    pub sandbox: Spawned,
+    couriers: Vec<Courier>,
+    _folder: tempfile::TempDir,
+}
+
+impl Office {
+    /// Both destinations of rewards as they ship, but for addresses, secrets and patience: `total` is what an attempt
+    /// may take. `change` is the last word.
+    pub fn open(total: &str, change: impl Fn(&mut Table)) -> Self {
+        install_provider();
+        let folder = tempfile::tempdir().expect("a folder");
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        let sandbox = sandbox::spawn(listen, Settings::default()).expect("a sandbox");
+        let mut text: Table = DESTINATIONS.parse().expect("the file that ships");
+        text.remove("recipient");
+        let vars = text["vars"].as_table_mut().expect("vars");
+        vars.insert("rewards".into(), sandbox.url(Vendor::Rewards).into());
+        vars.insert("tremendous".into(), sandbox.url(Vendor::Tremendous).into());
+        let token = folder.path().join("token");
+        std::fs::write(&token, TOKEN).expect("a secret");
+        let list = text["destination"].as_array_mut().expect("a list");
+        list.retain(|one| ["rewards", "tremendous"].contains(&one["name"].as_str().unwrap_or("")));
+        for one in list {
+            let one = one.as_table_mut().expect("a table");
+            one.insert("timeout".into(), timeout(total).into());
+            let auth = one["auth"].as_table_mut().expect("credentials");
+            auth.insert("token".into(), format!("file:{}", token.display()).into());
+            change(one);
+        }
+        let checked = file::parse(&text.to_string(), "destinations.toml")
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        let mut fields: Table = FIELDS.parse().expect("the policy that ships");
+        fields.remove("keys");
+        let policies = fields["destination"].as_table_mut().expect("a table");
+        policies.retain(|name, _| ["rewards", "tremendous"].contains(&name));
+        let fields = FieldPolicy::parse(&fields.to_string(), "fields.toml")
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        Self {
+            couriers: couriers(checked.destinations, &Arc::new(fields)).expect("couriers"),
+            sandbox,
+            _folder: folder,
+        }
+    }
+
+    pub fn courier(&self, name: &str) -> &Courier {
+        let mut couriers = self.couriers.iter();
+        couriers
+            .find(|courier| courier.destination().name == name)
+            .unwrap_or_else(|| panic!("no destination {name}"))
+    }
+
+    /// An attempt as the driver has it made: with doubt after one whose outcome nobody knows.
+    pub async fn turn(&self, name: &str, reward: &Parcel, number: u32, in_doubt: bool) -> Attempt {
+        let turn = Turn { number, in_doubt };
+        self.courier(name).take_turn(reward, None, turn).await
+    }
+
+    /// The next requests of a vendor with this method go wrong, so often.
+    pub fn fault(&self, vendor: Vendor, method: &str, count: u64, fault: Fault) {
+        let rule = Rule {
+            method: Some(method.to_owned()),
+            count: Some(count),
+            ..Rule::always(vendor, fault)
+        };
+        self.sandbox.sandbox.add_fault(rule).expect("a fault");
+    }
+
+    /// Methods and paths of everything a vendor got, in order.
+    pub fn calls(&self, vendor: Vendor) -> Vec<(String, String)> {
+        let filter = Filter {
+            vendor: Some(vendor),
+            ..Filter::default()
+        };
+        let entries = self.sandbox.sandbox.entries(&filter);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let shown = entries.iter().map(|entry| entry.to_json());
+        shown
+            .map(|entry| (text(&entry["method"]), text(&entry["path"])))
+            .collect()
+    }
+
+    pub fn executions(&self, vendor: Vendor, key: &str) -> u64 {
+        self.sandbox.sandbox.executions(vendor, key)
+    }
+}
+
+fn timeout(total: &str) -> Table {
+    let text = format!("connect = {total:?}\ntotal = {total:?}");
+    text.parse().expect("TOML")
+}
+
+/// Long enough for a busy machine, short enough for a test that runs into it.
+pub const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// A reward under an id of its own.
+pub fn reward(id: &str, program: &str) -> Parcel {
+    let mut parcel = examples::of("reward.requested").expect("an example");
+    parcel.id = id.to_owned();
+    parcel.data["reward_id"] = id.into();
+    parcel.data["program"] = program.into();
+    parcel
+}

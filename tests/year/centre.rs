@@ -1,0 +1,306 @@
+//! The year as one that lies behind: exports imported, events published and rewards asked for by the real program, on a
+//! real nats-server, at a marketplace that fails.
+//!
+//! Log time is the server's, so everything happens now, and a row counts by how long ago its workday was. What differs
+//! between two runs is in which order answers come; so the spreadsheet takes the log as it became.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Output, sync::Arc, time::Instant};
+
+use aftercall::{
+    log::{
+        Log,
+        jetstream::{JetStreamLog, Settings},
+    },
+    sandbox::{Spawned, call::Vendor},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    calendar::Day,
+    entry::{self, Entry},
+    lives,
+    marketplace::{self, Patience},
+    nats::Nats,
+    passing::Sums,
+    plan::{Export, Kind, MONTHS, Plan},
+    program,
+    rules::{self, AT_ONCE},
+    service::Service,
+    spreadsheet::{Book, Stands},
+    written::{self, Counts},
+};
+
+/// As S3.08 has the attempts; seconds instead of the day and the minute of production.
+const PATIENCE: Patience = Patience {
+    timeout: "1500ms",
+    attempts: 4,
+};
+
+/// Orders that the marketplace answers with a success that is none.
+const LIES: f64 = 0.03;
+
+/// Exit code of an import that left rows out.
+const LEFT_OUT: i32 = 3;
+
+/// Where all of it is.
+struct Centre<'a> {
+    plan: &'a Plan,
+    url: String,
+    /// Where exports and events lie, and commands are run.
+    desk: PathBuf,
+    log: Log,
+    sandbox: Spawned,
+    service: Service,
+    imported: Counts,
+    published: u64,
+    /// Outputs up to here were looked at by people.
+    read: u64,
+    decided: BTreeSet<String>,
+}
+
+/// Tells the year; panics where something does not hold.
+pub async fn year(plan: &Plan) {
+    let began = Instant::now();
+    let server = Nats::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let sandbox = marketplace::opened();
+    marketplace::make_unreliable(&sandbox, LIES);
+    let arguments = ["--nats", &server.url()].map(str::to_owned);
+    let text = rules::text(&AT_ONCE);
+    let mut service =
+        marketplace::service(folder.path(), &arguments, &sandbox, PATIENCE, &text).started();
+    service.until_ready().await;
+    let log = JetStreamLog::connect(Settings::new(server.url())).await;
+    let desk = folder.path().join("desk");
+    fs::create_dir(&desk).expect("a folder");
+    let mut centre = Centre {
+        plan,
+        url: server.url(),
+        desk,
+        log: Arc::new(log.expect("a log")),
+        sandbox,
+        service,
+        imported: Counts::default(),
+        published: 0,
+        read: 0,
+        decided: BTreeSet::new(),
+    };
+    for month in 0..MONTHS {
+        centre.change_the_marketplace(month);
+        centre.import(month);
+        centre.publish_what_is_told(month);
+        centre.decide().await;
+    }
+    let told = began.elapsed();
+    centre.until_nobody_waits().await;
+    lives::end(&mut centre.service, &centre.log).await;
+    println!(
+        "a year behind: told in {told:.1?}, settled in {:.1?}",
+        began.elapsed()
+    );
+    centre.judge().await;
+    println!("a year behind: judged after {:.1?}", began.elapsed());
+}
+
+impl Centre<'_> {
+    /// Who gets nothing, and of what there is none left, for some months; and who keeps what they have.
+    fn change_the_marketplace(&self, month: i64) {
+        let named = |is_one: fn(u64) -> bool| -> Vec<String> {
+            (0..self.plan.agents)
+                .filter(|n| is_one(*n))
+                .map(Plan::name)
+                .collect()
+        };
+        let inventory = match month {
+            4..=6 => json!({ "gift_card_50": 3 }),
+            _ => json!({}),
+        };
+        let control = json!({
+            "barred_agents": if month < 9 { named(|n| n % 40 == 5) } else { Vec::new() },
+            "redeemed_agents": named(|n| n % 12 == 3),
+            "inventory": inventory,
+        });
+        let set = self.sandbox.sandbox.control("/control/rewards", &control);
+        set.expect("the marketplace is told");
+    }
+
+    /// Imports a month's files in one go; every fourth month its first file once more.
+    fn import(&mut self, month: i64) {
+        let exports = Kind::ALL.map(|kind| Export { kind, month });
+        let files = exports.map(|export| written::export(self.plan, export, &self.desk));
+        let mut files: Vec<(PathBuf, Counts)> = files.into_iter().flatten().collect();
+        let again = month % 4 == 0;
+        files.extend(again.then(|| files[0].clone()));
+        let names = files.iter().map(|(path, _)| path.display().to_string());
+        let names: Vec<String> = names.collect();
+        let arguments = ["import", "wfm", "--json", "--nats", &self.url];
+        let arguments = arguments
+            .into_iter()
+            .chain(names.iter().map(String::as_str));
+        let arguments: Vec<&str> = arguments.collect();
+        let output = program::run_in(&self.desk, &arguments, "");
+        let text = program::text(&output);
+        let reports = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
+        let reports: Vec<Value> = reports.collect();
+        assert_eq!(reports.len(), files.len(), "{}", program::errors(&output));
+        let last = files.len() - 1;
+        for (place, ((path, counts), report)) in files.iter().zip(&reports).enumerate() {
+            if again && place == last {
+                assert_eq!(report["imported_before"], true, "{report}");
+                continue;
+            }
+            let number = |name: &str| report[name].as_u64().expect("a number");
+            let found = Counts {
+                rows: number("rows"),
+                values: number("stored") + number("duplicates"),
+                bad: number("bad"),
+            };
+            assert_eq!(found, *counts, "{}: {report}", path.display());
+            self.imported.rows += counts.rows;
+            self.imported.values += counts.values;
+            self.imported.bad += counts.bad;
+        }
+        let has_bad = files[..=last].iter().any(|(_, counts)| counts.bad > 0);
+        let code = if has_bad { LEFT_OUT } else { 0 };
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{}",
+            program::errors(&output)
+        );
+    }
+
+    fn publish_what_is_told(&mut self, month: i64) {
+        let told = (0..self.plan.agents).flat_map(|agent| self.plan.told(agent));
+        let mut told: Vec<_> = told.filter(|told| told.month == month).collect();
+        told.sort_by_key(|told| told.arrives_ms);
+        let events = told.iter().map(|told| entry::event(&told.id, &told.entry));
+        let events: Vec<Value> = events.collect();
+        self.publish(&format!("told-{month}.ndjson"), &events);
+    }
+
+    fn publish(&mut self, name: &str, events: &[Value]) {
+        let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+        program::write(&self.desk, name, &lines);
+        let output = self.command(&["publish", "--nats", &self.url, "--json", name]);
+        let summary: Value = serde_json::from_str(&program::text(&output)).expect("JSON");
+        assert_eq!(summary["stored"], events.len(), "{summary}");
+        self.published += events.len() as u64;
+    }
+
+    fn command(&self, arguments: &[&str]) -> Output {
+        let output = program::run_in(&self.desk, arguments, "");
+        let errors = program::errors(&output);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        output
+    }
+
+    /// People decide about what waits for them. Where nobody knows whether something was done they look at the
+    /// marketplace. Says how many decisions that made.
+    async fn decide(&mut self) -> usize {
+        let outputs = marketplace::outputs_after(&self.log, self.read).await;
+        self.read = outputs.last().map_or(self.read, |output| output.seq);
+        let mut decisions = Vec::new();
+        for output in outputs {
+            let Some((rule, id)) = output.id.split_once(':') else {
+                continue;
+            };
+            let done = |key: &str| self.sandbox.sandbox.executions(Vendor::Rewards, key) > 0;
+            let approve = match rule {
+                "reward_awaiting_approval" => match fate(id) % 10 {
+                    0..=5 => true,
+                    6..=7 => false,
+                    _ => continue,
+                },
+                "reward_needs_review" => match id.strip_suffix(":reverse") {
+                    Some(id) => done(&format!("reversal:{id}")),
+                    None => done(id),
+                },
+                _ => continue,
+            };
+            if self.decided.insert(output.id.clone()) {
+                let agent = entry::agent_of(&output.subject).expect("an agent");
+                let reward = id.to_owned();
+                let entry = Entry::Decided {
+                    agent,
+                    reward,
+                    approve,
+                };
+                decisions.push(entry::event(&format!("decided-{}", output.id), &entry));
+            }
+        }
+        if !decisions.is_empty() {
+            self.publish(&format!("decided-{}.ndjson", self.read), &decisions);
+        }
+        decisions.len()
+    }
+
+    async fn until_nobody_waits(&mut self) {
+        loop {
+            marketplace::until_settled(&mut self.service).await;
+            if self.decide().await == 0 {
+                return;
+            }
+        }
+    }
+
+    async fn judge(&self) {
+        let began = Instant::now();
+        let terms = rules::terms(&AT_ONCE);
+        let mut book = Book::new(terms);
+        let bad = marketplace::book(&self.log, &mut book).await;
+        assert_eq!(bad, self.imported.bad, "rows set aside");
+        let events = self.log.bounds().await.expect("bounds").last;
+        println!(
+            "a year behind: {:?}, {} events published, {events} in the log; the sheet took {:.1?}",
+            self.imported,
+            self.published,
+            began.elapsed()
+        );
+
+        let genesis = rules::rules(&AT_ONCE);
+        let agents = marketplace::agents(&self.log, &genesis).await;
+        assert_eq!(agents.len() as u64, self.plan.agents);
+        marketplace::states_agree(&agents, &book);
+        marketplace::marketplace_agrees(&self.log, &self.sandbox, &book).await;
+        let folder = self.desk.parent().expect("the folder around it");
+        let summary = marketplace::ledger_agrees(folder, &["--nats", &self.url]);
+        println!("ledger verify: {summary}");
+        let booked: usize = book.sheets.values().map(|sheet| sheet.rewards.len()).sum();
+        assert_eq!(summary["rewards"], booked, "{summary}");
+        let mut sums = Sums::default();
+        for number in 0..self.plan.agents {
+            let sheet = &book.sheets[&Plan::name(number)];
+            let given = self
+                .plan
+                .given(number, self.oldest(sheet.now_ms), book.terms.points);
+            assert_eq!(given, sheet.given(), "{}", Plan::name(number));
+            sums.add(sheet, 0);
+        }
+        println!("a year behind: {sums}");
+        let least = self.plan.agents as usize / 100;
+        for stands in [
+            Stands::Issued,
+            Stands::Rejected,
+            Stands::Reversed,
+            Stands::Debt,
+        ] {
+            let count = sums.stands.get(&stands).copied().unwrap_or(0);
+            assert!(count >= least, "{stands:?}: {count}, so little was proved");
+        }
+        assert!(sums.debt > 0, "nobody owes anything");
+    }
+
+    /// The oldest workday that counts at a time.
+    fn oldest(&self, now_ms: i64) -> Day {
+        self.plan.zone.day(now_ms) - AT_ONCE.window_days
+    }
+}
+
+/// What becomes of a claim that waits: the same, whenever it is asked.
+fn fate(id: &str) -> u64 {
+    id.bytes()
+        .fold(7, |fate, byte| fate * 31 % 1_000_003 + u64::from(byte))
+}
