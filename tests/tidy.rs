@@ -71,7 +71,6 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("config", &["telemetry"]),
     ("envelope", &["log"]),
     ("schema", &["envelope"]),
-    ("ingest", &["config", "envelope", "log"]),
     ("traffic", &["envelope", "log"]),
     ("shard", &["envelope", "log", "planted", "telemetry"]),
     (
@@ -88,12 +87,32 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("ledger", &["deliver", "log", "shard"]),
     ("sandbox", &["telemetry"]),
     (
+        "ingest",
+        &["config", "envelope", "log", "shard", "telemetry"],
+    ),
+    (
         "desk",
-        &["config", "deliver", "envelope", "log", "shard", "telemetry"],
+        &[
+            "config",
+            "deliver",
+            "envelope",
+            "ingest",
+            "log",
+            "shard",
+            "telemetry",
+        ],
     ),
     (
         "app",
-        &["config", "deliver", "desk", "log", "shard", "telemetry"],
+        &[
+            "config",
+            "deliver",
+            "desk",
+            "ingest",
+            "log",
+            "shard",
+            "telemetry",
+        ],
     ),
     (
         "cli",
