@@ -23,7 +23,7 @@ pub enum Format {
 }
 
 /// Writes a book's lines.
-pub enum Export<W: Write> {
+pub enum Export<W: Write + Send> {
     /// As CSV.
     Csv(Box<csv::Writer<W>>),
     /// As JSON.
@@ -32,7 +32,7 @@ pub enum Export<W: Write> {
     Parquet(Parquet<W>),
 }
 
-impl<W: Write> Export<W> {
+impl<W: Write + Send> Export<W> {
     /// Begins.
     ///
     /// # Errors

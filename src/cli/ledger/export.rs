@@ -99,7 +99,7 @@ impl Export {
             let log = bus.open_existing_log(&config.log).await?;
             let job = Job { format, from, end };
             let Some(file) = &self.out else {
-                let stdout = BufWriter::new(io::stdout().lock());
+                let stdout = BufWriter::new(io::stdout());
                 let (books, written) = job.write(&log, stdout, !is_screen()).await?;
                 return Ok::<_, Failure>((adds_up(&books), written.lines));
             };
@@ -158,7 +158,7 @@ struct Written<W> {
 }
 
 impl Job {
-    async fn write<W: Write>(
+    async fn write<W: Write + Send>(
         self,
         log: &Log,
         into: W,
