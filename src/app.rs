@@ -28,7 +28,11 @@ use crate::{
         host::Deliveries,
         payout::{self, Payer},
     },
-    desk::{self, Desk, tokens::Tokens},
+    desk::{self, Desk, imports::Imports, tokens::Tokens},
+    ingest::wfm::{
+        service::Importer,
+        watch::{WatchError, Watching},
+    },
     log::{
         AppendError, Finding, Level, Log, LogError, Position,
         jetstream::{self, JetStreamLog, Login},
@@ -293,18 +297,23 @@ pub enum StartError {
     /// The rules could not be set in force.
     #[error("rules could not be activated: {0}")]
     Rules(#[from] AppendError),
+    /// The folder of exports cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// The log is not fit for the guarantees.
     #[error("the log is not fit for use: {0}; `aftercall doctor` tells all")]
     Unfit(String),
 }
 
-/// Hosts, deliveries and HTTP, running.
+/// Hosts, deliveries, HTTP and imports, running.
 pub struct Engine {
     hosts: Hosts,
     deliveries: Deliveries,
     carriers: Vec<Arc<dyn Carry>>,
     desk: Arc<Desk>,
     server: desk::Running,
+    importer: Arc<Importer>,
+    watching: Option<Watching>,
 }
 
 impl Engine {
@@ -338,14 +347,25 @@ impl Engine {
         let hosts = Hosts::start(Arc::clone(log), settings, rules.clone()).await?;
         desk.set_board(hosts.board());
         desk.set_asker(hosts.asker());
-        let engine = Self {
+        // The thread of `run` has little else to do, and no partition waits for it.
+        let runtime = tokio::runtime::Handle::current();
+        let columns = config.import.wfm.clone();
+        let importer = Importer::new(log, config.log.place.name(), columns, runtime);
+        let file_bytes_max = config.http.import_max.0;
+        desk.set_imports(Imports::new(Arc::clone(&importer), file_bytes_max));
+        let mut engine = Self {
             hosts,
             deliveries,
             carriers: destinations,
             desk,
             server,
+            importer: Arc::clone(&importer),
+            watching: None,
         };
         engine.activate(&rules).await?;
+        if let Some(folder) = &config.import.wfm_watch {
+            engine.watching = Some(Watching::start(importer, folder.clone())?);
+        }
         tracing::info!(
             log = log.name(),
             partitions = log.partition_count(),
@@ -396,10 +416,17 @@ impl Engine {
     /// what recovery is for.
     pub async fn stop(self) {
         self.desk.set_stopping();
-        let all = futures::future::join3(
+        self.importer.stop();
+        let watching = async {
+            if let Some(watching) = self.watching {
+                watching.stop().await;
+            }
+        };
+        let all = futures::future::join4(
             self.server.stop(),
             self.hosts.stop(),
             self.deliveries.stop(),
+            watching,
         );
         match tokio::time::timeout(STOP_TIMEOUT, all).await {
             Ok(_) => tracing::info!("stopped"),

@@ -74,6 +74,20 @@ pub enum Place {
     Embedded(PathBuf),
 }
 
+impl Place {
+    /// The name under which notes beside files know it, whatever directory they are read from.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Nats(url) => url.to_string(),
+            Self::Embedded(dir) => {
+                let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+                dir.display().to_string()
+            }
+        }
+    }
+}
+
 /// Section `[engine]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineConfig {
@@ -98,6 +112,8 @@ pub struct HttpConfig {
     pub waiting_max: usize,
     /// How long a request waits for the log before it is answered 503.
     pub append_timeout: Span,
+    /// Largest file that is imported.
+    pub import_max: ByteSize,
 }
 
 /// Section `[rules]`.
@@ -149,6 +165,7 @@ impl Default for Config {
                 event_max: ByteSize::kib(256),
                 waiting_max: 256,
                 append_timeout: Span::seconds(10),
+                import_max: ByteSize::mib(256),
             },
             rules: RulesConfig { file: None },
             deliver: DeliverConfig::default(),
@@ -312,6 +329,9 @@ impl HttpConfig {
             body_max: section.string("body_max", default.body_max, |text| {
                 size_within(text, ByteSize::mib(64))
             }),
+            import_max: section.string("import_max", default.import_max, |text| {
+                size_within(text, ByteSize::mib(16 * 1024))
+            }),
             event_max: section.string("event_max", default.event_max, |text| {
                 size_within(text, EVENT_MAX)
             }),
@@ -435,8 +455,8 @@ mod tests {
                  deliver, import, telemetry)",
                 "a.toml:14: http.listen: found \"here\", allowed: an address and port such as \"127.0.0.1:8080\"",
                 "a.toml:16: http.event_max: found 200KiB, allowed: at most http.body_max, which is 100KiB",
-                "a.toml:17: http.colour: unknown key (known: listen, token_env, token_file, body_max, event_max, \
-                 waiting_max, append_timeout)",
+                "a.toml:17: http.colour: unknown key (known: listen, token_env, token_file, body_max, import_max, \
+                 event_max, waiting_max, append_timeout)",
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! The HTTP server: events in, points and rewards out, and what monitoring reads.
+//! The HTTP server: events and exports in, points and rewards out, and what monitoring reads.
 //!
 //! An event is answered 2xx only when the log holds it durably; everything else is an RFC 9457 problem. The server
 //! knows the log's port, the partitions' board and the way to ask them (`shard::ask`), nothing of the hosts: it keeps taking events while partitions
@@ -33,6 +33,7 @@ use crate::{
 
 mod decisions;
 mod events;
+pub mod imports;
 mod intake;
 mod leaderboard;
 mod parameters;
@@ -41,6 +42,7 @@ pub mod problem;
 pub mod scrape;
 pub mod tokens;
 
+use imports::Imports;
 use problem::Problem;
 use tokens::Tokens;
 
@@ -53,6 +55,7 @@ pub struct Desk {
     waiting_max: usize,
     board: OnceLock<Arc<Board>>,
     deliveries: OnceLock<Arc<DeliveryBoard>>,
+    imports: OnceLock<Imports>,
     asker: OnceLock<Asker>,
     stopping: AtomicBool,
 }
@@ -93,6 +96,7 @@ impl Desk {
             waiting_max: config.waiting_max,
             board: OnceLock::new(),
             deliveries: OnceLock::new(),
+            imports: OnceLock::new(),
             asker: OnceLock::new(),
             stopping: AtomicBool::new(false),
         })
@@ -108,6 +112,12 @@ impl Desk {
     pub fn set_deliveries(&self, board: Arc<DeliveryBoard>) {
         // As for partitions.
         let _ = self.deliveries.set(board);
+    }
+
+    /// Lets files be imported. Counts once; before it they are answered 503.
+    pub fn set_imports(&self, imports: Imports) {
+        // As for partitions.
+        let _ = self.imports.set(imports);
     }
 
     /// Tells the desk how to ask the partitions. Counts once.
@@ -210,6 +220,7 @@ fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAd
             .service(read_only("/readyz").route(get().to(scrape::readyz)))
             .service(read_only("/metrics").route(get().to(scrape::metrics)))
             .service(write_only(EVENTS).route(web::post().to(events::post)))
+            .service(write_only(IMPORTS_WFM).route(web::post().to(imports::post)))
             .service(read_only(POINTS).route(get().to(points::get)))
             .service(read_only(LEADERBOARD).route(get().to(leaderboard::get)))
             .service(write_only(APPROVE).route(web::post().to(decisions::approve)))
@@ -234,6 +245,7 @@ fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAd
 }
 
 const EVENTS: &str = "/v1/events";
+const IMPORTS_WFM: &str = "/v1/imports/wfm";
 const POINTS: &str = "/v1/agents/{id}/points";
 const LEADERBOARD: &str = "/v1/leaderboard";
 const APPROVE: &str = "/v1/rewards/{id}/approve";
@@ -270,6 +282,7 @@ fn route_name(request: &HttpRequest) -> &'static str {
         "/readyz",
         "/metrics",
         EVENTS,
+        IMPORTS_WFM,
         POINTS,
         LEADERBOARD,
         APPROVE,

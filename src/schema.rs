@@ -39,6 +39,7 @@ pub fn of(event_type: &str) -> Option<Value> {
         | "alert.outcome"
         | "enrichment.outcome" => event::<event::Outcome>(event_type),
         "delivery.dead_lettered" => event::<event::DeadLettered>(event_type),
+        "import.quarantined" => event::<event::ImportQuarantined>(event_type),
         "tick" => tick(),
         "rules.activated" => event::<event::RulesActivated>(event_type),
         "alert.raised" | "alert.updated" | "alert.escalated" => output::<output::Alert>(event_type),

@@ -15,6 +15,7 @@ use prometheus::{
 };
 
 pub mod delivery;
+pub mod imports;
 pub mod logging;
 mod process;
 
@@ -59,6 +60,8 @@ pub struct Metrics {
     process: process::ProcessMetrics,
     /// Of destinations.
     pub delivery: delivery::DeliveryMetrics,
+    /// Of imports.
+    pub imports: imports::ImportMetrics,
     /// Events read from the log, each counted once however many partitions apply it.
     pub events_read: IntCounter,
     applied: [IntCounter; Side::ALL.len()],
@@ -334,6 +337,7 @@ impl Metrics {
                 "Requests with events that wait for the log's answer; beyond http.waiting_max they are answered 429",
             ),
             delivery: delivery::DeliveryMetrics::new(&make),
+            imports: imports::ImportMetrics::new(&make),
             process: process::ProcessMetrics::new(&make),
             registry: make.0,
         }

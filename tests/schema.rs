@@ -256,6 +256,7 @@ fn data_of(body: &Body) -> Value {
         Body::AlertAcknowledged(e) => serde_json::to_value(e),
         Body::Outcome(_, e) => serde_json::to_value(e),
         Body::DeadLettered(e) => serde_json::to_value(e),
+        Body::ImportQuarantined(e) => serde_json::to_value(e),
         Body::Tick => Ok(json!({})),
         Body::RulesActivated(e) => serde_json::to_value(e),
     };

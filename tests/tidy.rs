@@ -64,14 +64,13 @@ const IMPURE: [&str; 16] = [
 ];
 
 /// Which module may use which others, lowest first: a module stands below whatever uses it.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("telemetry", &[]),
     ("planted", &[]),
     ("log", &[]),
     ("config", &["telemetry"]),
     ("envelope", &["log"]),
     ("schema", &["envelope"]),
-    ("ingest", &["config", "envelope", "log"]),
     ("traffic", &["envelope", "log"]),
     ("shard", &["envelope", "log", "planted", "telemetry"]),
     (
@@ -85,14 +84,35 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "telemetry",
         ],
     ),
+    ("ledger", &["deliver", "log", "shard"]),
     ("sandbox", &["telemetry"]),
     (
+        "ingest",
+        &["config", "envelope", "log", "shard", "telemetry"],
+    ),
+    (
         "desk",
-        &["config", "deliver", "envelope", "log", "shard", "telemetry"],
+        &[
+            "config",
+            "deliver",
+            "envelope",
+            "ingest",
+            "log",
+            "shard",
+            "telemetry",
+        ],
     ),
     (
         "app",
-        &["config", "deliver", "desk", "log", "shard", "telemetry"],
+        &[
+            "config",
+            "deliver",
+            "desk",
+            "ingest",
+            "log",
+            "shard",
+            "telemetry",
+        ],
     ),
     (
         "cli",
@@ -103,6 +123,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "desk",
             "envelope",
             "ingest",
+            "ledger",
             "log",
             "sandbox",
             "schema",

@@ -10,6 +10,7 @@ use crate::{
     enps::Enps,
     enrichment::Enrichment,
     event::{Body, Event, Outcome, OutcomeKind, PointsAdjusted, WfmMetric},
+    imports::Imports,
     key::Key,
     points::{PointsWindow, Replaced, Source, Workday},
     redemption::{Moment, Rewards},
@@ -34,6 +35,7 @@ pub struct Agent {
     enrichment: Enrichment,
     tokens: Tokens,
     storms: Storms,
+    imports: Imports,
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -147,6 +149,7 @@ impl Agent {
                 self.answer(key, *kind, now, outcome, settings, effects);
             }
             Body::DeadLettered(told) => self.storms.tell(key, now, event, told, effects),
+            Body::ImportQuarantined(told) => self.imports.tell(key, now, told, effects),
             // Nothing to do yet, and nothing to remember.
             Body::InteractionStarted(_)
             | Body::InteractionUpdated(_)
@@ -205,6 +208,7 @@ impl Agent {
             && self.enrichment.is_blank()
             && self.tokens.is_blank(now, settings)
             && self.storms.is_blank(now)
+            && self.imports.is_blank(now)
     }
 
     /// The balance, as of the last event that asked for it: points in the rolling window and those that claims hold,
@@ -302,6 +306,7 @@ impl Agent {
                 let id = &outcome.output_id;
                 let is_known = self.surveys.has_alerted(id)
                     || self.storms.has_alerted(now, id)
+                    || self.imports.has_alerted(now, id)
                     || moment(key, now, settings)
                         .is_some_and(|moment| self.rewards.has_alerted(moment.agent, id));
                 if !is_known {
@@ -367,6 +372,7 @@ impl Agent {
         self.enrichment.encode(into);
         self.tokens.encode(into);
         self.storms.encode(into);
+        self.imports.encode(into);
     }
 
     /// Reads the stored form.
@@ -378,6 +384,7 @@ impl Agent {
         state::check_format(stored.format)?;
         let tokens = Tokens::decode(&stored).ok_or(DecodeError::Columns("tokens"))?;
         let storms = Storms::decode(&stored).ok_or(DecodeError::Columns("storms"))?;
+        let imports = Imports::decode(&stored).ok_or(DecodeError::Columns("imports"))?;
         Ok(Self {
             surveys: Surveys::decode(&stored).ok_or(DecodeError::Columns("surveys"))?,
             enps: Enps::decode(&mut stored).ok_or(DecodeError::Columns("enps"))?,
@@ -397,6 +404,7 @@ impl Agent {
                 .ok_or(DecodeError::Columns("enrichments"))?,
             tokens,
             storms,
+            imports,
         })
     }
 }

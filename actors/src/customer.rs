@@ -115,6 +115,7 @@ impl Customer {
             | Body::RewardDecided(_)
             | Body::AlertAcknowledged(_)
             | Body::DeadLettered(_)
+            | Body::ImportQuarantined(_)
             | Body::Tick
             | Body::RulesActivated(_) => {}
         }

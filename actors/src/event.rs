@@ -53,6 +53,8 @@ pub enum Body {
     Outcome(OutcomeKind, Outcome),
     /// `delivery.dead_lettered`
     DeadLettered(DeadLettered),
+    /// `import.quarantined`
+    ImportQuarantined(ImportQuarantined),
     /// `tick`: moves time on in every partition when nothing else arrives.
     Tick,
     /// `rules.activated`: a new rule set, from this position on, in every partition.
@@ -497,6 +499,31 @@ pub struct DeadLettered {
     pub at: EventTime,
 }
 
+/// `import.quarantined`: an import of a file has ended, and not all of the file is good (REQUIREMENTS S3.02).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ImportQuarantined {
+    /// The import: the same bytes read in the same way; also the business key.
+    pub import_id: Id,
+    /// CloudEvents `source` of the events made of its rows.
+    pub source: Id,
+    /// Name of the file.
+    pub file: String,
+    /// Rows that were read, good and bad.
+    #[serde(deserialize_with = "whole_u32")]
+    pub rows: u32,
+    /// Rows that were left out.
+    #[serde(deserialize_with = "whole_u32")]
+    pub bad: u32,
+    /// Line, column and reason of the first of them, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+    /// Why the file was not read, or not to its end, if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
+    /// When the import ended (event time).
+    pub at: EventTime,
+}
+
 /// `rules.activated`: the rule set that holds from this position on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RulesActivated {
@@ -510,7 +537,7 @@ pub use crate::value::ActorRef;
 
 impl Body {
     /// Every event type of the contract, in the order of EVENTS.md, then the two of the system's own.
-    pub const TYPES: [&str; 18] = [
+    pub const TYPES: [&str; 19] = [
         "interaction.started",
         "interaction.wrapup",
         "interaction.completed",
@@ -527,6 +554,7 @@ impl Body {
         "alert.outcome",
         "enrichment.outcome",
         "delivery.dead_lettered",
+        "import.quarantined",
         "tick",
         "rules.activated",
     ];
@@ -551,6 +579,7 @@ impl Body {
             Self::Outcome(OutcomeKind::Alert, _) => "alert.outcome",
             Self::Outcome(OutcomeKind::Enrichment, _) => "enrichment.outcome",
             Self::DeadLettered(_) => "delivery.dead_lettered",
+            Self::ImportQuarantined(_) => "import.quarantined",
             Self::Tick => "tick",
             Self::RulesActivated(_) => "rules.activated",
         }
@@ -576,7 +605,7 @@ impl Body {
                 Some(e.subject.key()).filter(|k| k.side() == crate::key::Side::Agent)
             }
             // The system's own trouble: no owner of interactions has part in it.
-            Self::DeadLettered(_) => Some(Key::Nobody),
+            Self::DeadLettered(_) | Self::ImportQuarantined(_) => Some(Key::Nobody),
             Self::InteractionUpdated(_) | Self::Tick | Self::RulesActivated(_) => None,
         }
     }
@@ -599,6 +628,7 @@ impl Body {
             | Self::RewardDecided(_)
             | Self::AlertAcknowledged(_)
             | Self::DeadLettered(_)
+            | Self::ImportQuarantined(_)
             | Self::Tick
             | Self::RulesActivated(_) => return None,
         };

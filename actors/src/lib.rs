@@ -16,6 +16,7 @@ pub mod enrichment;
 pub mod event;
 pub mod history;
 pub mod identity;
+pub mod imports;
 pub mod key;
 pub mod object;
 pub mod output;

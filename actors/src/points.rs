@@ -305,6 +305,15 @@ impl PointsWindow {
         Replaced::Stored
     }
 
+    /// What stands for `metric` on `day`; `None` if nothing does.
+    #[must_use]
+    pub fn of_metric(&self, day: Workday, metric: &str) -> Option<i64> {
+        let place = self.metrics.iter().position(|name| **name == *metric)?;
+        // Below `METRICS_MAX`.
+        let found = self.position(day, place as u8 + METRICS_FROM).ok()?;
+        self.cells.get(found).map(|cell| cell.points)
+    }
+
     fn position(&self, day: Workday, source: u8) -> Result<usize, usize> {
         self.cells
             .binary_search_by_key(&(day, source), |cell| (cell.day, cell.source))

@@ -112,6 +112,11 @@ pub(crate) struct StoredAgent {
     pub dead_letter_keys: Vec<u8>,
     #[prost(sint64, repeated, tag = "45")]
     pub dead_letter_at: Vec<i64>,
+    /// Alerts about imports: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "46")]
+    pub import_alert_keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "47")]
+    pub import_alert_at: Vec<i64>,
     // Tags 60 to 79: rewards.
     /// Workdays out of which points were taken, as differences; how many of each.
     #[prost(sint64, repeated, tag = "60")]

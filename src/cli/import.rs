@@ -5,8 +5,6 @@ use clap::{Args, Subcommand};
 use super::{Failure, Setting};
 use crate::app::Bus;
 
-mod note;
-mod report;
 mod wfm;
 
 /// Import files of other systems

@@ -21,7 +21,6 @@ use super::{
 };
 use crate::{
     app::Bus,
-    config::Place as ConfiguredLog,
     envelope::{Reject, ndjson},
     log::{self, AppendError, Appended, Log, NewEvent},
 };
@@ -95,7 +94,7 @@ impl Publish {
         let mut source = if from_stdin {
             Source::stdin()
         } else {
-            Source::file(&self.file, log_name(&config.log.place))?
+            Source::file(&self.file, config.log.place.name())?
         };
         let mut summary = Summary {
             resumed_after_line: source.lines_before,
@@ -319,17 +318,6 @@ impl Source {
 
     fn finish(&mut self) -> anyhow::Result<()> {
         self.note(self.counter.place(), true)
-    }
-}
-
-/// The log, as notes about files tell logs apart.
-pub(super) fn log_name(place: &ConfiguredLog) -> String {
-    match place {
-        ConfiguredLog::Nats(url) => url.to_string(),
-        ConfiguredLog::Embedded(dir) => {
-            let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-            dir.display().to_string()
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     },
     config::Place,
     desk::tokens::Tokens,
+    ingest::wfm::watch,
 };
 
 /// Run the service: events in, alerts and profile updates out
@@ -48,6 +49,9 @@ impl Run {
         let rules = app::load_rules(rules_file.as_deref()).map_err(Failure::usage)?;
         let tokens = Arc::new(Tokens::load(&config.http).map_err(Failure::usage)?);
         let couriers = app::load_couriers(&config.deliver).map_err(Failure::usage)?;
+        if let Some(folder) = &config.import.wfm_watch {
+            watch::check(folder).map_err(Failure::usage)?;
+        }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             config = setting.config_file.as_deref().map_or("(defaults)".into(), |p| p.display().to_string()),
@@ -59,7 +63,7 @@ impl Run {
         );
         if tokens.is_empty() {
             tracing::warn!(
-                "/v1 (events in, points and rewards out) answers 401 to everyone: no token is configured; put one into the environment \
+                "/v1 (events and exports in, points and rewards out) answers 401 to everyone: no token is configured; put one into the environment \
                  variable {} or into a file named by http.token_file",
                 config
                     .http

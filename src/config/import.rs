@@ -1,14 +1,19 @@
-//! Section `[import]`: what the columns of an export mean. `ingest` reads rows by it.
+//! Section `[import]`: what the columns of an export mean, and where exports are looked for. `ingest` reads rows by it.
+
+use std::path::PathBuf;
 
 use jiff::{civil::Date, fmt::strtime};
 
-use super::document::Section;
+use super::{document::Section, path_or_none};
 
 /// Section `[import]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportConfig {
     /// Exports of workforce management.
     pub wfm: WfmColumns,
+    /// Directory that `run` takes exports of workforce management from; `None`: from none. How a file is read does not
+    /// depend on it, so it is no part of the columns.
+    pub wfm_watch: Option<PathBuf>,
 }
 
 /// Section `[import.wfm]`: the columns of a workforce management export (REQUIREMENTS S3.01).
@@ -52,9 +57,11 @@ impl Default for WfmColumns {
 
 impl ImportConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
-        Self {
-            wfm: section.table("wfm", WfmColumns::read),
-        }
+        let (wfm, wfm_watch) = section.table("wfm", |section| {
+            let columns = WfmColumns::read(section);
+            (columns, section.string("watch", None, path_or_none))
+        });
+        Self { wfm, wfm_watch }
     }
 }
 
@@ -140,7 +147,7 @@ mod tests {
 
     #[test]
     fn columns_formats_and_metrics_are_read_and_their_mistakes_named() {
-        let text = "[import.wfm]\nexport = \"emea\"\nagent = \"Agent ID\"\ndate = \"Day\"\n\
+        let text = "[import.wfm]\nwatch = \"in\"\nexport = \"emea\"\nagent = \"Agent ID\"\ndate = \"Day\"\n\
                     date_formats = [\"%d.%m.%Y\", \"%Y%m%d\"]\ndecimal = \",\"\n\
                     metrics = { \"Adherence %\" = \"adherence\", Points = \"points\" }\n";
         let config = Config::parse(text, "a.toml").unwrap();
@@ -156,6 +163,7 @@ mod tests {
             ],
         };
         assert_eq!(config.import.wfm, wanted);
+        assert_eq!(config.import.wfm_watch, Some("in".into()));
 
         let text = "[import.wfm]\nexport = \"a/b\"\nagent = \"\"\ndate_formats = [\"%d.%m\"]\n\
                     decimal = \";\"\nmetrics = { date = \"x\", y = \"x\" }\n";

@@ -6,6 +6,7 @@ use actix_web::{
 };
 use serde::Serialize;
 
+use super::imports::IMPORTS_MAX;
 use crate::shard::ask::AskError;
 
 /// Content type of every error this server answers.
@@ -34,6 +35,10 @@ pub enum Problem {
     UnsupportedType(String),
     /// Events that can be read and are wrong. Nothing of the request was stored.
     Invalid(Vec<BadEvent>),
+    /// A file that cannot be imported at all. Nothing of it was stored.
+    BadFile(String),
+    /// A file that can be imported up to a place only, which was done.
+    CutOffFile(String),
     /// Parts of the address or the body that are wrong, all of them.
     BadParameters(Vec<BadParameter>),
     /// Nobody who was asked ever claimed a reward of this id.
@@ -54,8 +59,12 @@ pub enum Problem {
     },
     /// Too many requests wait for the log.
     TooMany,
+    /// Too many files are being imported.
+    TooManyImports,
     /// The log did not confirm. Some events may be stored; sending all again with the same ids adds none twice.
     Unavailable(String),
+    /// An import did not come to its end. Some of it may be stored; the same request again adds none twice.
+    NotImported(String),
     /// The partitions cannot say how actors stand at the moment.
     NoAnswer(String),
     /// A mistake of this program.
@@ -140,10 +149,14 @@ impl Problem {
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Invalid(_) | Self::BadParameters(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid(_) | Self::BadFile(_) | Self::CutOffFile(_) | Self::BadParameters(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::NotWaiting { .. } | Self::ProgramStopped { .. } => StatusCode::CONFLICT,
-            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) | Self::NoAnswer(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany | Self::TooManyImports => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) | Self::NotImported(_) | Self::NoAnswer(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -158,12 +171,14 @@ impl Problem {
             Self::TooLarge(_) => "too-large",
             Self::UnsupportedType(_) => "unsupported-type",
             Self::Invalid(_) => "invalid-event",
+            Self::BadFile(_) => "invalid-file",
+            Self::CutOffFile(_) => "cut-off-file",
             Self::BadParameters(_) => "invalid-parameter",
             Self::UnknownReward(_) => "unknown-reward",
             Self::NotWaiting { .. } => "reward-not-waiting",
             Self::ProgramStopped { .. } => "program-stopped",
-            Self::TooMany => "too-many-requests",
-            Self::Unavailable(_) => "unavailable",
+            Self::TooMany | Self::TooManyImports => "too-many-requests",
+            Self::Unavailable(_) | Self::NotImported(_) => "unavailable",
             Self::NoAnswer(_) => "no-answer",
             Self::Internal(_) => "internal",
         }
@@ -179,11 +194,14 @@ impl Problem {
             Self::TooLarge(_) => "More than is taken at once",
             Self::UnsupportedType(_) => "This content type is not taken",
             Self::Invalid(_) => "Events are not valid, none was stored",
+            Self::BadFile(_) => "The file cannot be imported, nothing was stored",
+            Self::CutOffFile(_) => "The file cannot be read to its end",
+            Self::NotImported(_) => "The import did not come to its end",
             Self::BadParameters(_) => "Parameters are not valid",
             Self::UnknownReward(_) => "There is no such reward",
             Self::NotWaiting { .. } => "The reward does not take this decision",
             Self::ProgramStopped { .. } => "The reward's program requests nothing",
-            Self::TooMany => "Too many requests at once",
+            Self::TooMany | Self::TooManyImports => "Too many requests at once",
             Self::Unavailable(_) => "The event log did not confirm",
             Self::NoAnswer(_) => "Partitions do not answer at the moment",
             Self::Internal(_) => "A fault of the server",
@@ -195,6 +213,8 @@ impl Problem {
             Self::Malformed(text)
             | Self::TooLarge(text)
             | Self::UnsupportedType(text)
+            | Self::BadFile(text)
+            | Self::CutOffFile(text)
             | Self::UnknownReward(text)
             | Self::NotWaiting { detail: text, .. }
             | Self::ProgramStopped { detail: text, .. }
@@ -218,6 +238,12 @@ impl Problem {
                 "as many requests as http.waiting_max allows wait for the log; send again later"
                     .into()
             }
+            Self::TooManyImports => {
+                format!("{IMPORTS_MAX} files are imported at a time; send this one again later")
+            }
+            Self::NotImported(why) => {
+                format!("{why}; send the same file again: nothing of it is added twice")
+            }
             Self::Unavailable(why) => format!(
                 "{why}; send the same again: events already stored under their ids are not added twice"
             ),
@@ -240,9 +266,13 @@ impl Problem {
             | Self::Timeout
             | Self::TooLarge(_)
             | Self::UnsupportedType(_)
+            | Self::BadFile(_)
+            | Self::CutOffFile(_)
             | Self::UnknownReward(_)
             | Self::TooMany
+            | Self::TooManyImports
             | Self::Unavailable(_)
+            | Self::NotImported(_)
             | Self::NoAnswer(_)
             | Self::Internal(_) => (None, None),
         };
@@ -264,7 +294,11 @@ impl Problem {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((header::ALLOW, *allow));
             }
-            Self::TooMany | Self::Unavailable(_) | Self::NoAnswer(_) => {
+            Self::TooMany
+            | Self::TooManyImports
+            | Self::Unavailable(_)
+            | Self::NotImported(_)
+            | Self::NoAnswer(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             Self::Malformed(_)
@@ -273,6 +307,8 @@ impl Problem {
             | Self::TooLarge(_)
             | Self::UnsupportedType(_)
             | Self::Invalid(_)
+            | Self::BadFile(_)
+            | Self::CutOffFile(_)
             | Self::BadParameters(_)
             | Self::UnknownReward(_)
             | Self::NotWaiting { .. }

@@ -40,6 +40,8 @@ pub enum EventType {
     Outcome(OutcomeKind),
     /// `delivery.dead_lettered`
     DeadLettered,
+    /// `import.quarantined`
+    ImportQuarantined,
     /// `tick`
     Tick,
     /// `rules.activated`
@@ -69,6 +71,7 @@ impl EventType {
             "alert.outcome" => Self::Outcome(OutcomeKind::Alert),
             "enrichment.outcome" => Self::Outcome(OutcomeKind::Enrichment),
             "delivery.dead_lettered" => Self::DeadLettered,
+            "import.quarantined" => Self::ImportQuarantined,
             "tick" => Self::Tick,
             "rules.activated" => Self::RulesActivated,
             other => return Err(unknown(other)),
@@ -104,6 +107,7 @@ impl<'de> DeserializeSeed<'de> for EventType {
             Self::AlertAcknowledged => Body::AlertAcknowledged(object(data)?),
             Self::Outcome(kind) => Body::Outcome(kind, object(data)?),
             Self::DeadLettered => Body::DeadLettered(object(data)?),
+            Self::ImportQuarantined => Body::ImportQuarantined(object(data)?),
             Self::Tick => {
                 IgnoredAny::deserialize(data)?;
                 Body::Tick
@@ -140,6 +144,7 @@ pub fn check(body: &Body) -> Result<(), Reject> {
         | Body::AlertAcknowledged(_)
         | Body::Outcome(..)
         | Body::DeadLettered(_)
+        | Body::ImportQuarantined(_)
         | Body::Tick
         | Body::RulesActivated(_) => Ok(()),
     }

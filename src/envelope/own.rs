@@ -1,9 +1,9 @@
 //! The events the system itself puts into the log: time moving on and rules, for every partition; what became of an
-//! output, for the actor that emitted it; what a person decided, for the agent whose reward it is; dead letters, for
-//! nobody's actor, who raises the alarm.
+//! output, for the actor that emitted it; what a person decided, for the agent whose reward it is; dead letters and rows
+//! that an import left out, for nobody's actor, who raises the alarm.
 
 use aftercall_actors::{
-    event::{Decision, RewardDecided, RulesActivated},
+    event::{Decision, ImportQuarantined, RewardDecided, RulesActivated},
     time::LogTime,
     value::Id,
 };
@@ -136,6 +136,22 @@ pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
     });
     let event_type = "delivery.dead_lettered";
     actors_event(&source(storm.destination), &id, event_type, storm.at, &data)
+}
+
+/// Tells nobody's actor what an import left out: it alerts the operators. The id follows from the import's, so telling
+/// again after a crash is a repeat of the same event.
+///
+/// # Errors
+/// If a reader of the log would refuse it.
+pub fn import_quarantined_event(
+    told: &ImportQuarantined,
+    now: LogTime,
+) -> Result<NewEvent, Reject> {
+    let id = named("import", "quarantined", 0, &told.import_id);
+    let data = serde_json::to_value(told)
+        .map_err(|error| Reject::new(Reason::NotJson, error.to_string()))?;
+    let source = format!("{SOURCE}/import");
+    actors_event(&source, &id, "import.quarantined", now, &data)
 }
 
 /// CloudEvents `source` of decisions that people made over HTTP.
@@ -329,6 +345,36 @@ mod tests {
             panic!("for all");
         };
         assert_eq!(owner, "_");
+    }
+
+    #[test]
+    fn s3_02_what_an_import_left_out_reaches_nobodys_actor_under_one_id_an_import() {
+        let told = |import_id: &str| {
+            let told = ImportQuarantined {
+                import_id: Id::new(import_id).expect("an id"),
+                source: Id::new("wfm/emea").expect("an id"),
+                file: "a.csv".into(),
+                rows: 10,
+                bad: 1,
+                first: Some("line 3: wrong_width".into()),
+                unread: None,
+                at: aftercall_actors::time::EventTime(1_000),
+            };
+            (
+                import_quarantined_event(&told, LogTime(2_000)).expect("an event"),
+                told,
+            )
+        };
+        let (event, data) = told("i1");
+        assert_eq!(decoded(event.clone()), Body::ImportQuarantined(data));
+        let Destination::Actors { owner, .. } = &event.destination else {
+            panic!("for all");
+        };
+        assert_eq!(owner, "_");
+        assert_eq!(told("i1").0.message_id, event.message_id);
+        assert_ne!(told("i2").0.message_id, event.message_id);
+        let long = "x".repeat(EVENT_ID_BYTES_MAX);
+        assert_ne!(told(&long).0.message_id, event.message_id);
     }
 
     fn decoded(event: NewEvent) -> Body {

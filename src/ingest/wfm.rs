@@ -4,23 +4,37 @@
 //! by the mapping of the configuration; `import` makes events of it, keeps two rows of a file from contradicting each
 //! other, and counts (`tally`). A row that is wrong is a [`BadRow`] with line, column and what would be right, and the
 //! rest goes on (S3.02); `event` makes events of both, a bad row's being one that the engine will quarantine.
+//!
+//! Around that: `job` looks at a file before its first row, `carry` brings it into the log for whoever wants it there
+//! (the command, HTTP and the watched folder through `service` and `watch`), `note` and `report` say how far it came and
+//! what was found, `tell` alerts operators, `preview` says what it would change.
 
 use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Number, Value};
 
+pub mod carry;
 mod columns;
 mod event;
 mod import;
+pub mod job;
 mod json;
+mod note;
+pub mod preview;
+mod report;
 mod rows;
+mod seen;
+pub mod service;
 mod table;
 mod tally;
+mod tell;
+pub mod watch;
 
 pub use event::Export;
 pub use import::{Import, Taken};
+pub use report::Report;
 pub use rows::Rows;
-pub use tally::{BadGroup, Tally};
+pub use tally::{BadGroup, BadPlace, Tally};
 
 /// Longest row that is taken, in bytes. Real ones have hundreds; an unclosed quotation mark makes one of a whole file.
 pub const ROW_BYTES_MAX: usize = 1 << 20;

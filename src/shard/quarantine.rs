@@ -89,6 +89,7 @@ fn original(entry: &Entry) -> Value {
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
             | Body::DeadLettered(_)
+            | Body::ImportQuarantined(_)
             | Body::Tick => Value::Null,
         },
         (None, Err(_)) => Value::Null,

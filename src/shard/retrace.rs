@@ -76,13 +76,45 @@ impl Retrace {
         let mut engines = Vec::new();
         for &partition in partitions {
             let engine = match stored(log, partition).await? {
-                Some(engine) => engine,
+                Some(start) => Engine::new(start),
                 None => blank(partition, genesis.clone(), 0),
             };
             engines.push(Traced {
                 partition,
                 until: engine.committed(),
                 engine,
+            });
+        }
+        let log = Arc::clone(log);
+        Ok(Self { log, engines })
+    }
+
+    /// As [`Retrace::stored`], and then on to the last event of the log: what the state will be once all that stands
+    /// there now has been applied.
+    ///
+    /// # Errors
+    /// As [`Retrace::stored`].
+    pub async fn ahead(
+        log: &Log,
+        partitions: &[PartitionId],
+        genesis: &RuleSet,
+    ) -> Result<Self, RetraceError> {
+        let bounds = retry(|| log.bounds()).await?;
+        let mut engines = Vec::new();
+        for &partition in partitions {
+            let engine = match stored(log, partition).await? {
+                Some(mut start) => {
+                    // Nobody commits what it says from there on either.
+                    start.committed = Position::MAX;
+                    Engine::new(start)
+                }
+                // An owner to come would begin with what is still held.
+                None => blank(partition, genesis.clone(), Position::MAX),
+            };
+            engines.push(Traced {
+                partition,
+                engine,
+                until: bounds.last,
             });
         }
         let log = Arc::clone(log);
@@ -277,7 +309,7 @@ fn blank(partition: PartitionId, rules: RuleSet, quiet_until: Position) -> Engin
 const TRIES_MAX: u32 = 5;
 
 /// As recovery would find it; `None` if the partition never had an owner.
-async fn stored(log: &Log, partition: PartitionId) -> Result<Option<Engine>, RetraceError> {
+async fn stored(log: &Log, partition: PartitionId) -> Result<Option<Start>, RetraceError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -294,7 +326,7 @@ async fn stored(log: &Log, partition: PartitionId) -> Result<Option<Engine>, Ret
             link: link(&stored.bytes),
         };
         match load(log.as_ref(), partition, &head, &record).await {
-            Ok(recovered) => return Ok(Some(Engine::new(recovered.start))),
+            Ok(recovered) => return Ok(Some(recovered.start)),
             Err(error) if tries < TRIES_MAX => {
                 tracing::debug!(%partition, %error, "reading begins again");
                 tokio::time::sleep(super::recovery::RETRY_PAUSE).await;

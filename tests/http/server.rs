@@ -9,9 +9,13 @@ use std::{
 
 use actix::System;
 use aftercall::{
-    config::{Config, HttpConfig},
-    desk::{self, Desk, Running, tokens::Tokens},
-    log::memory::{Faults, World},
+    config::{Config, HttpConfig, WfmColumns},
+    desk::{self, Desk, Running, imports::Imports, tokens::Tokens},
+    ingest::wfm::service::Importer,
+    log::{
+        Log,
+        memory::{Faults, World},
+    },
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
@@ -25,6 +29,7 @@ pub struct Server {
     address: SocketAddr,
     pub world: World,
     pub desk: Arc<Desk>,
+    pub importer: Arc<Importer>,
     client: Client,
     waiting_max: usize,
 }
@@ -40,12 +45,17 @@ pub fn with_server_of<F: Future<Output = ()>>(
 ) {
     System::new().block_on(async move {
         let world = World::new(4, Faults::default());
-        let desk = Desk::new(Arc::new(world.client()), Arc::new(tokens), &config);
+        let log: Log = Arc::new(world.client());
+        let desk = Desk::new(Arc::clone(&log), Arc::new(tokens), &config);
+        let runtime = tokio::runtime::Handle::current();
+        let importer = Importer::new(&log, "memory".into(), WfmColumns::default(), runtime);
+        desk.set_imports(Imports::new(Arc::clone(&importer), config.import_max.0));
         let running: Running = desk::start(Arc::clone(&desk), ([127, 0, 0, 1], 0).into()).unwrap();
         let server = Server {
             address: running.addresses[0],
             world,
             desk,
+            importer,
             client: client(),
             waiting_max: config.waiting_max,
         };

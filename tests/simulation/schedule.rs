@@ -174,6 +174,13 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
             }),
         ),
         27..=36 => outcome(&agent, &customer, draws),
+        37 if number % 2 == 0 => {
+            let data = json!({
+                "import_id": format!("i{}", draws.below(2)), "source": "wfm/sim", "file": "a.csv", "rows": 9,
+                "bad": 1, "first": "line 2: wrong_width", "at": at(0).to_string(),
+            });
+            return nobodys_event(number, "import.quarantined", data);
+        }
         37 => {
             let data = json!({
                 "destination": format!("d{}", draws.below(2)), "reason": "timeout", "count": 3,

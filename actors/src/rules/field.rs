@@ -55,6 +55,7 @@ impl Topic {
             | Body::AlertAcknowledged(_)
             | Body::Outcome(..)
             | Body::DeadLettered(_)
+            | Body::ImportQuarantined(_)
             | Body::Tick
             | Body::RulesActivated(_) => None,
         }

@@ -1,38 +1,32 @@
 //! `aftercall import wfm`: exports of workforce management.
 //!
-//! While one batch is on its way the next one is read; two are never on their way together, so that the first of two
-//! values stays the first. Everything that can be wrong with a file as a whole is looked at before the first row of the
-//! first file is stored. What was done is noted beside the file (`note`); the same file again is then known by its
-//! bytes, and an interrupted one goes on.
+//! Everything that can be wrong with a file as a whole is looked at before the first row of the first file is stored.
+//! `ingest::wfm::carry` does the rest; here are the arguments, the progress bar, and what is printed.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    io::Read,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use aftercall_actors::time::EventTime;
-use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
-use xxhash_rust::xxh3::Xxh3;
 
-use super::{
-    super::{
-        Failure, LogArgs, Setting,
-        publish::{log_name, style},
-        terminal,
-    },
-    note::Note,
-    report::Report,
+use super::super::{
+    Failure, LogArgs, Setting,
+    publish::style,
+    terminal::{self, Out},
 };
 use crate::{
-    app::Bus,
-    config::{WfmColumns, import::export_name},
-    ingest::wfm::{Export, Import, ReadError, Rows, Taken},
-    log::{self, AppendError, Appended, Log, NewEvent},
+    app::{self, Bus},
+    config::{Config, WfmColumns, import::export_name},
+    ingest::wfm::{
+        BadRow, Report,
+        carry::{CarryError, Onlooker, Purpose, Target, carry, imported_before},
+        job::{Job, JobError, Said, milliseconds},
+        preview::Preview,
+    },
 };
 
 /// Import exports of workforce management: agent, workday and metrics in rows
@@ -53,7 +47,7 @@ newer one and changes nothing; but a copy made without keeping that time (cp wit
 the time then. Of two in one file the first counts, and the second is a bad row.
 
 A bad row is left out whole, reported as file:line, and put into quarantine (the first 1000 of a file); the others go
-on, and the exit code is 3. What was imported is noted in FILE.imported: the same file again adds nothing, and an
+on, the exit code is 3, and operators are alerted (bad_rows). What was imported is noted in FILE.imported: the same file again adds nothing, and an
 interrupted import goes on. Without the note all is stored again, and changes no points.")]
 pub(super) struct Wfm {
     #[command(flatten)]
@@ -70,7 +64,7 @@ pub(super) struct Wfm {
     /// When the export was made, such as 2026-11-20T05:00:00Z, or now [default: when the file was last written]
     #[arg(long, value_name = "TIME", value_parser = recorded_at)]
     recorded_at: Option<EventTime>,
-    /// Say what would be imported and what is wrong, and store nothing
+    /// Say what would be imported and changed and what is wrong, and store nothing
     #[arg(long)]
     dry_run: bool,
     /// Import files that were imported before
@@ -81,47 +75,12 @@ pub(super) struct Wfm {
     json: bool,
 }
 
-/// Events given to the log at once, at least: a row's stay together.
-const BATCH: usize = 2_000;
-
-/// How long the log may stay away before a run ends; another run goes on from there.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Bad rows of a file that are reported one by one; the summary has them all.
 const REPORTED_MAX: u64 = 20;
 
-/// How far an export's time may lie ahead of this machine's clock.
-const AHEAD: Duration = Duration::from_secs(5 * 60);
-
-/// A file that can be imported.
-struct Job {
-    path: PathBuf,
-    export: Export,
-    /// Length and hash of its bytes; `None` for standard input.
-    bytes: Option<(u64, String)>,
-}
-
-/// Rows read together, and their events.
-#[derive(Default)]
-struct Batch {
-    events: Vec<(Origin, NewEvent)>,
-    /// Rows read so far, from the first of the file.
-    rows: u64,
-    /// Why nothing comes after these.
-    end: Option<Result<(), ReadError>>,
-}
-
-/// Where an event comes from.
-#[derive(Clone, Copy)]
-enum Origin {
-    /// The row that ends at this count of rows.
-    Value { row: u64 },
-    /// A bad row.
-    Bad,
-}
-
 impl Wfm {
     pub(super) fn run(self, setting: Setting, bus: &Bus) -> Result<(), Failure> {
+        refuse_huge_pages();
         let config = setting.with_log(&self.log)?.config;
         let mut columns = config.import.wfm.clone();
         if let Some(name) = &self.export {
@@ -130,25 +89,34 @@ impl Wfm {
         let prepared = self.files.iter().map(|path| self.prepare(path, &columns));
         let jobs: Vec<Job> = prepared.collect::<Result<_, _>>().map_err(Failure::usage)?;
         let (mut bad, mut unread) = (0, Vec::new());
-        bus.block_on(async {
-            let mut log = None;
-            for job in &jobs {
-                let mut run = Run::new(job, &columns, log_name(&config.log.place), &self);
-                if !self.dry_run && !run.report.imported_before && log.is_none() {
-                    log = Some(bus.open_log(&config.log).await?);
+        let mut work = Work {
+            bus,
+            config: &config,
+            again: self.again,
+            target: None,
+        };
+        let mut preview = match self.dry_run {
+            true => Some(compare(bus, &config)?),
+            false => None,
+        };
+        for job in &jobs {
+            let painted = Painted::new(job);
+            let (report, result) = match &mut preview {
+                Some(preview) => carry(job, &columns, Purpose::Preview(preview), &painted),
+                None => work.store(job, &columns, &painted)?,
+            };
+            painted.bar.finish_and_clear();
+            print(&report, self.json)?;
+            bad += report.found.bad + report.refused;
+            match result {
+                Ok(()) => {}
+                Err(CarryError::Unread(error)) => unread.push(format!("{}: {error}", job.name)),
+                Err(CarryError::Io(error)) => {
+                    return Err(anyhow::Error::new(error).context(job.name.clone()).into());
                 }
-                let result = if run.report.imported_before {
-                    Ok(None)
-                } else {
-                    run.import(log.as_ref(), &columns).await
-                };
-                run.bar.finish_and_clear();
-                run.report.print(self.json)?;
-                bad += run.report.found.bad + run.report.refused;
-                unread.extend(result?);
+                Err(error) => return Err(anyhow::anyhow!("{}: {error}", job.name).into()),
             }
-            Ok::<_, anyhow::Error>(())
-        })?;
+        }
         match (bad, unread.as_slice()) {
             (0, []) => Ok(()),
             (n, []) => Err(Failure::bad_input(format!("{n} rows were left out"))),
@@ -158,270 +126,143 @@ impl Wfm {
 
     /// Everything that is to be known of a file before any is imported.
     fn prepare(&self, path: &Path, columns: &WfmColumns) -> anyhow::Result<Job> {
-        let shown = path.display().to_string();
-        let is_stdin = path.as_os_str() == "-";
-        let (written, bytes) = if is_stdin {
-            (None, None)
+        let said = Said {
+            recorded_at: self.recorded_at,
+            version: self.export_version.clone(),
+        };
+        let shown = path.display();
+        let job = if path.as_os_str() == "-" {
+            Job::of_stdin(said, columns)
         } else {
-            let look = || {
-                let length = File::open(path)?.metadata()?;
-                let hash = hash_of(path)?;
-                Ok::<_, io::Error>((length.modified()?, (length.len(), hash)))
-            };
-            let (written, bytes) = look().with_context(|| shown.clone())?;
-            (Some(milliseconds(written)), Some(bytes))
+            Job::of_file(path, said, columns)
         };
-        let recorded_at = self.recorded_at.or(written).context(
-            "-: nothing tells when an export on standard input was made; say it with --recorded-at",
-        )?;
-        if recorded_at > milliseconds(SystemTime::now() + AHEAD) {
-            anyhow::bail!(
-                "{shown}: recorded at {recorded_at}, which is still to come, so no correction would ever count; say \
-                 the right time with --recorded-at"
-            );
-        }
-        let name = path.file_name().map(|name| name.to_string_lossy());
-        let file = name.map_or_else(|| shown.clone(), std::borrow::Cow::into_owned);
-        let version = self.export_version.clone();
-        let export = Export {
-            name: columns.export.clone(),
-            version: version.or_else(|| (!is_stdin).then(|| file.clone())),
-            file,
-            recorded_at,
-        };
-        if !is_stdin {
-            let file = File::open(path).with_context(|| shown.clone())?;
-            Rows::open(file, columns).with_context(|| shown.clone())?;
-        }
-        Ok(Job {
-            path: path.to_owned(),
-            export,
-            bytes,
+        job.map_err(|error| match error {
+            JobError::Untimed => anyhow::anyhow!("{shown}: {error}; say it with --recorded-at"),
+            JobError::Ahead(_) => {
+                anyhow::anyhow!("{shown}: {error}; say the right time with --recorded-at")
+            }
+            JobError::Io(_) | JobError::Form(_) => {
+                anyhow::Error::new(error).context(shown.to_string())
+            }
         })
     }
 }
 
-/// The import of one file.
-struct Run<'a> {
-    job: &'a Job,
-    name: String,
-    note: Option<Note>,
-    bar: ProgressBar,
-    report: Report,
-    started: Instant,
+/// Millions of small values that come and go on four threads fill few of the pages they touch; where pages are huge (2 MiB,
+/// a setting of the machine) that costs an import some 40 MiB. Speed does not depend on them here: the log's disk is slower.
+fn refuse_huge_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay as the machine has them");
+    }
 }
 
-impl<'a> Run<'a> {
-    fn new(job: &'a Job, columns: &WfmColumns, log: String, command: &Wfm) -> Self {
-        let name = job.path.display().to_string();
-        let note = job.bytes.as_ref().map(|(length, hash)| {
-            let how = format!("{length} {hash} {:?} {columns:?}", job.export);
-            let identity = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(how.as_bytes()));
-            Note::of(&job.path, log, identity)
-        });
-        let before = note.as_ref().and_then(Note::before);
-        let before = before.filter(|_| !command.again && !command.dry_run);
-        let report = Report {
-            file: name.clone(),
-            recorded_at: job.export.recorded_at.to_string(),
-            export_version: job.export.version.clone(),
-            dry_run: command.dry_run,
-            imported_before: before.is_some_and(|entry| entry.done),
-            rows_before: before.map_or(0, |entry| entry.rows),
-            done: before.is_some_and(|entry| entry.done),
-            ..Report::default()
+/// The agents to compare with. A log that is not there, or cannot be had, is no reason to say nothing.
+fn compare(bus: &Bus, config: &Config) -> Result<Preview, Failure> {
+    let rules = app::load_rules(config.rules.file.as_deref()).map_err(Failure::usage)?;
+    let found = bus.block_on(async {
+        let log = bus.open_existing_log(&config.log).await;
+        let log = log.map_err(|error| error.to_string())?;
+        let preview = Preview::of(&log, &rules).await;
+        preview.map_err(|error| error.to_string())
+    });
+    Ok(found.unwrap_or_else(Preview::without))
+}
+
+/// Where files go; the log is opened for the first that needs it.
+struct Work<'a> {
+    bus: &'a Bus,
+    config: &'a Config,
+    again: bool,
+    target: Option<Target>,
+}
+
+impl Work<'_> {
+    fn store(
+        &mut self,
+        job: &Job,
+        columns: &WfmColumns,
+        painted: &Painted,
+    ) -> anyhow::Result<(Report, Result<(), CarryError>)> {
+        let name = self.config.log.place.name();
+        if !self.again
+            && let Some(report) = imported_before(job, columns, &name)
+        {
+            return Ok((report, Ok(())));
+        }
+        let target = match &mut self.target {
+            Some(target) => target,
+            none => none.insert(Target {
+                log: self.bus.block_on(self.bus.open_log(&self.config.log))?,
+                name,
+                runtime: self.bus.handle().clone(),
+            }),
         };
+        let purpose = Purpose::Store {
+            target,
+            noted: true,
+            again: self.again,
+        };
+        Ok(carry(job, columns, purpose, painted))
+    }
+}
+
+/// A progress bar, and what it does not paint over.
+struct Painted {
+    name: String,
+    bar: ProgressBar,
+}
+
+impl Painted {
+    fn new(job: &Job) -> Self {
         let bar = match &job.bytes {
-            Some((length, _)) => ProgressBar::new(*length).with_style(style(
+            Some(bytes) => ProgressBar::new(bytes.length).with_style(style(
                 "{wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {msg}",
             )),
             None => ProgressBar::new_spinner().with_style(style(
                 "{spinner} {decimal_bytes} read, {decimal_bytes_per_sec}, {msg}",
             )),
         };
-        Self {
-            job,
-            name,
-            note,
-            bar,
-            report,
-            started: Instant::now(),
-        }
-    }
-
-    /// Reads the file, and stores what is in it if there is a log. Says from where on it could not be read, if so.
-    async fn import(
-        &mut self,
-        log: Option<&Log>,
-        columns: &WfmColumns,
-    ) -> anyhow::Result<Option<String>> {
-        let input: Box<dyn Read> = match &self.job.bytes {
-            Some(_) => Box::new(File::open(&self.job.path).with_context(|| self.name.clone())?),
-            None => Box::new(io::stdin()),
-        };
-        let rows =
-            Rows::open(self.bar.wrap_read(input), columns).with_context(|| self.name.clone())?;
-        let mut import = Import::new(rows, self.job.export.clone(), columns.clone());
-        let result = self.carry(log, &mut import).await;
-        self.report.found = import.tally().clone();
-        self.report.seconds = self.started.elapsed().as_secs_f64();
-        let end = result?;
-        if let Err(error) = end {
-            return match error {
-                ReadError::Io(_) => Err(anyhow::Error::new(error).context(self.name.clone())),
-                ReadError::Form { .. } | ReadError::Broken { .. } => {
-                    Ok(Some(format!("{}: {error}", self.name)))
-                }
-            };
-        }
-        if let Some((length, hash)) = &self.job.bytes {
-            let now = fs::metadata(&self.job.path).with_context(|| self.name.clone())?;
-            if now.len() != *length || hash_of(&self.job.path)? != *hash {
-                anyhow::bail!(
-                    "{}: changed while it was imported; import it again",
-                    self.name
-                );
-            }
-        }
-        self.report.done = true;
-        if log.is_some() {
-            self.write_note(self.report.found.rows, true);
-        }
-        Ok(None)
-    }
-
-    /// From the file to the log, batch by batch. The end is how reading ended; an error, that the log failed.
-    async fn carry(
-        &mut self,
-        log: Option<&Log>,
-        import: &mut Import,
-    ) -> anyhow::Result<Result<(), ReadError>> {
-        let mut batch = self.read(import);
-        loop {
-            let storing = log.map(|log| {
-                let log = Arc::clone(log);
-                let events = batch
-                    .events
-                    .iter()
-                    .map(|(_, event)| event.clone())
-                    .collect();
-                // A task of its own, so that it is on its way while this one reads on.
-                tokio::spawn(
-                    async move { log::retry::append(log.as_ref(), events, PATIENCE).await },
-                )
-            });
-            let next = match batch.end {
-                Some(_) => Batch::default(),
-                None => self.read(import),
-            };
-            if let Some(storing) = storing {
-                let answers = storing.await?;
-                self.acknowledge(&batch.events, answers)?;
-                self.write_note(batch.rows, false);
-            }
-            self.bar.set_message(format!("row {}", batch.rows));
-            if let Some(end) = batch.end {
-                return Ok(end);
-            }
-            batch = next;
-        }
-    }
-
-    /// The next rows' events, without those of rows that a run before has stored.
-    fn read(&self, import: &mut Import) -> Batch {
-        let mut batch = Batch::default();
-        while batch.events.len() < BATCH && batch.end.is_none() {
-            let taken = import.next_row();
-            batch.rows = import.tally().rows;
-            let is_new = batch.rows > self.report.rows_before;
-            match taken {
-                Ok(Some(Taken::Good(events))) if is_new => {
-                    let origin = Origin::Value { row: batch.rows };
-                    batch.events.extend(events.into_iter().map(|e| (origin, e)));
-                }
-                Ok(Some(Taken::Bad(bad, event))) if is_new => {
-                    if import.tally().bad <= REPORTED_MAX {
-                        let text = format!("{}:{bad}", self.name);
-                        self.bar.suspend(|| terminal::complain(&text));
-                    }
-                    batch.events.extend(event.map(|e| (Origin::Bad, e)));
-                }
-                Ok(Some(Taken::Good(_) | Taken::Bad(..))) => {}
-                Ok(None) => batch.end = Some(Ok(())),
-                Err(error) => batch.end = Some(Err(error)),
-            }
-        }
-        batch
-    }
-
-    fn acknowledge(
-        &mut self,
-        sent: &[(Origin, NewEvent)],
-        answers: Vec<Result<Appended, AppendError>>,
-    ) -> anyhow::Result<()> {
-        let mut unknown = None;
-        for ((origin, _), answer) in sent.iter().zip(answers) {
-            match (origin, answer) {
-                (Origin::Value { .. }, Ok(appended)) if appended.duplicate => {
-                    self.report.duplicates += 1;
-                }
-                (Origin::Value { .. }, Ok(_)) => self.report.stored += 1,
-                (Origin::Bad, Ok(_)) => {}
-                (Origin::Value { row }, Err(AppendError::Refused(why))) => {
-                    self.report.refused += 1;
-                    let text = format!("{}: row {row}: refused by the log: {why}", self.name);
-                    self.bar.suspend(|| terminal::complain(&text));
-                }
-                // It stands in the summary all the same.
-                (Origin::Bad, Err(AppendError::Refused(why))) => {
-                    let text = format!(
-                        "{}: not in quarantine: refused by the log: {why}",
-                        self.name
-                    );
-                    self.bar.suspend(|| terminal::complain(&text));
-                }
-                (_, Err(AppendError::Unknown(why))) => unknown = Some(why),
-            }
-        }
-        match unknown {
-            None => Ok(()),
-            Some(why) => Err(anyhow::anyhow!(
-                "{}: not confirmed within {PATIENCE:?}: {why}; run it again to go on",
-                self.name
-            )),
-        }
-    }
-
-    /// A note that cannot be written costs the next run its time, and nothing else.
-    fn write_note(&mut self, rows: u64, done: bool) {
-        let Some(note) = &mut self.note else { return };
-        if let Err(error) = note.write(rows, done) {
-            let text = format!(
-                "{}: what was imported cannot be noted beside it ({error}); the next import reads it from the start",
-                self.name
-            );
-            self.bar.suspend(|| terminal::complain(&text));
-            self.note = None;
-        }
+        let name = job.name.clone();
+        Self { name, bar }
     }
 }
 
-fn hash_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Xxh3::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(format!("{:032x}", hash.digest128()));
+impl Onlooker for Painted {
+    fn input(&self, input: Box<dyn Read>) -> Box<dyn Read> {
+        Box::new(self.bar.wrap_read(input))
+    }
+
+    fn row(&self, rows: u64) {
+        self.bar.set_message(format!("row {rows}"));
+    }
+
+    fn bad_row(&self, number: u64, bad: &BadRow) {
+        if number <= REPORTED_MAX {
+            self.complain(&format!("{}:{bad}", self.name));
         }
-        hash.update(buffer.get(..read).unwrap_or_default());
+    }
+
+    fn complain(&self, text: &str) {
+        self.bar.suspend(|| terminal::complain(text));
+    }
+
+    // Ctrl-C ends it, and the next run goes on by the note.
+    fn stops(&self) -> bool {
+        false
     }
 }
 
-fn milliseconds(time: SystemTime) -> EventTime {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    EventTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+    let mut out = Out::new();
+    if json {
+        out.json(report)?;
+    } else {
+        for line in report.lines() {
+            out.line(line)?;
+        }
+    }
+    out.flush()
 }
 
 fn recorded_at(text: &str) -> Result<EventTime, String> {

@@ -2,13 +2,14 @@
 //!
 //! All values of a file were recorded at the same time, so between two that differ nothing but chance would decide,
 //! and an import that is repeated would give and take the points of both. The first counts, the second is a bad row.
-
-use std::collections::HashMap;
+//! Which values were taken is known by hashes (`seen`), so a value that stands there again is handed on as well, and
+//! whoever knows events by all they say leaves it out.
 
 use super::{
     BadRow, Export, Flaw, ReadError, Row, Rows, Tally,
     columns::{self, Reading},
     event,
+    seen::{self, Seen},
 };
 use crate::{config::WfmColumns, log::NewEvent};
 
@@ -22,7 +23,7 @@ pub struct Import {
     export: Export,
     columns: WfmColumns,
     /// Line and a hash of the value, for each agent, workday and metric.
-    seen: HashMap<u64, (u32, u32), foldhash::fast::FixedState>,
+    seen: Seen,
     tally: Tally,
 }
 
@@ -30,7 +31,12 @@ pub struct Import {
 #[derive(Debug)]
 pub enum Taken {
     /// Its events.
-    Good(Vec<NewEvent>),
+    Good {
+        /// Of values that are new to the file.
+        new: Vec<NewEvent>,
+        /// Of values that stand in the file again, as before.
+        again: Vec<NewEvent>,
+    },
     /// Left out, with the event that shows it in quarantine, if there is room for it there.
     Bad(Box<BadRow>, Option<NewEvent>),
 }
@@ -43,7 +49,7 @@ impl Import {
             rows,
             export,
             columns,
-            seen: HashMap::default(),
+            seen: Seen::new(),
             tally: Tally::default(),
         }
     }
@@ -63,7 +69,7 @@ impl Import {
             return Ok(None);
         };
         Ok(Some(match row.and_then(|row| self.events(&row)) {
-            Ok(events) => Taken::Good(events),
+            Ok((new, again)) => Taken::Good { new, again },
             Err(bad) => {
                 self.tally.bad(&bad);
                 let has_room = self.tally.quarantined < QUARANTINE_MAX;
@@ -78,23 +84,25 @@ impl Import {
         }))
     }
 
-    fn events(&mut self, row: &Row) -> Result<Vec<NewEvent>, BadRow> {
+    /// Events of values that are new, and of those that stand in the file again.
+    fn events(&mut self, row: &Row) -> Result<(Vec<NewEvent>, Vec<NewEvent>), BadRow> {
         let reading = columns::read(row, &self.columns, self.export.newest())?;
         let line = u32::try_from(reading.line).unwrap_or(u32::MAX);
         let mut events = Vec::with_capacity(reading.metrics.len());
         let mut new = Vec::with_capacity(reading.metrics.len());
-        let mut repeated = 0;
+        let mut again = Vec::new();
         for metric in &reading.metrics {
-            let key = event::key(&reading.agent, reading.day, &metric.name).digest();
+            let key = event::key(&reading.agent, reading.day, &metric.name).digest128();
             let value = short_hash(metric.value);
-            match self.seen.get(&key) {
-                Some(&(_, before)) if before == value => repeated += 1,
-                Some(&(before, _)) => {
-                    return Err(contradiction(row, &reading, &metric.column, before));
+            let event = || event::of_metric(&self.export, &reading, metric);
+            match self.seen.get(key) {
+                Some(before) if before.value == value => again.push(event()?),
+                Some(before) => {
+                    return Err(contradiction(row, &reading, &metric.column, before.line));
                 }
                 None => {
-                    events.push(event::of_metric(&self.export, &reading, metric)?);
-                    new.push((key, (line, value), &metric.name));
+                    events.push(event()?);
+                    new.push((key, seen::Taken { line, value }, &metric.name));
                 }
             }
         }
@@ -102,12 +110,12 @@ impl Import {
             xxhash_rust::xxh3::xxh3_64(reading.agent.as_bytes()),
             reading.day,
         );
-        self.tally.repeated += repeated;
+        self.tally.repeated += again.len() as u64;
         for (key, seen, name) in new {
             self.seen.insert(key, seen);
             self.tally.metric(name);
         }
-        Ok(events)
+        Ok((events, again))
     }
 }
 

@@ -10,6 +10,9 @@ use super::BadRow;
 /// Lines named of each group of bad rows.
 const LINES_SHOWN: usize = 5;
 
+/// Bad rows named one by one.
+const ROWS_SHOWN: usize = 20;
+
 /// Most groups of bad rows, and most metrics, told apart: names come from the file.
 const NAMES_MAX: usize = 500;
 
@@ -37,10 +40,28 @@ pub struct Tally {
     pub agents: usize,
     /// Bad rows by what is wrong with them.
     pub bad_by_reason: Vec<BadGroup>,
+    /// The first bad rows, one by one.
+    pub bad_rows: Vec<BadPlace>,
+    /// Line, column and reason of the first bad row, for people.
+    #[serde(skip)]
+    pub first: Option<String>,
     #[serde(skip)]
     days: Option<(Date, Date)>,
     #[serde(skip)]
     agent_hashes: HashSet<u64>,
+}
+
+/// One bad row: where, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BadPlace {
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// The column.
+    pub column: Option<String>,
+    /// The flaw's name.
+    pub reason: &'static str,
+    /// What was found, and what would be right.
+    pub detail: String,
 }
 
 /// Bad rows that are wrong in the same column in the same way.
@@ -89,6 +110,17 @@ impl Tally {
     pub(super) fn bad(&mut self, bad: &BadRow) {
         self.rows += 1;
         self.bad += 1;
+        if self.bad_rows.len() < ROWS_SHOWN {
+            self.bad_rows.push(BadPlace {
+                line: bad.line,
+                column: bad.column.clone(),
+                reason: bad.flaw.name(),
+                detail: bad.detail.clone(),
+            });
+        }
+        if self.first.is_none() {
+            self.first = Some(format!("line {bad}"));
+        }
         let reason = bad.flaw.name();
         let same = |group: &&mut BadGroup| group.reason == reason && group.column == bad.column;
         if let Some(group) = self.bad_by_reason.iter_mut().find(same) {

@@ -1,13 +1,13 @@
-//! What an import says at its end: what was done, what was left out, and where to look.
+//! What an import says at its end: what was done, what was left out, and where to look. As lines for people, and as JSON
+//! for `--json` and for HTTP.
 
 use serde::Serialize;
 
-use super::super::terminal::Out;
-use crate::ingest::wfm::{BadGroup, Tally};
+use super::{BadGroup, Tally, preview::Changes};
 
 /// What became of one file.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
+pub struct Report {
     /// The file.
     pub file: String,
     /// When its export was made.
@@ -33,22 +33,16 @@ pub(super) struct Report {
     pub done: bool,
     /// Length of this run.
     pub seconds: f64,
+    /// The import's id, which the alert names, if operators were told of it.
+    pub import_id: Option<String>,
+    /// What would change, of a dry run.
+    pub changes: Option<Changes>,
 }
 
 impl Report {
-    pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
-        let mut out = Out::new();
-        if json {
-            out.json(self)?;
-        } else {
-            for line in self.lines() {
-                out.line(line)?;
-            }
-        }
-        out.flush()
-    }
-
-    fn lines(&self) -> Vec<String> {
+    /// As people read it.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
         let file = &self.file;
         if self.imported_before {
             let rows = counted(self.rows_before, "row", "rows");
@@ -75,6 +69,7 @@ impl Report {
             lines.push(self.what_was_left_out());
             lines.extend(found.bad_by_reason.iter().map(group));
         }
+        lines.extend(self.changes.iter().flat_map(Changes::lines));
         lines
     }
 

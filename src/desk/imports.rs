@@ -1,0 +1,302 @@
+//! `POST /v1/imports/wfm`: an export of workforce management as a request's body (REQUIREMENTS S3.01, S3.02).
+//!
+//! The body goes into a temporary file first: what it holds is only known at its end, it is read more than once, and a
+//! slow sender must not hold up an import. Then a thread of its own imports it as the command does, and the answer is
+//! the report. Few at a time, beside the events of other requests and not in their place. The same request again adds
+//! nothing twice, so a sender who got no answer repeats it.
+
+use std::{io, sync::Arc, thread, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{self, Payload},
+};
+use aftercall_actors::time::EventTime;
+use futures::StreamExt as _;
+use serde::Deserialize;
+use tempfile::NamedTempFile;
+use tokio::{
+    io::AsyncWriteExt as _,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout,
+};
+
+use super::{Desk, intake, problem::Problem};
+use crate::{
+    config::import::export_name,
+    ingest::wfm::{
+        Report,
+        carry::CarryError,
+        job::{Bytes, Hasher, Job, JobError, milliseconds},
+        service::Importer,
+    },
+};
+
+/// Imports at a time, those that are still being received included.
+pub const IMPORTS_MAX: usize = 2;
+
+/// Longest pause of a sender.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a body may take in all: 256 MiB over a slow line.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// What a file is called that came under no name.
+const NAME: &str = "upload";
+
+/// What the desk needs for imports.
+pub struct Imports {
+    importer: Arc<Importer>,
+    file_bytes_max: u64,
+    places: Arc<Semaphore>,
+}
+
+impl Imports {
+    /// Imports through `importer` files of at most `file_bytes_max`.
+    #[must_use]
+    pub fn new(importer: Arc<Importer>, file_bytes_max: u64) -> Self {
+        Self {
+            importer,
+            file_bytes_max,
+            places: Arc::new(Semaphore::new(IMPORTS_MAX)),
+        }
+    }
+}
+
+/// What the query says of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    recorded_at: Option<String>,
+    export: Option<String>,
+    export_version: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// The same, checked.
+struct Order {
+    recorded_at: EventTime,
+    export: Option<String>,
+    version: Option<String>,
+    dry_run: bool,
+}
+
+/// The handler.
+pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>) -> HttpResponse {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let authorization = authorization.and_then(|value| value.to_str().ok());
+    if !desk.tokens.admits(authorization) {
+        return intake::refuse(payload, &Problem::Unauthorized).await;
+    }
+    let order = match check_coding(&request).and_then(|()| order(&request)) {
+        Ok(order) => order,
+        Err(problem) => return intake::refuse(payload, &problem).await,
+    };
+    let Some(imports) = desk.imports.get() else {
+        let problem = Problem::NotImported("the service has not started yet".into());
+        return intake::refuse(payload, &problem).await;
+    };
+    // Held until the import has ended, whoever waits for it.
+    let Ok(place) = Arc::clone(&imports.places).try_acquire_owned() else {
+        return intake::refuse(payload, &Problem::TooManyImports).await;
+    };
+    let mut payload = payload;
+    let (file, bytes) = match receive(&request, &mut payload, imports.file_bytes_max).await {
+        Ok(received) => received,
+        Err(problem) => return intake::refuse(payload, &problem).await,
+    };
+    match on_thread(Arc::clone(&imports.importer), order, file, bytes, place).await {
+        Ok(report) => HttpResponse::Ok().json(report),
+        Err(problem) => problem.response(),
+    }
+}
+
+/// Whether the body is as the sender made it, or compressed in a way that is told from its bytes.
+fn check_coding(request: &HttpRequest) -> Result<(), Problem> {
+    let coding = request.headers().get(header::CONTENT_ENCODING);
+    let coding = coding.map_or(&b"identity"[..], |value| value.as_bytes());
+    if [&b"identity"[..], b"gzip", b"x-gzip"]
+        .iter()
+        .any(|known| coding.eq_ignore_ascii_case(known))
+    {
+        return Ok(());
+    }
+    Err(Problem::UnsupportedType(
+        "a body is taken as it is or with Content-Encoding: gzip".into(),
+    ))
+}
+
+fn order(request: &HttpRequest) -> Result<Order, Problem> {
+    let asked = web::Query::<Asked>::from_query(request.query_string());
+    let asked = asked.map_err(|error| {
+        Problem::Malformed(format!(
+            "query: {error}; known are recorded_at, export, export_version and dry_run (true or false)"
+        ))
+    })?;
+    let Asked {
+        recorded_at,
+        export,
+        export_version,
+        dry_run,
+    } = asked.into_inner();
+    let recorded_at = match recorded_at.as_deref() {
+        Some("now") => milliseconds(std::time::SystemTime::now()),
+        // A plus sign in a query stands for a space; there is none in a time.
+        Some(text) => text
+            .replace(' ', "+")
+            .parse()
+            .map_err(|why| Problem::Malformed(format!("query: recorded_at: {why}")))?,
+        None => {
+            return Err(Problem::Malformed(
+                "query: recorded_at: required, but missing: of two values the one recorded later counts; say when the \
+                 export was made, such as 2026-11-20T05:00:00Z, or now"
+                    .into(),
+            ));
+        }
+    };
+    let export = export.as_deref().map(export_name).transpose();
+    let export = export
+        .map_err(|allowed| Problem::Malformed(format!("query: export: allowed: {allowed}")))?;
+    if export_version
+        .as_ref()
+        .is_some_and(|version| !(1..=256).contains(&version.len()))
+    {
+        let text = "query: export_version: allowed: 1 to 256 bytes";
+        return Err(Problem::Malformed(text.into()));
+    }
+    Ok(Order {
+        recorded_at,
+        export,
+        version: export_version,
+        dry_run,
+    })
+}
+
+/// Writes the body into a temporary file, which goes with its handle.
+async fn receive(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    bytes_max: u64,
+) -> Result<(NamedTempFile, Bytes), Problem> {
+    let too_large = || {
+        Problem::TooLarge(format!(
+            "a file has at most {bytes_max} bytes (http.import_max) as it is sent; compress it, or send several"
+        ))
+    };
+    let declared = request.headers().get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > bytes_max) {
+        return Err(too_large());
+    }
+    let no_room = |error: io::Error| {
+        tracing::error!(%error, "an import cannot be kept");
+        Problem::NotImported("there is no room for the file at the moment".into())
+    };
+    let kept = NamedTempFile::new().map_err(no_room)?;
+    let mut file = tokio::fs::File::from_std(kept.reopen().map_err(no_room)?);
+    let mut hasher = Hasher::default();
+    let all = async {
+        let mut left = bytes_max;
+        while let Some(chunk) = timeout(PAUSE_MAX, payload.next())
+            .await
+            .map_err(|_| Problem::Timeout)?
+        {
+            let chunk =
+                chunk.map_err(|e| Problem::Malformed(format!("the body broke off: {e}")))?;
+            left = left.checked_sub(chunk.len() as u64).ok_or_else(too_large)?;
+            hasher.update(&chunk);
+            file.write_all(&chunk).await.map_err(no_room)?;
+        }
+        file.flush().await.map_err(no_room)
+    };
+    timeout(BODY_TIMEOUT, all)
+        .await
+        .unwrap_or(Err(Problem::Timeout))?;
+    Ok((kept, hasher.finish()))
+}
+
+/// Imports on a thread that may block; goes on to its end even if the sender has gone.
+async fn on_thread(
+    importer: Arc<Importer>,
+    order: Order,
+    file: NamedTempFile,
+    bytes: Bytes,
+    place: OwnedSemaphorePermit,
+) -> Result<Report, Problem> {
+    let (answer, answered) = oneshot::channel();
+    let work = move || {
+        let result = import(&importer, order, &file, bytes);
+        drop((file, place));
+        // The sender may have gone; what was imported stands all the same.
+        let _ = answer.send(result);
+    };
+    if let Err(error) = thread::Builder::new().name("import".into()).spawn(work) {
+        tracing::error!(%error, "no thread for an import");
+        return Err(Problem::NotImported("there is no thread for it".into()));
+    }
+    answered
+        .await
+        .unwrap_or_else(|_| Err(Problem::Internal("the import broke off".into())))
+}
+
+fn import(
+    importer: &Importer,
+    order: Order,
+    file: &NamedTempFile,
+    bytes: Bytes,
+) -> Result<Report, Problem> {
+    let mut columns = importer.columns().clone();
+    if let Some(export) = order.export {
+        columns.export = export;
+    }
+    let (path, at) = (file.path(), order.recorded_at);
+    let job = Job::of_upload(path, NAME, bytes, at, order.version, &columns);
+    let job = job.map_err(|error| match error {
+        JobError::Io(error) => internal(&error),
+        JobError::Untimed | JobError::Ahead(_) | JobError::Form(_) => {
+            importer.refuse(NAME, &error.to_string());
+            Problem::BadFile(error.to_string())
+        }
+    })?;
+    let (report, result) = if order.dry_run {
+        importer.preview(&job, &columns)
+    } else {
+        importer.store(&job, &columns, false)
+    };
+    match result {
+        Ok(()) if report.refused > 0 => Err(Problem::NotImported(format!(
+            "the event log refuses {} values at the moment",
+            report.refused
+        ))),
+        Ok(()) => Ok(report),
+        Err(CarryError::Unread(error)) if report.found.rows == 0 => {
+            Err(Problem::BadFile(error.to_string()))
+        }
+        Err(CarryError::Unread(error)) => {
+            let (rows, bad) = (report.found.rows, report.found.bad);
+            let done = match order.dry_run {
+                true => "would be imported",
+                false => "are imported",
+            };
+            Err(Problem::CutOffFile(format!(
+                "{error}; of the {rows} rows before that {} {done}; the whole file adds none of them twice",
+                rows - bad
+            )))
+        }
+        Err(error @ (CarryError::Unconfirmed(_) | CarryError::Stopped)) => {
+            Err(Problem::NotImported(error.to_string()))
+        }
+        Err(CarryError::Io(error)) => Err(internal(&error)),
+        Err(error @ (CarryError::Changed | CarryError::Broken(_))) => {
+            tracing::error!(%error, "an import broke off");
+            Err(Problem::Internal(error.to_string()))
+        }
+    }
+}
+
+fn internal(error: &io::Error) -> Problem {
+    tracing::error!(%error, "an import's file cannot be read");
+    Problem::Internal("the file that was received cannot be read".into())
+}
