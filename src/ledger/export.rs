@@ -29,7 +29,7 @@ pub enum Export<W: Write + Send> {
     /// As JSON.
     Ndjson(W),
     /// As Parquet.
-    Parquet(Parquet<W>),
+    Parquet(Box<Parquet<W>>),
 }
 
 impl<W: Write + Send> Export<W> {
@@ -47,7 +47,7 @@ impl<W: Write + Send> Export<W> {
                 Self::Csv(Box::new(csv))
             }
             Format::Ndjson => Self::Ndjson(into),
-            Format::Parquet => Self::Parquet(Parquet::new(into)?),
+            Format::Parquet => Self::Parquet(Box::new(Parquet::new(into)?)),
         })
     }
 
