@@ -262,7 +262,7 @@ fn follows(before: Option<Kind>, kind: Kind) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
     /// What is earned is what is left, what expired and what was spent; after every step, and by every line.
     #[test]
     fn s3_13_s3_14_the_books_of_a_life_add_up(life in prop::collection::vec(happens(), 1..80)) {
