@@ -53,7 +53,7 @@ pub mod exit {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  a fault at run time (log unreachable, disk full), or doctor found something bad
+  1  a fault at run time (log unreachable, disk full), or doctor or ledger verify found something bad
   2  wrong usage, configuration or rules; nothing was started
   3  done, but some of the input was bad and was left out
 
