@@ -174,7 +174,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
             }),
         ),
         27..=36 => outcome(&agent, &customer, draws),
-        37 if number % 2 == 0 => {
+        37 if number.is_multiple_of(2) => {
             let data = json!({
                 "import_id": format!("i{}", draws.below(2)), "source": "wfm/sim", "file": "a.csv", "rows": 9,
                 "bad": 1, "first": "line 2: wrong_width", "at": at(0).to_string(),

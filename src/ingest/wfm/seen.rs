@@ -132,10 +132,10 @@ mod tests {
                 line: number + 1,
                 value: number ^ 7,
             };
-            if !model.contains_key(&key) {
+            model.entry(key).or_insert_with(|| {
                 seen.insert(key, taken);
-                model.insert(key, taken);
-            }
+                taken
+            });
         }
         assert!(
             model
