@@ -26,7 +26,12 @@
 
 mod book;
 mod change;
+pub mod columns;
 mod entry;
+pub mod export;
+pub mod parquet;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 pub use self::{

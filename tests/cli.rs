@@ -17,6 +17,8 @@ mod dead;
 mod fields;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/ledger.rs"]
+mod ledger;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "cli/program.rs"]

@@ -31,6 +31,8 @@ mod script;
 mod service;
 #[path = "support/spreadsheet.rs"]
 mod spreadsheet;
+#[path = "support/terms.rs"]
+mod terms;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

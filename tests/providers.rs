@@ -1,5 +1,6 @@
 //! Rewards at vendors that can be asked, over real HTTP against the sandbox, with the destinations that ship: what
-//! became of a request whose answer never came (S3.09), and what a vendor's own list says.
+//! became of a request whose answer never came (S3.09), what a vendor's own list
+//! says; and taking rewards back (S3.12).
 
 #[path = "providers/asked.rs"]
 mod asked;
@@ -7,3 +8,5 @@ mod asked;
 mod listed;
 #[path = "providers/office.rs"]
 mod office;
+#[path = "providers/taken_back.rs"]
+mod taken_back;

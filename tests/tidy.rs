@@ -64,7 +64,7 @@ const IMPURE: [&str; 16] = [
 ];
 
 /// Which module may use which others, lowest first: a module stands below whatever uses it.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("telemetry", &[]),
     ("planted", &[]),
     ("log", &[]),
@@ -84,6 +84,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "telemetry",
         ],
     ),
+    ("ledger", &["deliver", "log", "shard"]),
     ("sandbox", &["telemetry"]),
     (
         "ingest",
@@ -122,6 +123,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "desk",
             "envelope",
             "ingest",
+            "ledger",
             "log",
             "sandbox",
             "schema",

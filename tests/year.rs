@@ -38,6 +38,8 @@ mod seeds;
 mod service;
 #[path = "support/spreadsheet.rs"]
 mod spreadsheet;
+#[path = "support/terms.rs"]
+mod terms;
 #[path = "year/written.rs"]
 mod written;
 

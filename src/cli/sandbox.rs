@@ -106,6 +106,7 @@ Settings, each with POST and a JSON body:
   /control/oauth    {\"expires_in\": 2} {\"revoke\": true} {\"client_secret\": \"new\"}
   /control/rewards  {\"inventory\": {\"gift_card\": 3}, \"barred_agents\": [\"a1\"], \"refuse_reversals\": 409,
                      \"redeemed_agents\": [\"a2\"]}
+  /control/tremendous  {\"cancel\": [\"EXTERNAL_ID\"]} as somebody does it in the dashboard
   /control/crm      {\"create\": [\"c1\"], \"erase\": [\"c2\"], \"rate\": 50}
   /control/cdp      {\"confidence\": {\"+1555\": 0.3}, \"unknown\": [\"+1556\"], \"oversize\": [\"+1557\"]}
   /control/genesys  {\"recordings\": {\"i1\": \"failed\"}, \"summaries\": {\"i1\": \"A refund.\", \"i2\": null},

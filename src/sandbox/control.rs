@@ -77,6 +77,9 @@ fn attempt(world: &mut World, call: &Call) -> Result<Reply, String> {
         ("POST", ["control", "rewards"]) => {
             world.rewards.control(body(call)?).and_then(|()| done())
         }
+        ("POST", ["control", "tremendous"]) => {
+            world.tremendous.control(&body(call)?).and_then(|()| done())
+        }
         ("POST", ["control", "crm"]) => {
             world.crm.control(body(call)?);
             done()

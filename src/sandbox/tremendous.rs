@@ -4,6 +4,7 @@
 //! order's data, whatever else the body says; without one, each request is another order. A list shows ten orders
 //! unless asked for more, and a hundred at most, the newest first: one that is made meanwhile pushes the others on.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -25,6 +26,14 @@ pub struct Tremendous {
     /// Our own id by external id.
     ids: Store<String>,
     placed: u64,
+}
+
+/// What `POST /control/tremendous` does: somebody's work in the dashboard.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// Orders that are canceled, by external id.
+    cancel: Vec<String>,
 }
 
 impl Tremendous {
@@ -79,6 +88,20 @@ impl Tremendous {
         orders.reverse();
         let page: Vec<&Value> = orders.iter().skip(offset).take(limit).copied().collect();
         Reply::json(200, &json!({ "total_count": orders.len(), "orders": page }))
+    }
+
+    /// Does what the control endpoint asks for.
+    ///
+    /// # Errors
+    /// If there is no such order.
+    pub fn control(&mut self, control: &Control) -> Result<(), String> {
+        for external_id in &control.cancel {
+            let id = self.ids.get(external_id).cloned();
+            let order = id.and_then(|id| self.orders.get_mut(&id));
+            let order = order.ok_or_else(|| format!("there is no order {external_id}"))?;
+            order["status"] = "CANCELED".into();
+        }
+        Ok(())
     }
 
     fn find(&self, id: &str) -> Option<&Value> {

@@ -216,6 +216,8 @@ impl Sweep {
             if let Some(Key::Agent(id)) = key_of(engine.table.key_text(index))
                 && let Some(found) = self.fold.add(engine, index, id, self.began.at)?
             {
+                // It rests on this agent alone, who was looked at now.
+                self.began.as_of = engine.applied();
                 return Ok(Some(found));
             }
         }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::Path,
+    process::Output,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -70,7 +71,7 @@ pub struct Centre {
     pub sandbox: Spawned,
     client: reqwest::Client,
     log_arguments: Vec<String>,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     _server: Option<Nats>,
 }
 
@@ -122,6 +123,11 @@ impl Centre {
 
     /// Stops the service as a supervisor does.
     pub async fn close(mut self) {
+        self.stop().await;
+    }
+
+    /// The same, and everything else stays.
+    pub async fn stop(&mut self) {
         let (status, _) = self.service.stop().await;
         assert!(status.success(), "{status}: {}", self.service.log());
     }
@@ -286,15 +292,21 @@ impl Centre {
         self.service.readiness().await.expect("it answers")
     }
 
-    /// Runs `aftercall dead` beside the service: the JSON lines it prints.
-    pub fn dead(&self, arguments: &[&str]) -> Vec<Value> {
+    /// Runs a command on the same log and with the same configuration, beside the service or after it.
+    pub fn run(&self, arguments: &[&str]) -> Output {
         let log = self.log_arguments.iter().map(String::as_str);
+        let config = ["--config", "aftercall.toml"];
+        let arguments: Vec<&str> = arguments.iter().copied().chain(log).chain(config).collect();
+        program::run_in(self.folder.path(), &arguments, "")
+    }
+
+    /// Runs `aftercall dead`: the JSON lines it prints.
+    pub fn dead(&self, arguments: &[&str]) -> Vec<Value> {
         let arguments: Vec<&str> = ["dead"]
             .into_iter()
             .chain(arguments.iter().copied())
-            .chain(log)
             .collect();
-        let output = program::run_in(self.folder.path(), &arguments, "");
+        let output = self.run(&arguments);
         assert!(
             output.status.success(),
             "{arguments:?}: {}",

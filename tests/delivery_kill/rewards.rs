@@ -1,6 +1,6 @@
 //! Rewards under fifty `kill -9`: corrections, violations, revisions, reversals and refusals, at a marketplace that
-//! fails. It has to end for every agent as it ends without a kill: as the script says, which a calm run confirms, and to
-//! the point as a spreadsheet has it that takes the log as it became.
+//! fails. It has to end for every agent as it ends without a kill: as the script says, which a calm run confirms, and
+//! to the point as a spreadsheet has it that takes the log as it became.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 

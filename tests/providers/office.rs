@@ -32,8 +32,15 @@ pub struct Office {
     _folder: tempfile::TempDir,
 }
 
+const DESTINATIONS_OF_REWARDS: [&str; 4] = [
+    "rewards",
+    "reward-reversals",
+    "tremendous",
+    "tremendous-reversals",
+];
+
 impl Office {
-    /// Both destinations of rewards as they ship, but for addresses, secrets and patience: `total` is what an attempt
+    /// The destinations of rewards as they ship, but for addresses, secrets and patience: `total` is what an attempt
     /// may take. `change` is the last word.
     pub fn open(total: &str, change: impl Fn(&mut Table)) -> Self {
         install_provider();
@@ -48,7 +55,7 @@ impl Office {
         let token = folder.path().join("token");
         std::fs::write(&token, TOKEN).expect("a secret");
         let list = text["destination"].as_array_mut().expect("a list");
-        list.retain(|one| ["rewards", "tremendous"].contains(&one["name"].as_str().unwrap_or("")));
+        list.retain(|one| DESTINATIONS_OF_REWARDS.contains(&one["name"].as_str().unwrap_or("")));
         for one in list {
             let one = one.as_table_mut().expect("a table");
             one.insert("timeout".into(), timeout(total).into());
@@ -61,7 +68,7 @@ impl Office {
         let mut fields: Table = FIELDS.parse().expect("the policy that ships");
         fields.remove("keys");
         let policies = fields["destination"].as_table_mut().expect("a table");
-        policies.retain(|name, _| ["rewards", "tremendous"].contains(&name));
+        policies.retain(|name, _| DESTINATIONS_OF_REWARDS.contains(&name));
         let fields = FieldPolicy::parse(&fields.to_string(), "fields.toml")
             .unwrap_or_else(|errors| panic!("{errors}"));
         Self {
@@ -123,8 +130,22 @@ pub const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// A reward under an id of its own.
 pub fn reward(id: &str, program: &str) -> Parcel {
-    let mut parcel = examples::of("reward.requested").expect("an example");
-    parcel.id = id.to_owned();
+    of("reward.requested", id, id, program)
+}
+
+/// Taking it back.
+pub fn reversal(id: &str, program: &str) -> Parcel {
+    of(
+        "reward.reversal.requested",
+        &format!("{id}:reverse"),
+        id,
+        program,
+    )
+}
+
+fn of(output: &str, output_id: &str, id: &str, program: &str) -> Parcel {
+    let mut parcel = examples::of(output).expect("an example");
+    parcel.id = output_id.to_owned();
     parcel.data["reward_id"] = id.into();
     parcel.data["program"] = program.into();
     parcel

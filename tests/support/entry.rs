@@ -1,4 +1,4 @@
-//! Rows of the spreadsheet, read from stored events as plain JSON, not by the product's own reading; and written as such.
+//! Rows of the spreadsheet, read from stored events as plain JSON, not by the product's own reading, and written so.
 
 #![allow(dead_code, reason = "each test uses its part of this")]
 

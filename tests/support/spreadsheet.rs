@@ -2,89 +2,18 @@
 //!
 //! It takes the events in the order in which the log holds them and decides by itself what is claimed, taken back and
 //! owed; what providers and people said are inputs like all others. It shares nothing with the product but the name of
-//! a reward ([`Terms::name`]). `entry` reads its rows, `compare` holds an agent of the product to a sheet.
+//! a reward ([`Terms::name`]). `terms` is what holds for everybody, `entry` reads its rows, `compare` holds an agent of
+//! the product to a sheet.
 
 #![allow(dead_code, reason = "each test uses its part of this")]
 
 use std::collections::BTreeMap;
 
+pub use crate::terms::{Slip, Stands, Terms, Tier};
 use crate::{
-    calendar::{DAY_MS, Day, Zone},
+    calendar::{DAY_MS, Day},
     entry::Entry,
 };
-
-/// What a tier costs, and how many of it an agent may have in how long without anybody being asked.
-#[derive(Clone, Debug)]
-pub struct Tier {
-    pub name: &'static str,
-    pub cost: i64,
-    pub cap: Option<(usize, i64)>,
-}
-
-/// What holds for everybody.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    pub zone: Zone,
-    pub window_days: i64,
-    /// The dearest first.
-    pub tiers: Vec<Tier>,
-    /// Points of a metric's value.
-    pub points: fn(metric: &str, value: f64) -> i64,
-    /// The id of an agent's nth reward of a tier.
-    pub name: fn(agent: &str, tier: &str, ordinal: u32) -> String,
-    /// A mistake to be found.
-    pub slip: Option<Slip>,
-}
-
-/// Mistakes that a spreadsheet, or a product, can make. A comparison that does not find them proves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slip {
-    /// A re-export adds to what it should replace.
-    ReexportAdds,
-    /// What arrives last counts, however old.
-    LastArrivalCounts,
-    /// Summer time is not known.
-    NoSummerTime,
-    /// The window is a day short.
-    WindowTooShort,
-    /// Rewards take the newest points.
-    NewestFirst,
-    /// The same adjustment counts twice.
-    AdjustmentsTwice,
-    /// What a reward took comes back when its workday leaves.
-    ExpiryForgetsRewards,
-    /// A refused reversal is forgotten.
-    NoDebt,
-}
-
-impl Slip {
-    pub const ALL: [Self; 8] = [
-        Self::ReexportAdds,
-        Self::LastArrivalCounts,
-        Self::NoSummerTime,
-        Self::WindowTooShort,
-        Self::NewestFirst,
-        Self::AdjustmentsTwice,
-        Self::ExpiryForgetsRewards,
-        Self::NoDebt,
-    ];
-}
-
-/// How a reward stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stands {
-    Awaiting,
-    Locked,
-    Review,
-    Rejected,
-    /// Never given, and past.
-    Closed,
-    Issued,
-    Reversing,
-    ReversalReview,
-    Reversed,
-    Debt,
-}
 
 #[derive(Clone, Debug)]
 pub struct Reward {
@@ -198,7 +127,7 @@ impl Sheet {
             Entry::Adjusted {
                 id, points, at_ms, ..
             } => {
-                let day = workday(terms, *at_ms);
+                let day = terms.workday(*at_ms);
                 let is_known =
                     self.adjustments.contains_key(id) && terms.slip != Some(Slip::AdjustmentsTwice);
                 if day >= self.start && !is_known {
@@ -218,7 +147,7 @@ impl Sheet {
                 {
                     self.earn(day, -points);
                 }
-                let day = workday(terms, *at_ms);
+                let day = terms.workday(*at_ms);
                 let points = if *csat == 5 && day >= self.start {
                     10
                 } else {
@@ -242,7 +171,7 @@ impl Sheet {
         if self.now_ms == 0 {
             return;
         }
-        for day in workday(terms, self.now_ms) + 1..=workday(terms, now_ms) {
+        for day in terms.workday(self.now_ms) + 1..=terms.workday(now_ms) {
             let start = day - terms.window_days;
             let left: i64 = self.days.range(..start).map(|day| day.1).sum();
             let stays = self.free() - left;
@@ -266,7 +195,7 @@ impl Sheet {
     }
 
     fn pass_time(&mut self, terms: &Terms) {
-        self.today = workday(terms, self.now_ms);
+        self.today = terms.workday(self.now_ms);
         let short = i64::from(terms.slip == Some(Slip::WindowTooShort));
         self.start = self.today - terms.window_days + short;
         if self
@@ -530,13 +459,6 @@ impl Sheet {
         for (day, points) in std::mem::take(&mut self.rewards[place].parts) {
             *self.days.entry(day.max(self.start)).or_default() += points;
         }
-    }
-}
-
-fn workday(terms: &Terms, at_ms: i64) -> Day {
-    match (terms.slip, terms.zone) {
-        (Some(Slip::NoSummerTime), Zone::Berlin) => Zone::East(1).day(at_ms),
-        (_, zone) => zone.day(at_ms),
     }
 }
 

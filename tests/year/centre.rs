@@ -4,7 +4,14 @@
 //! Log time is the server's, so everything happens now, and a row counts by how long ago its workday was. What differs
 //! between two runs is in which order answers come; so the spreadsheet takes the log as it became.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, process::Output, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    process::Output,
+    sync::Arc,
+    time::Instant,
+};
 
 use aftercall::{
     log::{
@@ -13,10 +20,12 @@ use aftercall::{
     },
     sandbox::{Spawned, call::Vendor},
 };
+use percent_encoding::NON_ALPHANUMERIC;
 use serde_json::{Value, json};
 
 use crate::{
-    calendar::Day,
+    calendar::{self, Day},
+    compare::is_issued,
     entry::{self, Entry},
     lives,
     marketplace::{self, Patience},
@@ -25,8 +34,8 @@ use crate::{
     plan::{Export, Kind, MONTHS, Plan},
     program,
     rules::{self, AT_ONCE},
-    service::Service,
-    spreadsheet::{Book, Stands},
+    service::{Service, TOKEN},
+    spreadsheet::{Book, Sheet, Stands},
     written::{self, Counts},
 };
 
@@ -93,12 +102,13 @@ pub async fn year(plan: &Plan) {
     }
     let told = began.elapsed();
     centre.until_nobody_waits().await;
+    let statements = centre.statements().await;
     lives::end(&mut centre.service, &centre.log).await;
     println!(
         "a year behind: told in {told:.1?}, settled in {:.1?}",
         began.elapsed()
     );
-    centre.judge().await;
+    centre.judge(&statements).await;
     println!("a year behind: judged after {:.1?}", began.elapsed());
 }
 
@@ -246,7 +256,22 @@ impl Centre<'_> {
         }
     }
 
-    async fn judge(&self) {
+    /// What the service tells of every agent over HTTP.
+    async fn statements(&self) -> Vec<Value> {
+        let client = reqwest::Client::new();
+        let mut statements = Vec::new();
+        for number in 0..self.plan.agents {
+            let name = Plan::name(number);
+            let name = percent_encoding::utf8_percent_encode(&name, NON_ALPHANUMERIC);
+            let url = self.service.url(&format!("/v1/agents/{name}/points"));
+            let answer = client.get(url).bearer_auth(TOKEN).send().await;
+            let text = answer.expect("an answer").text().await.expect("its body");
+            statements.push(serde_json::from_str(&text).expect("JSON"));
+        }
+        statements
+    }
+
+    async fn judge(&self, statements: &[Value]) {
         let began = Instant::now();
         let terms = rules::terms(&AT_ONCE);
         let mut book = Book::new(terms);
@@ -277,6 +302,8 @@ impl Centre<'_> {
                 .plan
                 .given(number, self.oldest(sheet.now_ms), book.terms.points);
             assert_eq!(given, sheet.given(), "{}", Plan::name(number));
+            let found = told(&statements[usize::try_from(number).expect("a place")]);
+            assert_eq!(found, booked_of(sheet), "over HTTP");
             sums.add(sheet, 0);
         }
         println!("a year behind: {sums}");
@@ -297,6 +324,35 @@ impl Centre<'_> {
     fn oldest(&self, now_ms: i64) -> Day {
         self.plan.zone.day(now_ms) - AT_ONCE.window_days
     }
+}
+
+/// Balance, held, debt, points by workday, and how issued rewards stand.
+type Told = ([i64; 3], BTreeMap<String, i64>, BTreeMap<String, String>);
+
+fn told(statement: &Value) -> Told {
+    let number = |value: &Value| value.as_i64().expect("a number");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let list = |name: &str| statement[name].as_array().expect("a list").iter();
+    let days = list("days").map(|day| (text(&day["date"]), number(&day["points"])));
+    let history = list("history").map(|r| (text(&r["reward_id"]), text(&r["standing"])));
+    (
+        ["balance", "held", "debt"].map(|name| number(&statement[name])),
+        days.filter(|day| day.1 != 0).collect(),
+        history.collect(),
+    )
+}
+
+fn booked_of(sheet: &Sheet) -> Told {
+    let days = sheet.days.iter().filter(|day| *day.1 != 0);
+    let issued = sheet.rewards.iter().filter(|r| is_issued(r.stands));
+    (
+        [sheet.balance(), sheet.held(), sheet.debt],
+        days.map(|day| (calendar::written(*day.0), *day.1))
+            .collect(),
+        issued
+            .map(|r| (r.id.clone(), format!("{:?}", r.stands).to_lowercase()))
+            .collect(),
+    )
 }
 
 /// What becomes of a claim that waits: the same, whenever it is asked.

@@ -142,6 +142,38 @@ fn the_metrics_an_agent_has_points_from_are_bounded_and_an_unused_name_makes_roo
     assert_eq!(window.sum(), METRICS_MAX as i64);
 }
 
+#[test]
+fn s3_14_what_was_given_is_told_by_name_whatever_was_taken_out() {
+    let mut window = PointsWindow::default();
+    window.replace(Workday(2), "csat", Some(30), None);
+    window.add(Workday(2), Source::Adjustment, -5);
+    window.add(Workday(1), Source::Survey, 10);
+    window.take(20, Workday(3));
+    let given: Vec<_> = window.given().collect();
+    assert_eq!(
+        given,
+        [
+            (Workday(1), Origin::Survey, 10),
+            (Workday(2), Origin::Adjustment, -5),
+            (Workday(2), Origin::Metric("csat"), 30),
+        ]
+    );
+    assert_eq!((window.sum(), window.oldest()), (15, Some(Workday(1))));
+    assert_eq!(PointsWindow::default().oldest(), None);
+    // A workday of which only something taken out is known counts as well.
+    window.add(Workday(1), Source::Survey, -10);
+    assert_eq!(window.oldest(), Some(Workday(1)));
+}
+
+#[test]
+fn s3_03_a_workday_is_its_date_and_the_other_way_round() {
+    for day in [-719_528, -1, 0, 1, 20_777, 2_932_894] {
+        assert_eq!(Workday::from_date(Workday(day).date()), Workday(day));
+    }
+    assert_eq!(Workday(i32::MAX).date(), Date::MAX);
+    assert_eq!(Workday(i32::MIN).date(), Date::MIN);
+}
+
 /// 90 workdays of four metrics, each recorded at a time of its own the next morning.
 fn full_window() -> PointsWindow {
     let mut window = PointsWindow::default();

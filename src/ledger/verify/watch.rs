@@ -124,6 +124,9 @@ pub(super) struct Verified {
 
 type Lines = Rc<RefCell<Vec<Entry>>>;
 
+/// Thresholds by program and tier.
+type Tiers = BTreeMap<(Box<str>, Box<str>), i64>;
+
 type Sink = Box<dyn FnMut(Entry) -> ControlFlow<()>>;
 
 /// The witness.
@@ -131,8 +134,8 @@ pub(super) struct Watch<R> {
     count: u16,
     book: Book<'static, Sink>,
     lines: Lines,
-    /// Thresholds by rules' version, program and tier.
-    thresholds: BTreeMap<Box<str>, BTreeMap<(Box<str>, Box<str>), i64>>,
+    /// By the rules' version.
+    thresholds: BTreeMap<Box<str>, Tiers>,
     /// Points held by each agent's claims.
     held: BTreeMap<Box<str>, i64>,
     rewards: BTreeMap<Box<str>, Reward>,
@@ -315,3 +318,6 @@ impl<R: FnMut(Discrepancy)> Witness for Watch<R> {
         flow
     }
 }
+
+#[cfg(test)]
+mod tests;

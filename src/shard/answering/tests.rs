@@ -247,6 +247,18 @@ fn s3_04_a_reward_is_found_whoever_has_it_and_nothing_is_found_where_nobody_does
 }
 
 #[test]
+fn s3_04_a_reward_is_told_as_of_the_moment_its_agent_was_looked_at() {
+    // Whoever decides twice about two states must not be taken for one who repeats himself.
+    let mut turning = Loop::of(501, 20);
+    let reply = turning.ask(wish("a500", false));
+    turning.turn();
+    turning.engine.applied = 9;
+    let (answer, turns) = turning.answer(reply);
+    assert_eq!(answer.unwrap().as_of, 9);
+    assert!(turns > 1, "it took {turns}");
+}
+
+#[test]
 fn a_question_about_one_agent_is_answered_in_the_midst_of_a_sweep() {
     let mut turning = Loop::of(400, 20);
     let mut long = turning.ask(ranking(3));
