@@ -148,7 +148,7 @@ impl Default for Config {
                 place: Place::Embedded(PathBuf::from("./data")),
                 partitions: const { NonZeroU16::new(8).unwrap() },
                 replicas: 1,
-                retention_age: Some(Span::days(30)),
+                retention_age: None,
                 retention_bytes: None,
                 credentials_file: None,
                 ca_file: None,

@@ -156,6 +156,12 @@ impl Desk {
         asker.ok_or_else(|| Problem::NoAnswer("partitions are not taken over yet".into()))
     }
 
+    /// Imports by HTTP being received or carried out now.
+    #[must_use]
+    pub fn importing(&self) -> usize {
+        self.imports.get().map_or(0, Imports::under_way)
+    }
+
     fn board(&self) -> Option<&Board> {
         self.board.get().map(Arc::as_ref)
     }

@@ -87,9 +87,16 @@ impl Check {
         let mut warnings: Vec<String> = checked
             .as_ref()
             .map_or_else(Vec::new, |checked| checked.warnings().collect());
-        if let (Some(rules), Some(checked)) = (&rules, &checked) {
-            let payers = checked.destinations.destinations.iter().map(Payer::from);
-            warnings.extend(payout::warnings(rules, &payers.collect::<Vec<_>>()));
+        // Broken destinations say nothing about who pays.
+        let found = match (&destinations, &checked) {
+            (None, _) => Some(Vec::new()),
+            (Some(_), checked) => checked.as_ref().map(|checked| {
+                let payers = checked.destinations.destinations.iter().map(Payer::from);
+                payers.collect()
+            }),
+        };
+        if let (Some(rules), Some(payers)) = (&rules, found) {
+            warnings.extend(payout::warnings(rules, &payers));
         }
         let shown = |path: &PathBuf| path.display().to_string();
         let report = Report {

@@ -62,6 +62,11 @@ impl Imports {
             places: Arc::new(Semaphore::new(IMPORTS_MAX)),
         }
     }
+
+    /// Imports being received or carried out now.
+    pub(super) fn under_way(&self) -> usize {
+        IMPORTS_MAX.saturating_sub(self.places.available_permits())
+    }
 }
 
 /// What the query says of the file.
@@ -142,19 +147,13 @@ fn order(request: &HttpRequest) -> Result<Order, Problem> {
         dry_run,
     } = asked.into_inner();
     let recorded_at = match recorded_at.as_deref() {
-        Some("now") => milliseconds(std::time::SystemTime::now()),
+        // An export is sent when it was made, unless somebody says otherwise.
+        Some("now") | None => milliseconds(std::time::SystemTime::now()),
         // A plus sign in a query stands for a space; there is none in a time.
         Some(text) => text
             .replace(' ', "+")
             .parse()
             .map_err(|why| Problem::Malformed(format!("query: recorded_at: {why}")))?,
-        None => {
-            return Err(Problem::Malformed(
-                "query: recorded_at: required, but missing: of two values the one recorded later counts; say when the \
-                 export was made, such as 2026-11-20T05:00:00Z, or now"
-                    .into(),
-            ));
-        }
     };
     let export = export.as_deref().map(export_name).transpose();
     let export = export

@@ -198,3 +198,45 @@ fn s3_11_the_help_says_what_leaves_without_a_policy() {
         assert!(!words.contains("everything may leave"), "{help}");
     }
 }
+
+#[test]
+fn s3_04_a_program_that_nobody_pays_for_is_a_warning_and_so_is_one_that_two_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = write(
+        dir.path(),
+        "rules.toml",
+        "[[program]]\nname = \"p\"\nenabled = true\n\
+         [[program.tier]]\nname = \"t\"\nthreshold = 500\nreward_type = \"card\"\n",
+    );
+    let payer = |name: &str| {
+        format!(
+            "[[destination]]\nname = \"{name}\"\non = [\"reward\"]\nchannel = \"http\"\n\
+             url = \"https://pay.example.com/\"\noutcome = {{ event = \"reward.outcome\" }}\n"
+        )
+    };
+    let two = write(dir.path(), "two.toml", &(payer("a") + &payer("b")));
+    let one = write(dir.path(), "one.toml", &payer("a"));
+    let fields = write(
+        dir.path(),
+        "fields.toml",
+        "[destination.a]\nreward_id = \"plain\"\n[destination.b]\nreward_id = \"plain\"\n",
+    );
+    let warnings = |more: &[&str]| {
+        let arguments = [&["check", "--json", "--rules", &rules][..], more].concat();
+        let output = run_in(dir.path(), &arguments, "");
+        assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let warnings = report["warnings"].as_array().unwrap().clone();
+        let of = |text: &Value| {
+            text.as_str()
+                .unwrap()
+                .contains("of tier `t` of program `p`")
+        };
+        assert!(warnings.iter().all(of), "{warnings:?}");
+        warnings.len()
+    };
+    assert_eq!(warnings(&[]), 2, "a request and a reversal");
+    let with = |file: &str| warnings(&["--destinations", file, "--fields", &fields]);
+    assert_eq!(with(&one), 0);
+    assert_eq!(with(&two), 2);
+}

@@ -133,13 +133,16 @@ pub fn streams(infos: &[Info]) -> Vec<Finding> {
             finding(
                 Level::Good,
                 "retention",
-                format!("events are kept for {age}, {size}; a reader further behind is stopped"),
+                format!(
+                    "events are kept for {age}, {size}; a reader further behind is stopped, and once the first \
+                     event is gone there is no ledger"
+                ),
             )
         } else {
             finding(
                 Level::Risk,
                 "retention",
-                "events are kept without limit: watch the disk".to_owned(),
+                "events are kept without limit, as the ledger needs them: watch the disk".to_owned(),
             )
         });
         list.push(finding(
