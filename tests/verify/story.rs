@@ -24,7 +24,7 @@ items = """body.rewards.map(r, {'id': r.reference, 'order': r.reward_id, 'points
 
 const QUICK: &str = r#"retry = { first = "10ms", max = "50ms" }"#;
 
-/// What 500 points are too many for. Its reversals go to the marketplace, which knows nothing of gift cards.
+/// What 500 points are too many for. Here its reversals go to the marketplace, which knows nothing of gift cards.
 const GIFT_CARDS: &str = r#"
 [[program]]
 name = "gift_cards"
@@ -42,6 +42,7 @@ const PLAN: Plan = Plan {
         ("rewards", LIST),
         ("rewards", QUICK),
         ("reward-reversals", QUICK),
+        ("reward-reversals", "when = \"true\""),
         ("tremendous", QUICK),
     ],
     rules: &[
@@ -164,7 +165,12 @@ fn verify(centre: &Centre) -> Told {
 /// Verifies beside the running service until nothing is on its way any more. At no time does anything differ.
 async fn settle(centre: &Centre) -> Told {
     let look = async || {
-        let told = verify(centre).good();
+        let output = centre.run(&["ledger", "verify", "--json"]);
+        // The faults hit the questions as well, now and then each try of one.
+        if program::errors(&output).contains("of its list") {
+            return None;
+        }
+        let told = Told::of(&output).good();
         let still = told.figure("open") + told.figure("unpublished");
         let last = centre.log.bounds().await.expect("bounds").last;
         let behind = last as i64 - told.figure("position");
