@@ -227,13 +227,11 @@ fn s3_04_a_program_that_nobody_pays_for_is_a_warning_and_so_is_one_that_two_woul
         assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         let warnings = report["warnings"].as_array().unwrap().clone();
-        let of = |text: &Value| {
-            text.as_str()
-                .unwrap()
-                .contains("of tier `t` of program `p`")
+        let of = |text: &&Value| {
+            let text = text.as_str().unwrap();
+            text.contains("of tier `t` of program `p`")
         };
-        assert!(warnings.iter().all(of), "{warnings:?}");
-        warnings.len()
+        warnings.iter().filter(of).count()
     };
     assert_eq!(warnings(&[]), 2, "a request and a reversal");
     let with = |file: &str| warnings(&["--destinations", file, "--fields", &fields]);
