@@ -85,8 +85,8 @@ impl<'a> Walk<'a> {
             Who::Everybody => None,
             Who::One(id) => Some(Key::Agent(id).partition(count)),
         };
-        let partitions: Vec<PartitionId> = PartitionId::all(count)
-            .filter(|p| p.side == Side::Agent && owner.is_none_or(|index| index == p.index))
+        let partitions: Vec<PartitionId> = PartitionId::of(Side::Agent, count)
+            .filter(|partition| owner.is_none_or(|index| index == partition.index))
             .collect();
         let retrace = Retrace::anew(log, &partitions, genesis).await?;
         let end = None;

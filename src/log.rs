@@ -55,7 +55,12 @@ impl PartitionId {
     pub fn all(count: u16) -> impl Iterator<Item = Self> {
         Side::ALL
             .into_iter()
-            .flat_map(move |side| (0..count).map(move |index| Self { side, index }))
+            .flat_map(move |side| Self::of(side, count))
+    }
+
+    /// The partitions of one side.
+    pub fn of(side: Side, count: u16) -> impl Iterator<Item = Self> {
+        (0..count).map(move |index| Self { side, index })
     }
 }
 

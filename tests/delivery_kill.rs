@@ -163,7 +163,7 @@ async fn story(service: &mut Service, log: &Log, sandbox: &Spawned, seed: u64) {
     let feeding = tokio::spawn(centre::feed(Arc::clone(log), EACH, Duration::from_secs(20)));
     lives::kill_often(service, 20, seed).await;
     feeding.await.expect("the feeder ends");
-    centre::until_delivered(service, log).await;
+    marketplace::until_settled(service, centre::PATIENCE).await;
     lives::end(service, log).await;
     judge::judge(log, sandbox, EACH).await;
 }

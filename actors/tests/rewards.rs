@@ -3,7 +3,7 @@
 mod common;
 
 use aftercall_actors::{
-    effect::{Effect, Ignored},
+    effect::Ignored,
     event::{Body, OutcomeKind},
     key::Key,
     redemption::{REVERSE, Stage as Tier, reward_id},
@@ -392,16 +392,4 @@ fn s3_03_conditions_see_the_balance_with_what_is_locked() {
     agent.apply(0, points("a", 500));
     let effects = agent.apply(1, enps("e1", 9, 0));
     assert_eq!(ids(&effects), ["enps:e1", "coaching:rich:e1"]);
-}
-
-const NONE: [String; 0] = [];
-
-fn requests(effects: &[Effect]) -> Vec<String> {
-    let all: Vec<String> = ids(effects).into_iter().map(str::to_owned).collect();
-    assert_eq!(all.len(), effects.len(), "{effects:?}");
-    all
-}
-
-fn points(id: &str, points: i32) -> Body {
-    adjusted(id, points, NOW_MS)
 }

@@ -5,8 +5,7 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
-    effect::{Effect, Ignored},
-    event::Body,
+    effect::Ignored,
     key::Key,
     redemption::{REVERSE, Stage as Tier, reward_id},
     rules::RuleSet,
@@ -179,21 +178,19 @@ fn s3_04_approval_taken_away_or_demanded_leaves_what_is_under_way() {
 #[test]
 fn s3_04_a_cap_that_asks_above_counts_a_tick_before_its_end_and_not_at_it() {
     let cap = "cap = { rewards = 1, per = \"2d\" }\n";
-    for (after, waits) in [(2 * DAY_MS - 1, true), (2 * DAY_MS, false)] {
-        let mut agent = Stage::new(Key::Agent("a1"), program("approval = \"over_cap\"\n", cap));
-        agent.apply(0, points("a", 500));
-        agent.apply(1, reward_outcome(&id(0), "issued"));
-        let effects = agent.apply(after, adjusted("b", 500, NOW_MS + after));
-        let asks = format!("reward_awaiting_approval:{}", id(1));
-        assert_eq!(requests(&effects), [if waits { asks } else { id(1) }]);
-    }
+    asks_within(2 * DAY_MS, "approval = \"over_cap\"\n", cap);
 }
 
 #[test]
 fn s3_04_a_budget_counts_a_tick_before_its_periods_end_and_not_at_it() {
     let budget = "approval = \"over_cap\"\nbudget = { points = 999, per = \"1d\", agents = 1 }\n";
-    for (after, waits) in [(DAY_MS - 1, true), (DAY_MS, false)] {
-        let mut agent = Stage::new(Key::Agent("a1"), program(budget, ""));
+    asks_within(DAY_MS, budget, "");
+}
+
+/// A second reward waits for a person up to a tick before `period_ms` have passed, and not from then on.
+fn asks_within(period_ms: i64, keys: &str, tier: &str) {
+    for (after, waits) in [(period_ms - 1, true), (period_ms, false)] {
+        let mut agent = Stage::new(Key::Agent("a1"), program(keys, tier));
         agent.apply(0, points("a", 500));
         agent.apply(1, reward_outcome(&id(0), "issued"));
         let effects = agent.apply(after, adjusted("b", 500, NOW_MS + after));
@@ -326,16 +323,4 @@ fn without_programs() -> RuleSet {
 /// Points that no claim holds.
 fn unclaimed(agent: &Stage) -> i64 {
     agent.points() - rewards(agent).held()
-}
-
-const NONE: [String; 0] = [];
-
-fn requests(effects: &[Effect]) -> Vec<String> {
-    let all: Vec<String> = ids(effects).into_iter().map(str::to_owned).collect();
-    assert_eq!(all.len(), effects.len(), "{effects:?}");
-    all
-}
-
-fn points(id: &str, points: i32) -> Body {
-    adjusted(id, points, NOW_MS)
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use aftercall_actors::{effect::Effect, event::Body, key::Key, points::Workday, rules::RuleSet};
+use aftercall_actors::{key::Key, points::Workday, rules::RuleSet};
 use common::*;
 use jiff::tz::TimeZone;
 
@@ -181,14 +181,4 @@ fn s3_03_a_workday_leaves_at_a_midnight_and_beyond_the_calendar_never() {
 fn at(text: &str) -> i64 {
     let at: jiff::Timestamp = text.parse().unwrap();
     at.as_millisecond() - NOW_MS
-}
-
-fn requests(effects: &[Effect]) -> Vec<String> {
-    let all: Vec<String> = ids(effects).into_iter().map(str::to_owned).collect();
-    assert_eq!(all.len(), effects.len(), "{effects:?}");
-    all
-}
-
-fn points(id: &str, points: i32) -> Body {
-    adjusted(id, points, NOW_MS)
 }

@@ -3,8 +3,7 @@
 mod common;
 
 use aftercall_actors::{
-    effect::{Effect, Ignored},
-    event::Body,
+    effect::Ignored,
     key::Key,
     redemption::{REVERSE, reward_id},
 };
@@ -147,14 +146,4 @@ fn s3_04_an_agent_is_held_to_its_part_of_the_budget_over_all_tiers() {
     agent.apply(2, reward_outcome(&id(0), "issued"));
     let over = agent.apply(3, points("b", 500));
     assert_eq!(ids(&over), [format!("reward_awaiting_approval:{}", id(1))]);
-}
-
-fn requests(effects: &[Effect]) -> Vec<String> {
-    let all: Vec<String> = ids(effects).into_iter().map(str::to_owned).collect();
-    assert_eq!(all.len(), effects.len(), "{effects:?}");
-    all
-}
-
-fn points(id: &str, points: i32) -> Body {
-    adjusted(id, points, NOW_MS)
 }

@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Desk, intake, problem::Problem};
+use super::{Desk, events, intake, problem::Problem};
 use crate::{
     config::import::export_name,
     ingest::wfm::{
@@ -90,12 +90,11 @@ struct Order {
 
 /// The handler.
 pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>) -> HttpResponse {
-    let authorization = request.headers().get(header::AUTHORIZATION);
-    let authorization = authorization.and_then(|value| value.to_str().ok());
-    if !desk.tokens.admits(authorization) {
-        return intake::refuse(payload, &Problem::Unauthorized).await;
-    }
-    let order = match check_coding(&request).and_then(|()| order(&request)) {
+    let order = desk
+        .admit(request.headers())
+        .and_then(|()| check_coding(&request))
+        .and_then(|()| order(&request));
+    let order = match order {
         Ok(order) => order,
         Err(problem) => return intake::refuse(payload, &problem).await,
     };
@@ -184,9 +183,8 @@ async fn receive(
             "a file has at most {bytes_max} bytes (http.import_max) as it is sent; compress it, or send several"
         ))
     };
-    let declared = request.headers().get(header::CONTENT_LENGTH);
-    let declared = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > bytes_max) {
+    let declared = events::declared_length(request.headers());
+    if declared.is_some_and(|length| length as u64 > bytes_max) {
         return Err(too_large());
     }
     let no_room = |error: io::Error| {

@@ -234,9 +234,7 @@ pub async fn verify(
     mut progress: impl FnMut(Position, Position),
 ) -> Result<Summary, VerifyError> {
     let count = log.partition_count();
-    let partitions: Vec<PartitionId> = PartitionId::all(count)
-        .filter(|partition| partition.side == Side::Agent)
-        .collect();
+    let partitions: Vec<PartitionId> = PartitionId::of(Side::Agent, count).collect();
     let mut differences = 0;
     let mut report = |discrepancy: Discrepancy| {
         differences += 1;

@@ -110,7 +110,11 @@ async fn read_on(
     }
 }
 
-async fn pause_if_transient(error: LogError) -> Result<(), LogError> {
+/// Waits a little where the log cannot be reached.
+///
+/// # Errors
+/// The error, if waiting does not help against it.
+pub(super) async fn pause_if_transient(error: LogError) -> Result<(), LogError> {
     if !error.is_transient() {
         return Err(error);
     }

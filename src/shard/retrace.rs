@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use super::{
     batch::{BATCH_EVENTS_MAX, Feed, route},
     engine::{Engine, EngineError, Head, Relayed, Start},
+    reader::pause_if_transient,
     record::{Record, link},
     recovery::{RecoveryError, load, retry},
     table::Table,
@@ -73,20 +74,7 @@ impl Retrace {
         partitions: &[PartitionId],
         genesis: &RuleSet,
     ) -> Result<Self, RetraceError> {
-        let mut engines = Vec::new();
-        for &partition in partitions {
-            let engine = match stored(log, partition).await? {
-                Some(start) => Engine::new(start),
-                None => blank(partition, genesis.clone(), 0),
-            };
-            engines.push(Traced {
-                partition,
-                until: engine.committed(),
-                engine,
-            });
-        }
-        let log = Arc::clone(log);
-        Ok(Self { log, engines })
+        Self::from_stored(log, partitions, genesis, None).await
     }
 
     /// As [`Retrace::stored`], and then on to the last event of the log: what the state will be once all that stands
@@ -99,22 +87,34 @@ impl Retrace {
         partitions: &[PartitionId],
         genesis: &RuleSet,
     ) -> Result<Self, RetraceError> {
-        let bounds = retry(|| log.bounds()).await?;
+        let last = retry(|| log.bounds()).await?.last;
+        Self::from_stored(log, partitions, genesis, Some(last)).await
+    }
+
+    /// On to `until`, or to what each partition has committed.
+    async fn from_stored(
+        log: &Log,
+        partitions: &[PartitionId],
+        genesis: &RuleSet,
+        until: Option<Position>,
+    ) -> Result<Self, RetraceError> {
+        // What is said on the way is not collected: nobody commits it.
+        let quiet = until.map(|_| Position::MAX);
         let mut engines = Vec::new();
         for &partition in partitions {
-            let engine = match stored(log, partition).await? {
+            let (engine, committed) = match stored(log, partition).await? {
                 Some(mut start) => {
-                    // Nobody commits what it says from there on either.
-                    start.committed = Position::MAX;
-                    Engine::new(start)
+                    let committed = start.committed;
+                    start.committed = quiet.unwrap_or(committed);
+                    (Engine::new(start), committed)
                 }
                 // An owner to come would begin with what is still held.
-                None => blank(partition, genesis.clone(), Position::MAX),
+                None => (blank(partition, genesis.clone(), quiet.unwrap_or(0)), 0),
             };
             engines.push(Traced {
                 partition,
                 engine,
-                until: bounds.last,
+                until: until.unwrap_or(committed),
             });
         }
         let log = Arc::clone(log);
@@ -278,15 +278,6 @@ fn place(partition: PartitionId, count: u16) -> usize {
     PartitionId::all(count)
         .position(|p| p == partition)
         .unwrap_or(usize::MAX)
-}
-
-async fn pause_if_transient(error: LogError) -> Result<(), RetraceError> {
-    if !error.is_transient() {
-        return Err(error.into());
-    }
-    tracing::warn!(%error, "the log cannot be reached");
-    tokio::time::sleep(super::recovery::RETRY_PAUSE).await;
-    Ok(())
 }
 
 /// An engine that has seen nothing. What it says up to `quiet_until` is not collected.

@@ -16,10 +16,7 @@ use serde_json::json;
 use crate::service::Service;
 
 /// Everything has its verdict within this time, however busy the machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Longer than an output is on its way to its destination's driver.
-const QUIET: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Events sent at once.
 const BATCH: usize = 50;
@@ -134,31 +131,5 @@ fn event(
         headers: Headers::Empty,
         payload: event.to_string().into(),
         message_id: format!("centre {id}"),
-    }
-}
-
-/// Waits until nothing is left to deliver, and nothing comes for a while.
-pub async fn until_delivered(service: &mut Service, log: &Log) {
-    service.until_ready().await;
-    let since = Instant::now();
-    let mut quiet_since = None;
-    loop {
-        let lag = service.figures("aftercall_delivery_lag_seconds").await;
-        let unfinished = service.figures("aftercall_delivery_unfinished").await;
-        let is_done = |figures: &[(String, u64)]| {
-            figures.len() == 2 && figures.iter().all(|(_, figure)| *figure == 0)
-        };
-        if !(is_done(&lag) && is_done(&unfinished)) {
-            quiet_since = None;
-        } else if quiet_since.get_or_insert_with(Instant::now).elapsed() > QUIET {
-            return;
-        }
-        assert!(
-            since.elapsed() < PATIENCE,
-            "lag {lag:?}, unfinished {unfinished:?}, the log ends at {:?}: {}",
-            log.bounds().await,
-            service.log()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

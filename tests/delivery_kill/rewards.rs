@@ -122,7 +122,7 @@ impl Story {
         let playing = tokio::spawn(script::play(Arc::clone(&log), agents, self.zone, span));
         lives::kill_often(&mut self.service, kills, seed()).await;
         playing.await.expect("the scripts end");
-        marketplace::until_settled(&mut self.service).await;
+        marketplace::until_settled(&mut self.service, marketplace::PATIENCE).await;
         lives::end(&mut self.service, &log).await;
 
         let genesis = RuleSet::parse(&self.rules, "story").expect("good rules");

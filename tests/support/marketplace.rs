@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Everything has its verdict within this time, however busy the machine.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Longer than an output is on its way to its destination's driver.
 const QUIET: Duration = Duration::from_secs(2);
@@ -122,7 +122,7 @@ pub fn service(
 }
 
 /// Waits until nothing is left to deliver, and nothing comes for a while.
-pub async fn until_settled(service: &mut Service) {
+pub async fn until_settled(service: &mut Service, patience: Duration) {
     service.until_ready().await;
     let since = Instant::now();
     let mut quiet_since = None;
@@ -138,7 +138,7 @@ pub async fn until_settled(service: &mut Service) {
             return;
         }
         assert!(
-            since.elapsed() < PATIENCE,
+            since.elapsed() < patience,
             "lag {lag:?}, unfinished {unfinished:?}: {}",
             service.log()
         );

@@ -249,7 +249,7 @@ impl Centre<'_> {
 
     async fn until_nobody_waits(&mut self) {
         loop {
-            marketplace::until_settled(&mut self.service).await;
+            marketplace::until_settled(&mut self.service, marketplace::PATIENCE).await;
             if self.decide().await == 0 {
                 return;
             }

@@ -282,6 +282,21 @@ pub fn rewarded() -> Stage {
     Stage::new(Key::Agent("a1"), enabled())
 }
 
+/// No ids.
+pub const NONE: [String; 0] = [];
+
+/// Ids of everything that was said, where nothing else happened.
+pub fn requests(effects: &[Effect]) -> Vec<String> {
+    let all: Vec<String> = ids(effects).into_iter().map(str::to_owned).collect();
+    assert_eq!(all.len(), effects.len(), "{effects:?}");
+    all
+}
+
+/// Points that take effect now.
+pub fn points(id: &str, points: i32) -> Body {
+    adjusted(id, points, NOW_MS)
+}
+
 pub fn rewards(stage: &Stage) -> &Rewards {
     match &stage.actor {
         Actor::Agent(agent) => agent.rewards(),

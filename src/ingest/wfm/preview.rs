@@ -133,9 +133,7 @@ impl Preview {
     /// If what is stored cannot be read.
     pub async fn of(log: &Log, genesis: &RuleSet) -> Result<Self, RetraceError> {
         let count = log.partition_count();
-        let partitions: Vec<PartitionId> = PartitionId::all(count)
-            .filter(|partition| partition.side == Side::Agent)
-            .collect();
+        let partitions: Vec<PartitionId> = PartitionId::of(Side::Agent, count).collect();
         let mut retrace = Retrace::ahead(log, &partitions, genesis).await?;
         retrace.run(&mut Nobody, |_| {}).await?;
         let mut now = log.now();
