@@ -277,8 +277,10 @@ impl Agent {
             event.recorded_at,
         );
         if replaced == Replaced::Stored {
-            self.rewards
-                .note_export(event.export_version.as_deref(), rules.settings());
+            let version = event.export_version.as_deref();
+            let day = Workday::from_date(event.date.0);
+            self.points.came_with(day, &event.metric, version);
+            self.rewards.note_export(version);
         }
         effects.extend(match replaced {
             Replaced::Stored => None,
@@ -399,6 +401,7 @@ impl Agent {
                 &stored.recorded,
             )
             .and_then(|window| window.with_spent(&stored.spent_days, &stored.spent))
+            .and_then(|window| window.with_exports(stored.exports, &stored.cell_exports))
             .ok_or(DecodeError::Columns("points"))?,
             enrichment: Enrichment::decode(&stored.enrichments)
                 .ok_or(DecodeError::Columns("enrichments"))?,
