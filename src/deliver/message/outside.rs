@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_sees_and_what_reorders_is_gone() {
+    fn what_is_not_seen_and_what_reorders_is_gone() {
         for (given, shown) in [
             ("pay\u{200b}pal\u{feff} \u{2060}x\u{ad}y", "paypal xy"),
             ("\u{202e}txt.exe\u{202c}", "txt.exe"),
