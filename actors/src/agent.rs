@@ -219,6 +219,15 @@ impl Agent {
         held.saturating_sub(self.rewards.debt())
     }
 
+    /// This agent without what it knows of the exports its points came with: what older programs did not keep.
+    #[must_use]
+    pub fn without_exports(&self) -> Self {
+        let mut agent = self.clone();
+        agent.points.forget_all_exports();
+        agent.rewards.forget_all_exports();
+        agent
+    }
+
     /// Points by workday that no claim holds, oldest first.
     #[must_use]
     pub const fn window(&self) -> &PointsWindow {

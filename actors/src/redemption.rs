@@ -169,6 +169,18 @@ impl Rewards {
         self.export_version = None;
     }
 
+    /// Forgets which export the points of any claim came with.
+    pub(crate) fn forget_all_exports(&mut self) {
+        self.export_version = None;
+        let tiers = self.tiers.iter_mut();
+        let stages = tiers.filter_map(|tier| tier.stage.claim_mut());
+        let given = self.given.iter_mut().map(|given| &mut given.claim);
+        let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.claim);
+        for claim in stages.chain(given).chain(replaced) {
+            claim.export_version = None;
+        }
+    }
+
     /// Follows an event that changed the window's sum by `change`.
     pub fn follow(
         &mut self,

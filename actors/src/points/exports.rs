@@ -66,6 +66,14 @@ impl PointsWindow {
         u16::try_from(place + 1).unwrap_or(UNNAMED)
     }
 
+    /// Forgets which export any points came with.
+    pub(crate) fn forget_all_exports(&mut self) {
+        self.exports.clear();
+        for cell in &mut self.cells {
+            cell.export = UNNAMED;
+        }
+    }
+
     /// Forgets the versions that no cell came with any more.
     pub(super) fn forget_exports(&mut self) {
         if self.exports.is_empty() {

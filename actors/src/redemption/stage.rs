@@ -125,6 +125,16 @@ impl Stage {
         }
     }
 
+    pub(super) const fn claim_mut(&mut self) -> Option<&mut Claim> {
+        match self {
+            Self::Open => None,
+            Self::Awaiting(claim)
+            | Self::Locked(claim)
+            | Self::Review(claim)
+            | Self::Rejected { claim, .. } => Some(claim),
+        }
+    }
+
     /// Points that stand still in it.
     #[must_use]
     pub fn held(&self) -> i64 {
