@@ -69,6 +69,8 @@ impl Till {
             position: self.position,
             time: now,
             identity: 0,
+            owner: 0,
+            response: None,
             event: Ok(event.clone()),
             original: None,
         };
