@@ -99,6 +99,27 @@ fn s2_04_of_rules_alike_in_severity_the_first_alerts_with_the_keywords_of_all() 
 }
 
 #[test]
+fn s2_04_a_comment_typed_otherwise_alerts_with_the_keywords_as_the_rule_spells_them() {
+    let rules = rules_and(
+        r#"
+        [[rule]]
+        name = "typed"
+        on = "survey.response.created"
+        when = '''mentions(event.comment, ["won't pay", "Δίκη", "محكمة"])'''
+        alert = { severity = "critical" }
+        "#,
+    );
+    let mut agent = Stage::new(Key::Agent("a1"), rules);
+    let comment = "I won’t pay this bill. ΔΙΚΗ! محكـــمة";
+    let effects = agent.apply(0, survey("r1", json!({ "csat": 4, "comment": comment })));
+    assert_eq!(ids(&effects), ["typed:r1"]);
+    assert_eq!(
+        data(&effects)["keywords"],
+        json!(["won't pay", "Δίκη", "محكمة"])
+    );
+}
+
+#[test]
 fn s2_05_a_response_alerts_once_until_one_tick_before_the_dedupe_time() {
     let mut agent = Stage::agent();
     let response = || survey("r1", json!({ "csat": 1 }));
