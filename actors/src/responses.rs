@@ -215,9 +215,7 @@ impl Responses {
         };
         let ignored = match facts.revision.cmp(&known.revision) {
             std::cmp::Ordering::Less => Some(Ignored::Superseded),
-            std::cmp::Ordering::Equal if known.contents.contains(&facts.content) => {
-                Some(Ignored::Duplicate)
-            }
+            std::cmp::Ordering::Equal if known.has_said(facts.content) => Some(Ignored::Duplicate),
             std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => None,
         };
         if let Some(ignored) = ignored {

@@ -55,8 +55,10 @@ pub(super) struct Known {
     pub(super) key: KeyHash,
     pub(super) at: LogTime,
     pub(super) revision: u64,
-    /// Hashes of what this revision said, the last one last.
-    pub(super) contents: Vec<u32>,
+    /// Hash of what its last event said.
+    pub(super) content: u32,
+    /// Hashes of what the same revision said before, oldest first.
+    pub(super) earlier: Vec<u32>,
     pub(super) home: Owner,
     pub(super) last: Owner,
 }
@@ -72,21 +74,29 @@ impl Known {
             key: facts.key,
             at: now,
             revision: facts.revision,
-            contents: vec![facts.content],
+            content: facts.content,
+            earlier: Vec::new(),
             last: home.clone(),
             home,
         }
     }
 
+    /// Whether its revision has said this.
+    pub(super) fn has_said(&self, content: u32) -> bool {
+        self.content == content || self.earlier.contains(&content)
+    }
+
     /// After another version.
     pub(super) fn next(mut self, now: LogTime, facts: &Facts, name: Option<Box<str>>) -> Self {
-        if facts.revision != self.revision {
-            self.contents.clear();
+        if facts.revision == self.revision {
+            self.earlier.push(self.content);
+            if self.earlier.len() >= VERSIONS_MAX {
+                self.earlier.remove(0);
+            }
+        } else {
+            self.earlier.clear();
         }
-        if self.contents.len() >= VERSIONS_MAX {
-            self.contents.remove(0);
-        }
-        self.contents.push(facts.content);
+        self.content = facts.content;
         self.at = now;
         self.revision = facts.revision;
         self.last = Owner {
@@ -119,7 +129,7 @@ impl Segment {
         };
         let home = owner(item.home, item.name);
         let more = place(item.more).and_then(|at| self.more.get(at));
-        let (revision, mut contents, last) = match more {
+        let (revision, earlier, last) = match more {
             Some(more) => (
                 more.revision,
                 more.earlier.clone(),
@@ -127,12 +137,12 @@ impl Segment {
             ),
             None => (0, Vec::new(), home.clone()),
         };
-        contents.push(item.content);
         Known {
             key: item.key,
             at: item.at,
             revision,
-            contents,
+            content: item.content,
+            earlier,
             home,
             last,
         }
@@ -144,12 +154,12 @@ impl Segment {
             key,
             at,
             revision,
-            mut contents,
+            content,
+            earlier,
             home,
             last,
         } = known;
-        let content = contents.pop().unwrap_or(0);
-        let has_more = revision != 0 || !contents.is_empty() || last.mark != home.mark;
+        let has_more = revision != 0 || !earlier.is_empty() || last.mark != home.mark;
         let name = self.name(home.name);
         let more = if has_more {
             let last_name = match last.mark == home.mark {
@@ -158,7 +168,7 @@ impl Segment {
             };
             self.more.push(More {
                 revision,
-                earlier: contents,
+                earlier,
                 last: last.mark,
                 name: last_name,
             });
@@ -269,19 +279,19 @@ impl Segment {
                 key: KeyHash::from_bytes(*key),
                 at: LogTime(at),
                 revision: 0,
-                contents: Vec::new(),
+                content,
+                earlier: Vec::new(),
                 last: home.clone(),
                 home,
             };
             if let Some(more) = more.next_if(|more| more.place == place) {
                 known.revision = more.revision;
-                known.contents = more.earlier;
+                known.earlier = more.earlier;
                 if let Some(mark) = more.last {
                     let name = more.last_name.map(String::into_boxed_str);
                     known.last = Owner { mark, name };
                 }
             }
-            known.contents.push(content);
             segment.push(known);
         }
         more.next().is_none().then_some(segment)

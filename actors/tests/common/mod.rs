@@ -14,6 +14,7 @@ use aftercall_actors::{
 };
 use serde_json::{Value, json};
 
+pub mod centre;
 pub mod lookups;
 
 pub const SECOND_MS: i64 = 1_000;
