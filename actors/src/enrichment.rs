@@ -134,6 +134,7 @@ impl Enrichment {
             }
             (Some(Open { held: false, .. }), _) => return effects.push(raised(alert)),
             (None, EnrichmentMode::Off) => {
+                let alert = without_lookups(alert);
                 self.keep(Told::of(&alert, 0, now), effects);
                 return effects.push(raised(alert));
             }
@@ -444,6 +445,14 @@ impl Open {
 
 /// What the ids of questions begin with. An alert's id is short enough for what follows it.
 const REQUEST: &str = "enrich:";
+
+/// The alert where no lookup follows: what is never asked for is neither pending nor still to be found out.
+fn without_lookups(mut alert: Alert) -> Alert {
+    alert.recording.status = RecordingStatus::Unavailable;
+    let asked_for = |name: &str| Field::ALL.iter().any(|field| field.name() == name);
+    alert.missing.retain(|name| !asked_for(name));
+    alert
+}
 
 fn raised(alert: Alert) -> Effect {
     Effect::Emit {

@@ -222,6 +222,9 @@ pub(crate) struct StoredTold {
     /// Hash of what it said of its response last.
     #[prost(fixed64, tag = "11")]
     pub said: u64,
+    /// What was looked up and not found: 1 the recording, 2 the summary, 3 both.
+    #[prost(uint32, tag = "12")]
+    pub missing: u32,
 }
 
 /// A segment of the responses of all owners.

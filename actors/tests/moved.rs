@@ -66,8 +66,8 @@ fn s2_15_a_response_whose_agent_becomes_known_later_alerts_once_and_is_updated()
                 "alert_id": "low_csat:r1", "rule": "low_csat", "severity": "warning",
                 "owner": "queue/billing", "agent_id": "a-17", "agent_name": "Ada",
                 "queue_id": "billing", "interaction_id": "i1", "response_id": "r1", "csat": 1,
-                "keywords": [], "recording": { "status": "pending" },
-                "missing": ["recording", "summary"], "raised_at": "2026-11-20T10:00:00.000Z",
+                "keywords": [], "recording": { "status": "unavailable" },
+                "missing": [], "raised_at": "2026-11-20T10:00:00.000Z",
             })
         );
         // Both come again, in either order: counted once each, by one partition.

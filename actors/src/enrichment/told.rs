@@ -40,6 +40,8 @@ pub(super) struct Told {
     raised_at: EventTime,
     recording: Recording,
     summary: Option<String>,
+    /// What was looked up and not found: a bit for each of [`Field::ALL`].
+    missing: u32,
     /// Hash of what it said of the response.
     said: u64,
 }
@@ -59,6 +61,10 @@ impl Told {
             raised_at: alert.raised_at,
             recording: alert.recording.clone(),
             summary: alert.summary.clone(),
+            missing: (0..).zip(Field::ALL).fold(0, |missing, (bit, field)| {
+                let is_missing = alert.missing.iter().any(|name| name == field.name());
+                missing | u32::from(is_missing) << bit
+            }),
             said: hash_of(alert),
         }
     }
@@ -89,12 +95,9 @@ impl Told {
     /// The alert as far as it is known here.
     fn alert_of(&self, draft: &Alert) -> Alert {
         let response = draft.response_id.as_deref().unwrap_or_default();
-        let mut missing = draft.missing.clone();
-        missing.retain(|name| match name.as_str() {
-            "recording" => self.recording.status != RecordingStatus::Available,
-            "summary" => self.summary.is_none(),
-            _other => true,
-        });
+        let fields = (0..).zip(Field::ALL);
+        let fields = fields.filter(|(bit, _)| self.missing >> bit & 1 == 1);
+        let missing = fields.map(|(_, field)| field.name().to_owned()).collect();
         Alert {
             missing,
             alert_id: alert::alert_id(&self.raised_under, response),
@@ -205,6 +208,7 @@ impl Told {
             },
             url: self.recording.url.clone(),
             summary: self.summary.clone(),
+            missing: self.missing,
             said: self.said,
         }
     }
@@ -234,6 +238,7 @@ impl Told {
                 url: stored.url.clone(),
             },
             summary: stored.summary.clone(),
+            missing: stored.missing,
             said: stored.said,
         })
     }
