@@ -235,7 +235,9 @@ impl Source {
             .await
             .map_err(|fault| format!("the token endpoint: {}", conceal.fault(fault)))?;
         let token = answer.body.get("access_token").and_then(Value::as_str);
-        let Some(token) = token.filter(|token| !token.is_empty() && answer.status == 200) else {
+        // RFC 6749 says 200; some give a token with 201, as something they made.
+        let is_given = (200..300).contains(&answer.status);
+        let Some(token) = token.filter(|token| !token.is_empty() && is_given) else {
             return Err(refusal(&answer, &conceal));
         };
         let kind = answer.body.get("token_type").and_then(Value::as_str);
