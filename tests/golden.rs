@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf};
 use aftercall::{
     deliver::record::{
         self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Item, Looked, Memory,
-        Merged, Note, Reason, Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
+        Merged, Misconfigured, Note, Reason, Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
     },
     log::Lane,
     shard::{
@@ -66,6 +66,10 @@ fn a_delivery_record_of_version_1_reads_as_it_was_written() {
             "delivery-checkpoint-v1.bin",
             delivery_record(checkpoint(), Some(delivery::Piece { index: 1, count: 2 })),
         ),
+        (
+            "delivery-v1-access.bin",
+            delivery_record(facts_of_access(), None),
+        ),
     ] {
         let golden = golden(name, &record.to_bytes());
         let read = delivery::Record::read(&golden).expect("a record that stays readable");
@@ -90,6 +94,7 @@ fn the_formats_written_now_have_golden_files() {
         format!("record-v{}.bin", record::FORMAT),
         format!("delivery-v{}.bin", delivery::FORMAT),
         format!("delivery-checkpoint-v{}.bin", delivery::FORMAT),
+        format!("delivery-v{}-access.bin", delivery::FORMAT),
         format!("snapshot-chunk-v{}.bin", snapshot::FORMAT),
         format!("snapshot-manifest-v{}.bin", snapshot::FORMAT),
     ] {
@@ -240,6 +245,7 @@ fn facts() -> Vec<Fact> {
             again_at_ms: Some(1_795_163_401_000),
             pause_until_ms: Some(1_795_163_402_000),
             handle: Some(r#"{"ts":"1.2"}"#.to_owned()),
+            ..Ended::default()
         }),
         Fact::Settled(settled()),
         Fact::Merged(Merged {
@@ -275,6 +281,7 @@ fn checkpoint() -> Vec<Fact> {
                 output: 12,
                 round: 1,
             }],
+            ..Standing::default()
         }),
         Fact::Remembered(Memory {
             key: "alert:Jörg".to_owned(),
@@ -299,6 +306,45 @@ fn checkpoint() -> Vec<Fact> {
             }),
             settled: Some(settled()),
             notes: vec![note()],
+            ..Item::default()
+        }),
+    ]
+}
+
+/// What came with credentials that are not accepted.
+fn facts_of_access() -> Vec<Fact> {
+    vec![
+        Fact::Ended(Ended {
+            seq: 901,
+            note: Note {
+                seen: Seen::Misconfigured.into(),
+                status: 401,
+                ..note()
+            },
+            probe_at_ms: Some(1_795_163_460_500),
+            ..Ended::default()
+        }),
+        Fact::Alarmed(Alarmed {
+            reason: Reason::Misconfigured.into(),
+            why: "answered 401".to_owned(),
+            ..alarmed()
+        }),
+        Fact::Standing(Standing {
+            misconfigured: Some(Misconfigured {
+                since_ms: 1_795_163_400_500,
+                probe_at_ms: 1_795_163_460_500,
+                why: "answered 401".to_owned(),
+                output_id: "reward:p:Jörg:gold:1".to_owned(),
+                alarmed: true,
+            }),
+            let_in_from_ms: Some(1_795_163_400_000),
+            ..Standing::default()
+        }),
+        Fact::Held(Item {
+            taken: taken(),
+            refused_at_ms: Some(1_795_163_400_500),
+            asked: true,
+            ..Item::default()
         }),
     ]
 }
@@ -347,5 +393,6 @@ fn alarmed() -> Alarmed {
         count: 12,
         reason: Reason::Unknown.into(),
         output_id: "reward:p:Jörg:gold:1".to_owned(),
+        ..Alarmed::default()
     }
 }

@@ -7,6 +7,7 @@
 pub mod body;
 pub mod email;
 pub mod exchange;
+pub mod html;
 pub mod http;
 pub mod slack;
 pub mod teams;

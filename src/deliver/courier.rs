@@ -23,7 +23,7 @@ use super::{
     channel::{
         email::Server,
         exchange::Exchange,
-        http,
+        html, http,
         slack::{Call, Place, error, is_uneditable},
         teams,
         tls::TlsError,
@@ -151,6 +151,17 @@ impl Courier {
         &self.destination
     }
 
+    /// What lets us in, as it can be read now: another number once a secret is another.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let way = match &self.way {
+            Way::Web(exchange) => exchange.fingerprint(),
+            Way::Mail(mailer) => mailer.fingerprint(),
+        };
+        // In order, so that two that change places are noticed too.
+        self.drafter.fingerprint().wrapping_mul(31) ^ way
+    }
+
     /// The thread that an output belongs to; outputs of one thread go in order. The key stays here, so it may be made
     /// of what may not leave.
     ///
@@ -171,7 +182,7 @@ impl Courier {
     pub async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt {
         let turn = Turn {
             number,
-            in_doubt: false,
+            ..Turn::default()
         };
         self.take_turn(parcel, handle, turn).await
     }
@@ -180,36 +191,19 @@ impl Courier {
     /// one for each request, and those of the lookups for its recipients; dropping it abandons the attempt, whose
     /// outcome is then unknown.
     pub async fn take_turn(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {
-        let (scope, outcome) = match self.view(parcel) {
-            Ok(view) => {
-                let outcome = match turn.in_doubt {
-                    false => self.deliver(&view, handle).await,
-                    true => self.deliver_in_doubt(&view, handle).await,
-                };
-                (view.scope, outcome)
+        let (result, handle, judged) = match self.view(parcel) {
+            Ok(view) => self.try_view(view, handle, turn).await,
+            Err(fault) => {
+                let result = Err(fault);
+                let judged = self.judge(&Scope::default(), &result);
+                (result, None, judged)
             }
-            Err(fault) => (Scope::default(), Err(fault)),
-        };
-        let (result, handle) = match outcome {
-            Ok(Delivery { answer, handle }) => (Ok(answer), handle),
-            Err(fault) => (Err(fault), None),
         };
         let Judged {
-            mut verdict,
+            verdict,
             status,
             response,
-        } = judge(
-            &self.destination.judgement,
-            &scope,
-            &result,
-            SystemTime::now(),
-        );
-        if let (Channel::Teams { .. }, Ok(answer), Verdict::Delivered) =
-            (&self.destination.channel, &result, &verdict)
-            && let Some(refusal) = teams::refusal(answer)
-        {
-            verdict = refusal;
-        }
+        } = judged;
         tracing::debug!(
             destination = self.destination.name,
             output = parcel.id,
@@ -224,6 +218,51 @@ impl Courier {
             status,
             response: response.map(|response| self.fields.scrub(&response)),
         }
+    }
+
+    async fn try_view(
+        &self,
+        mut view: View,
+        handle: Option<&Value>,
+        turn: Turn,
+    ) -> (Result<Answer, Fault>, Option<Value>, Judged) {
+        view.scope = view.scope.with("in_doubt", turn.unknown.into());
+        let outcome = match turn.in_doubt {
+            false => self.deliver(&view, handle).await,
+            true => self.deliver_in_doubt(&view, handle).await,
+        };
+        let (mut result, handle) = match outcome {
+            Ok(Delivery { answer, handle }) => (Ok(answer), handle),
+            Err(fault) => (Err(fault), None),
+        };
+        let mut judged = self.judge(&view.scope, &result);
+        if let Verdict::Unclear { unknown: true, .. } = judged.verdict {
+            // 409: done before, perhaps. What can be asked is asked, and else a person is.
+            let said = match self.look_up(&view).await {
+                Ok(None) => None,
+                Ok(Some(answer)) => Some(Ok(answer)),
+                Err(fault) => Some(Err(fault)),
+            };
+            if let Some(said) = said {
+                judged = self.judge(&view.scope, &said);
+                result = said;
+            }
+        }
+        (result, handle, judged)
+    }
+
+    fn judge(&self, scope: &Scope, result: &Result<Answer, Fault>) -> Judged {
+        let judgement = &self.destination.judgement;
+        let mut judged = judge(judgement, scope, result, SystemTime::now());
+        if let (Ok(answer), Verdict::Delivered) = (result, &judged.verdict) {
+            let other = match &self.destination.channel {
+                Channel::Teams { .. } => html::unread(answer).or_else(|| teams::refusal(answer)),
+                Channel::SlackWebhook { .. } => html::unread(answer),
+                Channel::Http(_) | Channel::Slack { .. } | Channel::Email { .. } => None,
+            };
+            judged.verdict = other.unwrap_or(Verdict::Delivered);
+        }
+        judged
     }
 
     /// What would leave in the first request, without sending it. People are looked up for it all the same.
@@ -402,6 +441,7 @@ impl Courier {
             Err(fault) => Err(match fault {
                 Fault::Unsendable(why) => Fault::Unsendable(text(why)),
                 Fault::NotReady(why) => Fault::NotReady(text(why)),
+                Fault::Misconfigured(why) => Fault::Misconfigured(text(why)),
                 Fault::Connect(why) => Fault::Connect(text(why)),
                 Fault::Timeout(after) => Fault::Timeout(after),
                 Fault::Lost(why) => Fault::Lost(text(why)),
@@ -423,6 +463,14 @@ impl Courier {
             Verdict::Delivered => Verdict::Delivered,
             Verdict::Rejected { why } => Verdict::Rejected {
                 why: self.fields.scrub_text(why),
+            },
+            Verdict::Unclear { why, unknown } => Verdict::Unclear {
+                why: self.fields.scrub_text(why),
+                unknown: *unknown,
+            },
+            Verdict::Misconfigured { why, alone } => Verdict::Misconfigured {
+                why: self.fields.scrub_text(why),
+                alone: *alone,
             },
             Verdict::Again {
                 why,

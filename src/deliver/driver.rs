@@ -56,6 +56,9 @@ const DRAIN_MAX: usize = 256;
 /// Outputs kept in memory while they are unfinished; the rest is read again when its turn comes.
 const PARCELS_MAX: usize = 4_096;
 
+/// Secrets that were refused are looked at this often: whoever exchanges one need not wait for the next attempt's minute.
+const SECRETS_EVERY: Duration = Duration::from_secs(1);
+
 /// Streams nobody wants to read from are let go after this long.
 const UNWANTED_MAX: Duration = Duration::from_secs(5);
 
@@ -80,7 +83,9 @@ pub async fn drive(
         Err(error) => return error.into(),
     };
     let destination: Arc<str> = carry.name().into();
-    let machine = Machine::resume(state, log.now());
+    let mut machine = Machine::resume(state, log.now());
+    // The former owner's environment and files may have been others.
+    machine.try_credentials();
     let driver = Driver {
         account: Account::new(Arc::clone(&destination), board, line.epoch()),
         outputs: pull::outputs(&log, &carry.lanes()),
@@ -105,6 +110,7 @@ pub async fn drive(
         wanted_at: Instant::now(),
         checkpoint_at: Instant::now(),
         records: 0,
+        refused: None,
         stage: Stage::Running,
         log,
         carry,
@@ -133,6 +139,8 @@ struct Driver {
     checkpoint_at: Instant,
     /// Records since the last checkpoint.
     records: u64,
+    /// What was refused, and when it was last looked at.
+    refused: Option<(u64, Instant)>,
     stage: Stage,
 }
 
@@ -177,6 +185,7 @@ impl Driver {
     async fn run(mut self, mut stopping: watch::Receiver<bool>) -> Ended {
         loop {
             let now = self.log.now();
+            self.watch_secrets();
             self.machine.decide(now);
             if let Some(ended) = self.begin_commit() {
                 return ended;
@@ -476,6 +485,23 @@ impl Driver {
         if is_item && self.parcels.len() < PARCELS_MAX {
             self.parcels.insert(parcel.seq, Arc::new(parcel));
         }
+    }
+
+    /// Where credentials are not accepted, others are tried as soon as they are there.
+    fn watch_secrets(&mut self) {
+        if self.machine.state().misconfigured().is_none() {
+            self.refused = None;
+            return;
+        }
+        let looked = self.refused.map(|(_, at)| at);
+        if looked.is_some_and(|at| at.elapsed() < SECRETS_EVERY) {
+            return;
+        }
+        let now = self.carry.credentials();
+        if self.refused.is_some_and(|(refused, _)| refused != now) {
+            self.machine.try_credentials();
+        }
+        self.refused = Some((now, Instant::now()));
     }
 
     fn stored_at(&self, fact: &Fact) -> Option<LogTime> {

@@ -258,6 +258,10 @@ pub struct Ended {
     /// JSON to be handed in with the next output of the thread.
     #[prost(string, optional, tag = "7")]
     pub handle: Option<String>,
+    /// Our credentials are not accepted: from now on one attempt at a time is made, and none before this, in
+    /// milliseconds of log time.
+    #[prost(int64, optional, tag = "8")]
+    pub probe_at_ms: Option<i64>,
 }
 
 /// One attempt, as a dead letter shows it.
@@ -369,6 +373,29 @@ pub struct Alarmed {
     /// CloudEvents id of the newest of them.
     #[prost(string, tag = "5")]
     pub output_id: String,
+    /// What was said, of an alarm about credentials.
+    #[prost(string, tag = "6")]
+    pub why: String,
+}
+
+/// Our credentials are missing or not accepted (S3.16): outputs wait, and one a minute finds out whether that is over.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Misconfigured {
+    /// Log time at which it showed, in milliseconds.
+    #[prost(int64, tag = "1")]
+    pub since_ms: i64,
+    /// No attempt is made before, in milliseconds of log time.
+    #[prost(int64, tag = "2")]
+    pub probe_at_ms: i64,
+    /// What was said last.
+    #[prost(string, tag = "3")]
+    pub why: String,
+    /// CloudEvents id of the output that brought it out.
+    #[prost(string, tag = "4")]
+    pub output_id: String,
+    /// Whether operators have been told, or are about to be.
+    #[prost(bool, tag = "5")]
+    pub alarmed: bool,
 }
 
 /// The open alarm is closed.
@@ -402,6 +429,12 @@ pub struct Standing {
     /// Cases decided lately, oldest first.
     #[prost(message, repeated, tag = "8")]
     pub decided: Vec<Case>,
+    /// Whether our credentials are right, as far as is known.
+    #[prost(message, optional, tag = "9")]
+    pub misconfigured: Option<Misconfigured>,
+    /// When the newest attempt began that showed that they are, in milliseconds of log time.
+    #[prost(int64, optional, tag = "10")]
+    pub let_in_from_ms: Option<i64>,
 }
 
 /// An unfinished item.
@@ -425,7 +458,7 @@ pub struct Item {
     /// Whether nobody knows of an attempt if the destination acted on it.
     #[prost(bool, tag = "6")]
     pub unknown: bool,
-    /// Log time of the first attempt, in milliseconds.
+    /// Log time of the first attempt, in milliseconds; later by as long as our credentials were not accepted since.
     #[prost(int64, optional, tag = "7")]
     pub first_at_ms: Option<i64>,
     /// The next attempt is made no earlier, in milliseconds of log time.
@@ -440,6 +473,12 @@ pub struct Item {
     /// The first and the last attempts that ended.
     #[prost(message, repeated, tag = "11")]
     pub notes: Vec<Note>,
+    /// Log time at which our credentials were last not accepted for it, in milliseconds.
+    #[prost(int64, optional, tag = "12")]
+    pub refused_at_ms: Option<i64>,
+    /// Whether an attempt may have been more than a knock at the door: see [`Seen::is_asked`].
+    #[prost(bool, tag = "13")]
+    pub asked: bool,
 }
 
 /// What is remembered of a thread.

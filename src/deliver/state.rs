@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `machine` | decides which facts come next, and what to do once they are committed |
 //! | `batch` | what goes into the machine, and what comes out |
+//! | `access` | whether our credentials are accepted, and what waits while they are not |
 //! | `conclusion` | what an attempt's end means for its item |
 //! | `weigh` | what an attempt's result says of the item and of the destination |
 //! | `threads` | order and memory of outputs about the same thing |
@@ -23,12 +24,13 @@ use aftercall_actors::{
 use super::{
     policy::Policy,
     record::{
-        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Note, Reopened, Seen, Settled, Sign,
-        Standing, Started, Step, Taken, Told,
+        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Misconfigured, Note, Reason, Reopened,
+        Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
     },
 };
 use crate::log::Seq;
 
+mod access;
 mod batch;
 mod conclusion;
 mod machine;
@@ -42,6 +44,7 @@ mod tests;
 pub use batch::{Action, Batch, Decision, Find};
 pub use machine::Machine;
 
+use access::Access;
 use pace::Spacing;
 use threads::Threads;
 
@@ -78,6 +81,7 @@ pub struct State {
     begun: BTreeSet<(LogTime, Seq)>,
     flights: usize,
     breaker: Breaker,
+    access: Access,
     paused_until: LogTime,
     spacing: Spacing,
     /// Dead letters no alarm has spoken of; its time and number are the last alarm's.
@@ -101,6 +105,7 @@ impl State {
             begun: BTreeSet::new(),
             flights: 0,
             breaker: Breaker::default(),
+            access: Access::default(),
             paused_until: LogTime(i64::MIN),
             unalarmed: Alarmed {
                 at_ms: i64::MIN,
@@ -133,6 +138,12 @@ impl State {
     #[must_use]
     pub const fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Our credentials are missing or not accepted; `None`: they are, as far as is known.
+    #[must_use]
+    pub const fn misconfigured(&self) -> Option<&Misconfigured> {
+        self.access.misconfigured.as_ref()
     }
 
     /// Nothing is sent before.
@@ -172,12 +183,7 @@ impl State {
             Fact::Merged(merged) => self.merged(*merged),
             Fact::Told(told) => self.told(*told),
             Fact::Alarmed(alarmed) => {
-                self.alarm = Some(alarmed.clone());
-                self.unalarmed = Alarmed {
-                    number: alarmed.number,
-                    at_ms: alarmed.at_ms,
-                    ..Alarmed::default()
-                };
+                self.alarmed(alarmed);
                 Ok(())
             }
             Fact::AlarmTold(_) => {
@@ -208,6 +214,8 @@ impl State {
             unalarmed: self.unalarmed.clone(),
             alarm: self.alarm.clone(),
             decided: self.decided.iter().copied().collect(),
+            misconfigured: self.access.misconfigured.clone(),
+            let_in_from_ms: self.access.let_in_from.map(|at| at.0),
         };
         let mut items: Vec<&Item> = self.items.values().collect();
         items.sort_unstable_by_key(|item| item.place);
@@ -230,6 +238,26 @@ impl State {
         self.unalarmed = standing.unalarmed.clone();
         self.alarm.clone_from(&standing.alarm);
         self.decided = standing.decided.iter().copied().collect();
+        self.access = Access {
+            misconfigured: standing.misconfigured.clone(),
+            let_in_from: standing.let_in_from_ms.map(LogTime),
+        };
+    }
+
+    /// An alarm about credentials speaks of no dead letter: those before it are still to be spoken of.
+    fn alarmed(&mut self, alarmed: &Alarmed) {
+        self.alarm = Some(alarmed.clone());
+        let (number, at_ms) = (alarmed.number, alarmed.at_ms);
+        if alarmed.reason() == Reason::Misconfigured {
+            self.access.alarmed();
+            (self.unalarmed.number, self.unalarmed.at_ms) = (number, at_ms);
+        } else {
+            self.unalarmed = Alarmed {
+                number,
+                at_ms,
+                ..Alarmed::default()
+            };
+        }
     }
 
     fn taken(&mut self, taken: &Taken) -> Result<(), Misfit> {
@@ -322,14 +350,23 @@ impl State {
         let why = "an attempt ended that was not out";
         let item = self.items.get_mut(&seq).ok_or(Misfit { seq, why })?;
         let flight = item.flight.take().ok_or(Misfit { seq, why })?;
+        let seen = ended.note.seen();
         item.failures += u32::from(ended.counts);
-        item.unknown |= ended.note.seen() == Seen::Unknown;
+        item.unknown |= seen == Seen::Unknown;
+        item.asked |= seen.is_asked();
+        if seen == Seen::Misconfigured {
+            item.refused_at_ms = Some(at.0);
+        }
         note(&mut item.notes, &ended.note);
         if let Some(again_at_ms) = ended.again_at_ms {
             item.due_at_ms = again_at_ms;
         }
         if let (Some(thread), Some(handle)) = (&item.taken.thread, &ended.handle) {
             self.threads.set_handle(thread, handle, at);
+        }
+        let output_id = &item.taken.id;
+        if let Some(since) = self.access.learn(LogTime(flight.at_ms), ended, output_id) {
+            self.put_off(since, at);
         }
         self.flights -= 1;
         let pass = if flight.probe {
@@ -350,6 +387,17 @@ impl State {
             self.arm(seq);
         }
         Ok(())
+    }
+
+    /// Deadlines have not run from `since` to `until` (S3.16).
+    fn put_off(&mut self, since: LogTime, until: LogTime) {
+        for (first, seq) in std::mem::take(&mut self.begun) {
+            let later = first.plus_ms(until.since_ms(since.max(first)).max(0));
+            if let Some(item) = self.items.get_mut(&seq) {
+                item.first_at_ms = Some(later.0);
+            }
+            self.begun.insert((later, seq));
+        }
     }
 
     fn settled(&mut self, settled: &Settled) -> Result<(), Misfit> {

@@ -212,7 +212,10 @@ mod tests {
         let issued = json!({"status": "ISSUED"});
         let text = issued.to_string();
         for marks in ["\u{feff}", "\u{feff}\u{feff}"] {
-            assert_eq!(of("application/json", format!("{marks}{text}").as_bytes()), issued);
+            assert_eq!(
+                of("application/json", format!("{marks}{text}").as_bytes()),
+                issued
+            );
         }
         let marked = format!("\u{feff}{text}");
         assert_eq!(of("", &utf_16(&marked, u16::to_le_bytes)), issued);
@@ -234,7 +237,10 @@ mod tests {
             assert_eq!(of(declared, latin), expected, "{declared}");
         }
         let japanese = b"{\"a\":\"\x93\xfa\x96{\"}";
-        assert_eq!(of("application/json; charset=Shift_JIS", japanese), json!({"a": "日本"}));
+        assert_eq!(
+            of("application/json; charset=Shift_JIS", japanese),
+            json!({"a": "日本"})
+        );
         let text = expected.to_string();
         for wide in [
             utf_16(&text, u16::to_le_bytes),
@@ -264,7 +270,11 @@ mod tests {
             (r#"{"a":"\\ud83d \ud83d"}"#, "\\ud83d \u{fffd}"),
             (r#"{"a":"\ud83dA"}"#, "\u{fffd}A"),
         ] {
-            assert_eq!(of("application/json", body.as_bytes()), json!({"a": expected}), "{body}");
+            assert_eq!(
+                of("application/json", body.as_bytes()),
+                json!({"a": expected}),
+                "{body}"
+            );
         }
     }
 
@@ -287,7 +297,11 @@ mod tests {
         }
         // A proxy has unpacked it and left the header.
         for declared in ["gzip", "deflate", "br"] {
-            assert_eq!(coded(declared, text.as_bytes()), Ok(issued.clone()), "{declared}");
+            assert_eq!(
+                coded(declared, text.as_bytes()),
+                Ok(issued.clone()),
+                "{declared}"
+            );
         }
     }
 
@@ -304,13 +318,23 @@ mod tests {
         let gzipped = gzip(b"{\"status\":\"ISSUED\"}");
         let cut = &gzipped[..gzipped.len() - 9];
         assert!(coded("gzip", cut).is_ok_and(|value| value.is_string()));
-        for text in ["{\"status\":\"ISSUED\",\"id\":\"", "<html>", "ok", "{'a': 1}", "\\ud83d"] {
+        for text in [
+            "{\"status\":\"ISSUED\",\"id\":\"",
+            "<html>",
+            "ok",
+            "{'a': 1}",
+            "\\ud83d",
+        ] {
             assert_eq!(of("application/json", text.as_bytes()), json!(text));
         }
         for nothing in ["", " \r\n"] {
             assert_eq!(of("application/json", nothing.as_bytes()), Value::Null);
         }
         let mark = "\u{feff}".as_bytes();
-        assert_eq!(of("application/json", mark), json!(""), "no JSON, and no word either");
+        assert_eq!(
+            of("application/json", mark),
+            json!(""),
+            "no JSON, and no word either"
+        );
     }
 }

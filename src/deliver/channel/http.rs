@@ -7,11 +7,11 @@
 
 use std::{collections::BTreeMap, error::Error as _, time::Duration};
 
+use super::body::{self, Declared};
+use crate::deliver::answer::{Answer, Fault};
 use reqwest::{
     Certificate, Client as Inner, Identity, Method, Response, Url, header::HeaderMap, redirect,
 };
-use super::body::{self, Declared};
-use crate::deliver::answer::{Answer, Fault};
 
 /// A request, ready to leave.
 #[derive(Clone, Debug)]

@@ -95,6 +95,12 @@ impl Drafter {
         }
     }
 
+    /// Of the secrets in addresses and headers.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let secrets = self.secrets.values().map(Secret::fingerprint);
+        secrets.fold(0, |all, one| all.wrapping_mul(31) ^ one)
+    }
+
     /// The operator's own variables.
     pub(super) fn vars(&self) -> Scope {
         self.scope.clone()
@@ -348,7 +354,7 @@ impl Drafter {
                     .ok_or_else(|| Fault::Unsendable(format!("{reference} was never opened")))?;
                 let value = secret
                     .read()
-                    .map_err(|error| Fault::NotReady(error.to_string()))?;
+                    .map_err(|error| Fault::Misconfigured(error.to_string()))?;
                 Ok(value.expose_secret().trim().to_owned())
             }
         }

@@ -26,6 +26,8 @@ struct Endpoint {
     status: u16,
     /// Gives the first token for ever.
     repeats: bool,
+    /// Answers with these, content type and body, whatever it is asked.
+    raw: Option<(&'static str, Vec<u8>)>,
     /// `Authorization` and body of every token request.
     asked: Vec<(Option<String>, String)>,
 }
@@ -47,6 +49,7 @@ impl Server {
             expires_in: 3600,
             status: 200,
             repeats: false,
+            raw: None,
             asked: Vec::new(),
         }));
         let data = web::Data::from(endpoint.clone());
@@ -128,6 +131,12 @@ async fn token(
         (number, endpoint.delay, endpoint.expires_in, endpoint.status)
     };
     tokio::time::sleep(delay).await;
+    if let Some((content_type, body)) = locked(&endpoint).raw.clone() {
+        let status = actix_web::http::StatusCode::from_u16(status).unwrap();
+        return HttpResponse::build(status)
+            .content_type(content_type)
+            .body(body);
+    }
     if status != 200 {
         let said = format!("no client with client_secret={SECRET}");
         let status = actix_web::http::StatusCode::from_u16(status).unwrap();
@@ -270,7 +279,7 @@ async fn s1_10_a_failure_is_asked_for_once_says_nothing_secret_and_ends_with_a_n
     let server = Server::start().await;
     server.set(|endpoint| endpoint.status = 401);
     let credentials = server.credentials();
-    let failed = Err(Fault::NotReady(
+    let failed = Err(Fault::Misconfigured(
         "the token endpoint gives none, status 401: invalid_client: no client with client_secret=***".to_owned(),
     ));
     let all = join_all((0..50).map(|_| async { apply(&credentials).await.map(|_| ()) })).await;
@@ -294,6 +303,67 @@ async fn s1_10_a_failure_is_asked_for_once_says_nothing_secret_and_ends_with_a_n
         format!("Basic {}", BASE64_STANDARD.encode("client%3A1:the-new-one"))
     );
     server.stop().await;
+}
+
+#[actix_web::test]
+async fn s1_02_a_token_is_taken_from_any_success_and_however_it_is_written() {
+    let text = r#"{"access_token":"T","token_type":"Bearer","expires_in":3599}"#;
+    let marked = format!("\u{feff}{text}");
+    let wide = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let latin = b"{\"access_token\":\"T\",\"owner\":\"Jos\xe9\"}".to_vec();
+    for (status, content_type, body) in [
+        (201, "application/json", text.as_bytes().to_vec()),
+        (202, "text/plain", text.as_bytes().to_vec()),
+        (200, "application/json", marked.into_bytes()),
+        (200, "application/json; charset=utf-16", wide),
+        (200, "application/json; charset=iso-8859-1", latin),
+    ] {
+        let server = Server::start().await;
+        server.set(|endpoint| {
+            endpoint.status = status;
+            endpoint.raw = Some((content_type, body));
+        });
+        let credentials = server.credentials();
+        assert_eq!(
+            header(&credentials).await,
+            "Bearer T",
+            "{status} {content_type}"
+        );
+        server.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn s3_16_an_endpoint_that_refuses_us_is_told_from_one_that_is_not_well() {
+    for (status, body, is_refusal) in [
+        (400, r#"{"error":"invalid_client"}"#, true),
+        (401, "", true),
+        (403, "<html>", true),
+        (404, "", true),
+        (408, "", false),
+        (429, "", false),
+        (500, "", false),
+        (503, "", false),
+        (200, "<!doctype html><title>Sign in</title>", false),
+        (200, r#"{"access_token":"T","expi"#, false),
+        (200, r#"{"access_token":""}"#, false),
+        (200, r#"{"access_token":"T","token_type":"mac"}"#, true),
+        // No token is given with these, whatever their body says.
+        (302, r#"{"access_token":"T"}"#, false),
+    ] {
+        let server = Server::start().await;
+        server.set(|endpoint| {
+            endpoint.status = status;
+            endpoint.raw = Some(("application/json", body.as_bytes().to_vec()));
+        });
+        let fault = apply(&server.credentials()).await.unwrap_err();
+        match fault {
+            Fault::Misconfigured(_) => assert!(is_refusal, "{status} {body}"),
+            Fault::NotReady(_) => assert!(!is_refusal, "{status} {body}"),
+            other => panic!("{status} {body}: {other}"),
+        }
+        server.stop().await;
+    }
 }
 
 #[actix_web::test]
@@ -389,7 +459,7 @@ async fn s1_10_bearer_and_basic_follow_their_files() {
     let missing = apply(&bearer).await.unwrap_err();
     assert_eq!(
         missing,
-        Fault::NotReady(format!("secret file:{}: there is none", file.display()))
+        Fault::Misconfigured(format!("secret file:{}: there is none", file.display()))
     );
     fs::write(&file, "opensesame\n").unwrap();
     let (shown, grant) = apply(&bearer).await.unwrap();
@@ -410,7 +480,7 @@ async fn s1_10_bearer_and_basic_follow_their_files() {
     assert_eq!(header(&bearer).await, "Bearer open barley");
     fs::write(&file, "planted\nsecond line").unwrap();
     let unfit = bearer.refuse(&grant).await.unwrap_err();
-    assert!(matches!(unfit, Fault::NotReady(_)) && !unfit.to_string().contains("planted"));
+    assert!(matches!(unfit, Fault::Misconfigured(_)) && !unfit.to_string().contains("planted"));
     let nothing = Credentials::new(&AuthSpec::None, plain());
     let mut request = request();
     let grant = nothing.apply(&mut request, "x").await.unwrap();

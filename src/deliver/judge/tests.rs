@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::deliver::{destination::Destination, examples, file};
+use crate::deliver::{
+    channel::body::{self, Declared},
+    destination::Destination,
+    examples, file,
+};
 
 /// A destination of the reference.
 fn destination(name: &str) -> Destination {
@@ -71,11 +75,6 @@ fn s3_07_issued_is_200_or_201_whose_body_says_so_and_another_word_is_a_rejection
             rejected(&format!("answered {status} with status REJECTED, {ISSUED}"))
         );
     }
-    let issued = json!({"status": "ISSUED"});
-    assert_eq!(
-        verdict("rewards", 202, issued),
-        rejected(&format!("answered 202 with status ISSUED, {ISSUED}"))
-    );
     let judged = judged(
         "rewards",
         Ok(answer(
@@ -90,30 +89,253 @@ fn s3_07_issued_is_200_or_201_whose_body_says_so_and_another_word_is_a_rejection
     assert_eq!(judged.status, None);
 }
 
-#[test]
-fn s3_07_a_200_that_cannot_be_tested_is_a_rejection_that_says_so() {
-    let untestable = |body: Value, why: &str| {
-        let test = "status in [200, 201] && body.status == 'ISSUED'";
-        let why = format!("answered 200, which cannot be tested: `{test}` has no value: {why}");
-        assert_eq!(verdict("rewards", 200, body), rejected(&why));
+/// Done or not, for all anybody knows.
+fn is_unknown(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Again { unknown: true, .. })
+}
+
+/// A body as it came over the wire.
+fn wire(content_type: &str, bytes: &[u8]) -> Value {
+    let declared = Declared {
+        content_type,
+        content_encoding: "",
     };
-    untestable(json!({}), "`status` is absent; ask `has(...)` before");
-    untestable(
-        json!("<html>"),
-        "found no matching overload for '_._' applied to '(string, string)'",
-    );
-    untestable(
-        Value::Null,
-        "found no matching overload for '_._' applied to '(null_type, string)'",
-    );
-    assert_eq!(
-        verdict("rewards", 200, json!({"status": 1})),
-        rejected(&format!("answered 200, {ISSUED}"))
-    );
+    body::read(declared, bytes, 10_000).unwrap()
 }
 
 #[test]
-fn s3_08_503_504_429_and_connection_failures_are_tried_again_and_400_and_409_never() {
+fn s3_16_a_success_that_cannot_be_tested_is_unknown_and_says_why() {
+    let untestable = |body: Value, why: &str| {
+        let why = format!("answered 200, which cannot be tested: {why}");
+        assert_eq!(verdict("rewards", 200, body), again(&why, None, true));
+    };
+    let test = "status in [200, 201] && body.status == 'ISSUED'";
+    untestable(
+        json!({}),
+        &format!("`{test}` has no value: `status` is absent; ask `has(...)` before"),
+    );
+    untestable(
+        json!("<html>"),
+        &format!(
+            "`{test}` has no value: found no matching overload for '_._' applied to '(string, string)'"
+        ),
+    );
+    untestable(
+        Value::Null,
+        &format!(
+            "`{test}` has no value: found no matching overload for '_._' applied to '(null_type, string)'"
+        ),
+    );
+    for status in [200, 201, 202, 204, 206, 226] {
+        for body in [
+            json!("{\"status\":\"ISSUE"),
+            json!([]),
+            json!(1),
+            json!("ISSUED"),
+            json!(null),
+        ] {
+            assert!(
+                is_unknown(&verdict("rewards", status, body.clone())),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[test]
+fn s3_16_the_answers_of_the_field_are_read_or_unknown_and_never_a_no() {
+    let issued = wire("application/json", include_bytes!("cases/bom.body"));
+    assert_eq!(verdict("rewards", 201, issued), Verdict::Delivered);
+    let cut = wire("application/json", include_bytes!("cases/cut.body"));
+    assert!(is_unknown(&verdict("rewards", 201, cut)));
+    let latin = wire(
+        "application/json; charset=iso-8859-1",
+        b"{\"status\":\"ISSUED\",\"agent\":\"Jos\xe9\"}",
+    );
+    assert_eq!(verdict("rewards", 201, latin), Verdict::Delivered);
+    let half = wire(
+        "application/json",
+        br#"{"status":"ISSUED","note":"\ud83d"}"#,
+    );
+    assert_eq!(verdict("rewards", 200, half), Verdict::Delivered);
+    let refused = wire(
+        "application/json",
+        "\u{feff}{\"status\":\"REJECTED\"}".as_bytes(),
+    );
+    assert!(matches!(
+        verdict("rewards", 200, refused),
+        Verdict::Rejected { .. }
+    ));
+    let page = wire("text/html", b"<!DOCTYPE html><title>Sign in</title>");
+    for name in [
+        "rewards",
+        "tremendous",
+        "survey-tokens",
+        "slack",
+        "identity",
+        "salesforce",
+        "recordings",
+    ] {
+        assert!(is_unknown(&verdict(name, 200, page.clone())), "{name}");
+    }
+    // Where nothing but the status is asked for, nothing else is looked at.
+    for name in ["warehouse", "webhook", "coaching", "crm", "track"] {
+        for body in [page.clone(), Value::Null] {
+            assert_eq!(verdict(name, 200, body), Verdict::Delivered, "{name}");
+        }
+    }
+}
+
+#[test]
+fn s3_16_a_word_that_is_no_decision_is_no_refusal() {
+    for status in [
+        "PENDING",
+        "pending_approval",
+        "Processing",
+        "QUEUED",
+        "DUPLICATE",
+        "ALREADY_ISSUED",
+        "",
+    ] {
+        let said = verdict("rewards", 200, json!({ "status": status }));
+        assert!(is_unknown(&said), "{status}: {said:?}");
+    }
+    for body in [
+        json!({"status": 1}),
+        json!({"status": null}),
+        json!({"status": {"code": "REJECTED"}}),
+    ] {
+        assert!(is_unknown(&verdict("rewards", 200, body.clone())), "{body}");
+    }
+    // Issued only with 200 or 201 (S3.07), and refused only with these as well.
+    for status in [202, 203, 206] {
+        for word in ["ISSUED", "REJECTED"] {
+            let said = verdict("rewards", status, json!({ "status": word }));
+            assert!(is_unknown(&said), "{status} {word}: {said:?}");
+        }
+    }
+    for status in ["REJECTED", "declined", "OUT_OF_STOCK", "POLICY_VIOLATION"] {
+        let said = verdict("rewards", 201, json!({ "status": status }));
+        assert!(
+            matches!(said, Verdict::Rejected { .. }),
+            "{status}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn s3_16_a_status_that_the_test_of_a_success_names_is_not_another_one() {
+    let text = r#"
+[[destination]]
+name = "rewards"
+on = ["reward.requested"]
+channel = "http"
+url = "https://r.example/{{ id }}"
+success = "status == 200 && body.status == 'ISSUED' && has(body.id)"
+outcome = { event = "reward.outcome" }
+"#;
+    let checked = file::parse(text, "d").unwrap();
+    let judgement = &checked.destinations.destinations[0].judgement;
+    let said =
+        |body: Value| judge(judgement, &Scope::default(), &Ok(answer(200, body)), now()).verdict;
+    assert!(is_unknown(&said(json!({"status": "ISSUED"}))));
+    assert!(matches!(
+        said(json!({"status": "VOID"})),
+        Verdict::Rejected { .. }
+    ));
+}
+
+#[test]
+fn s3_16_a_configuration_says_itself_which_answers_refuse_and_the_rest_is_a_persons() {
+    let text = r#"
+[[destination]]
+name = "crm"
+on = ["profile.updated"]
+channel = "http"
+url = "https://c.example/"
+success = "status == 200 && has(body.done)"
+again = "status >= 500 || status == 403 && has(body.busy)"
+rejected = "status == 422 || (status == 200 && has(body.refused)) || (status == 403 && has(body.barred))"
+"#;
+    let checked = file::parse(text, "d").unwrap();
+    let judgement = &checked.destinations.destinations[0].judgement;
+    let said = |status: u16, body: Value| {
+        judge(
+            judgement,
+            &Scope::default(),
+            &Ok(answer(status, body)),
+            now(),
+        )
+        .verdict
+    };
+    assert_eq!(said(200, json!({"done": 1})), Verdict::Delivered);
+    for (status, body) in [
+        (422, Value::Null),
+        (200, json!({"refused": 1})),
+        (403, json!({"barred": 1})),
+    ] {
+        assert!(
+            matches!(said(status, body.clone()), Verdict::Rejected { .. }),
+            "{status} {body}"
+        );
+    }
+    assert!(is_unknown(&said(200, json!({}))));
+    assert!(matches!(
+        said(403, json!({})),
+        Verdict::Misconfigured {
+            alone: Some(Ending::Failed),
+            ..
+        }
+    ));
+    assert!(matches!(
+        said(403, json!({"busy": 1})),
+        Verdict::Again { unknown: false, .. }
+    ));
+    for (status, unknown) in [(400, false), (404, false), (409, true), (301, false)] {
+        let expected = Verdict::Unclear {
+            why: format!(
+                "answered {status}, which is no success by `status == 200 && has(body.done)`"
+            ),
+            unknown,
+        };
+        assert_eq!(said(status, Value::Null), expected);
+    }
+}
+
+#[test]
+fn s3_12_a_reward_that_is_not_there_is_taken_back_only_after_an_attempt_that_may_have_done_it() {
+    let destination = destination("reward-reversals");
+    let said = |status: u16, in_doubt: bool| {
+        let output = Scope::default().with("in_doubt", in_doubt.into());
+        judge(
+            &destination.judgement,
+            &output,
+            &Ok(answer(status, json!({"code": "x"}))),
+            now(),
+        )
+        .verdict
+    };
+    for status in [404, 410] {
+        assert_eq!(said(status, true), Verdict::Delivered);
+        assert!(matches!(
+            said(status, false),
+            Verdict::Unclear { unknown: false, .. }
+        ));
+    }
+    assert_eq!(said(204, false), Verdict::Delivered);
+    for status in [409, 422] {
+        assert!(matches!(said(status, false), Verdict::Rejected { .. }));
+    }
+    // In doubt 409 may as well say that it was taken back before.
+    assert!(matches!(
+        said(409, true),
+        Verdict::Unclear { unknown: true, .. }
+    ));
+    assert!(matches!(said(422, true), Verdict::Rejected { .. }));
+}
+
+#[test]
+fn s3_08_503_504_429_and_connection_failures_are_tried_again_and_400_and_409_reviewed() {
     for status in [408, 425, 429, 500, 502, 503, 504, 599] {
         for body in [Value::Null, json!("<html>"), json!({"status": "ISSUED"})] {
             let Verdict::Again {
@@ -126,12 +348,43 @@ fn s3_08_503_504_429_and_connection_failures_are_tried_again_and_400_and_409_nev
             };
         }
     }
-    for status in [300, 400, 401, 403, 404, 407, 409, 410, 422, 428, 430, 499] {
-        assert_eq!(
-            verdict("rewards", status, json!("<html>")),
-            rejected(&format!("answered {status}, {ISSUED}"))
-        );
+    for body in [
+        json!("<html>"),
+        Value::Null,
+        json!({"status": "REJECTED", "code": "x"}),
+    ] {
+        for status in [300, 400, 402, 404, 405, 409, 410, 413, 422, 428, 430, 499] {
+            let said = verdict("rewards", status, body.clone());
+            let Verdict::Unclear { why, unknown } = said else {
+                panic!("{status} {body}: {said:?}");
+            };
+            assert!(why.ends_with(ISSUED), "{why}");
+            assert_eq!(
+                unknown,
+                status == 409,
+                "409 may say that it was issued before"
+            );
+        }
+        for status in [401, 403, 407] {
+            let said = verdict("rewards", status, body.clone());
+            let alone = Some(Ending::Failed);
+            assert!(
+                matches!(&said, Verdict::Misconfigured { alone: a, .. } if *a == alone),
+                "{status} {body}: {said:?}"
+            );
+        }
     }
+    assert_eq!(
+        judged(
+            "rewards",
+            Err(Fault::Misconfigured("env:X is not set".into()))
+        )
+        .verdict,
+        Verdict::Misconfigured {
+            why: "not sent, our credentials are not right: env:X is not set".to_owned(),
+            alone: None,
+        }
+    );
     assert_eq!(
         judged("rewards", Err(Fault::Connect("refused".into()))).verdict,
         again("cannot connect: refused", None, false)
@@ -225,12 +478,14 @@ fn s2_11_slack_says_no_within_a_200() {
         judged("slack", Ok(limited)).verdict,
         again("answered 429 with error ratelimited", Some(30), false)
     );
-    for error in [
-        "channel_not_found",
-        "invalid_auth",
-        "msg_too_long",
-        "is_archived",
-    ] {
+    for error in ["invalid_auth", "token_revoked", "missing_scope"] {
+        let said = verdict("slack", 200, json!({"ok": false, "error": error}));
+        assert!(
+            matches!(said, Verdict::Misconfigured { .. }),
+            "{error}: {said:?}"
+        );
+    }
+    for error in ["channel_not_found", "msg_too_long", "is_archived"] {
         assert_eq!(
             verdict("slack", 200, json!({"ok": false, "error": error})),
             rejected(&format!(
@@ -238,10 +493,7 @@ fn s2_11_slack_says_no_within_a_200() {
             ))
         );
     }
-    assert!(matches!(
-        verdict("slack", 200, json!("ok")),
-        Verdict::Rejected { .. }
-    ));
+    assert!(is_unknown(&verdict("slack", 200, json!("ok"))));
     assert!(matches!(
         verdict("slack", 200, json!({})),
         Verdict::Rejected { .. }
@@ -269,7 +521,10 @@ fn s2_11_smtp_means_4yz_for_a_while_and_5yz_for_good() {
     ));
     assert!(matches!(
         verdict("email", 535, json!("bad login")),
-        Verdict::Rejected { .. }
+        Verdict::Misconfigured {
+            alone: Some(Ending::Rejected),
+            ..
+        }
     ));
 }
 
@@ -295,10 +550,11 @@ fn s4_03_salesforce_says_of_each_record_whether_it_was_written() {
         verdict("salesforce", 200, json!([failed("UNABLE_TO_LOCK_ROW")])),
         again("answered 200", None, false)
     );
-    assert!(matches!(
-        verdict("salesforce", 200, json!({"message": "x"})),
-        Verdict::Rejected { .. }
-    ));
+    assert!(is_unknown(&verdict(
+        "salesforce",
+        200,
+        json!({"message": "x"})
+    )));
     assert!(matches!(
         verdict("salesforce", 503, Value::Null),
         Verdict::Again { .. }
@@ -364,7 +620,10 @@ fn s2_08_the_state_of_a_recording_becomes_the_status_of_its_lookup() {
     ));
     assert!(matches!(
         verdict("recordings", 403, Value::Null),
-        Verdict::Rejected { .. }
+        Verdict::Misconfigured {
+            alone: Some(Ending::Rejected),
+            ..
+        }
     ));
 }
 
@@ -391,7 +650,7 @@ fn s5_02_what_the_platform_says_of_a_customer_is_cut_to_what_is_shown() {
     assert_eq!((nobody.verdict, nobody.status, nobody.response), expected);
     assert!(matches!(
         verdict("identity", 403, json!({})),
-        Verdict::Rejected { .. }
+        Verdict::Misconfigured { .. }
     ));
 }
 
@@ -413,7 +672,7 @@ fn s3_06_an_order_of_gift_cards_is_issued_once_executed_and_a_person_looks_at_on
     ));
     assert!(matches!(
         verdict("tremendous", 422, json!({"errors": {"message": "x"}})),
-        Verdict::Rejected { .. }
+        Verdict::Unclear { unknown: false, .. }
     ));
 }
 

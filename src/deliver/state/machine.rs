@@ -5,7 +5,7 @@
 //! are for after the commit. So an attempt is on record before it is on the wire, and a verdict before anyone hears
 //! of it; and if the commit turns out to be another owner's, all of this is dropped and none of it happened.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use aftercall_actors::{
     breaker::{Breaker, Pass},
@@ -28,6 +28,7 @@ use crate::{
         },
     },
     log::Seq,
+    planted::{Bug, is_planted},
 };
 
 /// Unfinished items; beyond it outputs stay in the log.
@@ -53,6 +54,8 @@ pub struct Machine {
     passed: Looked,
     /// Takes and starts nothing more.
     stopping: bool,
+    /// What lets us in is another than what was refused: the next attempt need not wait for its minute.
+    has_new_credentials: bool,
 }
 
 impl Machine {
@@ -75,6 +78,7 @@ impl Machine {
             pending: VecDeque::new(),
             owed,
             stopping: false,
+            has_new_credentials: false,
         };
         for seq in flying {
             machine.conclude(now, seq, Conclusion::interrupted());
@@ -99,6 +103,11 @@ impl Machine {
         self.stopping = true;
     }
 
+    /// Credentials were exchanged, or may have been: one attempt is made at once where they were not accepted.
+    pub const fn try_credentials(&mut self) {
+        self.has_new_credentials = true;
+    }
+
     /// Whether there is room for another output. With a breaker that is open the backlog stays in the log; only where
     /// newer outputs replace older ones it is read on, since it collapses.
     #[must_use]
@@ -110,12 +119,13 @@ impl Machine {
         if state.policy.merge.is_some() {
             return state.items.len() < ITEMS_MERGING_MAX;
         }
+        // Something has to find out whether it is back, and one output is enough for that.
+        let probes = |from: LogTime| {
+            now >= from && state.flights == 0 && state.due.first().is_none_or(|(at, _)| at > now)
+        };
         let up = match &state.breaker {
-            Breaker::Closed { .. } => true,
-            // Something has to find out whether it is back.
-            Breaker::Open { until } => {
-                now >= *until && state.due.first().is_none_or(|(at, _)| at > now)
-            }
+            Breaker::Closed { .. } => self.probe_at().is_none_or(probes),
+            Breaker::Open { until } => probes(*until),
             Breaker::HalfOpen => false,
         };
         up && state.items.len() < ITEMS_MAX
@@ -220,10 +230,12 @@ impl Machine {
                     number: item.attempts + 1,
                     // How a round before this one ended nobody remembers here, so it counts as unknown.
                     in_doubt: item.unknown || item.round > 1,
+                    unknown: item.unknown,
                 },
                 handle: handle.and_then(|text| serde_json::from_str(text).ok()),
             };
             self.commit(Fact::Started(started), Some(action));
+            self.has_new_credentials = false;
         }
     }
 
@@ -232,12 +244,15 @@ impl Machine {
     pub fn wake_at(&self) -> Option<LogTime> {
         let state = &self.state;
         let deadline_ms = ms(state.policy.retry.deadline);
-        let expiry = state.begun.iter().find_map(|(first, seq)| {
+        let mut begun = state.begun.iter();
+        let expiry = begun.find_map(|(first, seq)| {
             let is_out = state.items.get(seq).is_some_and(|i| i.flight.is_some());
             (!is_out).then(|| first.plus_ms(deadline_ms))
         });
+        let expiry = expiry.filter(|_| state.access.misconfigured.is_none());
         let unalarmed = &state.unalarmed;
-        let alarm = (unalarmed.count > 0 && state.alarm.is_none())
+        let is_untold = state.misconfigured().is_some_and(|now| !now.alarmed);
+        let alarm = ((unalarmed.count > 0 || is_untold) && state.alarm.is_none())
             .then(|| LogTime(unalarmed.at_ms).plus_ms(ALARM_EVERY_MS));
         [expiry, alarm, self.start_at()].into_iter().flatten().min()
     }
@@ -306,13 +321,24 @@ impl Machine {
         let state = &self.state;
         let full = state.flights >= state.policy.limits.concurrency.get() as usize;
         let probing = matches!(state.breaker, Breaker::HalfOpen);
-        if self.stopping || full || probing {
+        let probe_at = self.probe_at();
+        if self.stopping || full || probing || (probe_at.is_some() && state.flights > 0) {
             return None;
         }
         let (due, _) = state.due.first()?;
         let open = state.breaker.retry_at().unwrap_or(due);
         let start = due.max(open).max(state.paused_until);
+        let start = probe_at.map_or(start, |probe_at| start.max(probe_at));
         Some(start.max(state.spacing.free_at()))
+    }
+
+    /// While credentials are not accepted: the next attempt may begin then, alone.
+    fn probe_at(&self) -> Option<LogTime> {
+        let probe_at = self.state.access.probe_at()?;
+        Some(match self.has_new_credentials {
+            true => LogTime(i64::MIN),
+            false => probe_at,
+        })
     }
 
     /// What follows at once from an item being there: it may be hopeless, or make others needless, or be so itself.
@@ -366,26 +392,50 @@ impl Machine {
             return;
         };
         let retry = &self.state.policy.retry;
+        let access = &self.state.access;
+        let began = LogTime(flight.at_ms);
+        if let (Seen::Misconfigured, Some(ending), Some(refused)) =
+            (conclusion.seen, conclusion.alone, item.refused_at_ms)
+            && access.was_let_in_since(LogTime(refused))
+        {
+            conclusion.is_alone(ending);
+        }
         let number = item.attempts;
         let counts = match conclusion.seen {
             Seen::Unknown => retry.unknown_counts,
             Seen::Failed | Seen::Throttled | Seen::Unreached | Seen::NotReady => true,
+            Seen::Misconfigured => is_planted(Bug::MisconfiguredCounts),
             Seen::Delivered | Seen::Rejected | Seen::Unsendable => false,
         };
+        // Others may have been let in meanwhile: then nothing is to be waited for.
+        let shut_out = conclusion.seen == Seen::Misconfigured && !access.was_let_in_since(began);
+        let still_out = access.misconfigured.is_some() && conclusion.sign != Sign::Up;
+        let probe_at = (shut_out || still_out).then(|| access.probe_after(began, now));
         let failures = item.failures + u32::from(counts);
         let thread = item.taken.thread.clone();
         let overtaken = self.state.policy.merge.is_some()
             && thread
                 .as_deref()
                 .is_some_and(|thread| self.state.threads.newest(thread) > seq);
-        let wait = backoff(retry, &item.taken.id, number).max(conclusion.after);
+        let wait = match shut_out {
+            // It is the destination that waits.
+            true => Duration::ZERO,
+            false => backoff(retry, &item.taken.id, number).max(conclusion.after),
+        };
         let again_at = now.plus_ms(ms(wait));
         let first = item.first_at_ms.map_or(now, LogTime);
-        let given_up = Reason::given_up(item.unknown || conclusion.seen == Seen::Unknown);
+        let first = access.counting_from(first, now);
+        let unknown = item.unknown || conclusion.seen == Seen::Unknown;
         let spent = counts && failures >= retry.attempts.get();
-        let late = again_at >= first.plus_ms(ms(retry.deadline));
+        let late = !shut_out && again_at >= first.plus_ms(ms(retry.deadline));
         if conclusion.ending.is_none() && !overtaken && (spent || late) {
-            conclusion.ending = Some((Ending::Failed, given_up));
+            conclusion.ending = Some((Ending::Failed, Reason::Failed));
+        }
+        if let Some((Ending::Failed, reason)) = &mut conclusion.ending
+            && unknown
+        {
+            // Whatever the last attempt was answered, one of them may have been done (S3.09).
+            *reason = Reason::Unknown;
         }
         let again = conclusion.ending.is_none();
         let pause_until_ms = (conclusion.seen == Seen::Throttled)
@@ -407,6 +457,7 @@ impl Machine {
             again_at_ms: again.then_some(again_at.0),
             pause_until_ms,
             handle: conclusion.handle.take(),
+            probe_at_ms: probe_at.map(|at| at.0),
         };
         self.commit(Fact::Ended(ended), None);
         if !again {
@@ -443,6 +494,9 @@ impl Machine {
 
     /// Gives up items whose deadline has passed (S3.09). An attempt that is out is waited for: its result decides.
     fn expire(&mut self, now: LogTime) {
+        if self.state.access.misconfigured.is_some() {
+            return;
+        }
         let deadline_ms = ms(self.state.policy.retry.deadline);
         let late: Vec<Seq> = self
             .state
@@ -474,13 +528,24 @@ impl Machine {
     fn alarm(&mut self, now: LogTime) {
         let unalarmed = &self.state.unalarmed;
         let since_ms = now.since_ms(LogTime(unalarmed.at_ms));
-        if unalarmed.count == 0 || self.state.alarm.is_some() || since_ms < ALARM_EVERY_MS {
+        if self.state.alarm.is_some() || since_ms < ALARM_EVERY_MS {
             return;
         }
+        let alarmed = match self.state.misconfigured() {
+            Some(misconfigured) if !misconfigured.alarmed => Alarmed {
+                reason: Reason::Misconfigured.into(),
+                count: self.state.items.len() as u64,
+                output_id: misconfigured.output_id.clone(),
+                why: misconfigured.why.clone(),
+                ..Alarmed::default()
+            },
+            Some(_) | None if unalarmed.count == 0 => return,
+            Some(_) | None => unalarmed.clone(),
+        };
         let alarmed = Alarmed {
             number: unalarmed.number + 1,
             at_ms: now.0,
-            ..unalarmed.clone()
+            ..alarmed
         };
         let action = Action::Alarm(alarmed.clone());
         self.commit(Fact::Alarmed(alarmed), Some(action));

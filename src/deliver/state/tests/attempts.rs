@@ -104,7 +104,10 @@ fn s1_02_waits_are_spread_over_the_upper_half_of_their_step_and_always_the_same(
         let spread = longest / 50;
         let least = longest / 2;
         assert!((least..=least + spread).contains(&low), "{attempt}: {low}");
-        assert!((longest - spread..=longest).contains(&high), "{attempt}: {high}");
+        assert!(
+            (longest - spread..=longest).contains(&high),
+            "{attempt}: {high}"
+        );
     }
 }
 
@@ -221,18 +224,82 @@ fn s3_08_waits_double_between_the_four_attempts_and_none_comes_a_tick_early() {
 }
 
 #[test]
-fn s3_08_a_refusal_is_never_retried() {
-    for status in [400, 409] {
+fn s3_07_a_refusal_is_never_retried() {
+    let mut run = Run::new(rewards());
+    run.take(1, None);
+    run.sends(0);
+    run.finish(5, 1, &rejected(200));
+    let settled = run.machine.state().items()[&1].settled.clone();
+    let settled = settled.expect("a verdict");
+    assert_eq!(settled.ending(), Ending::Rejected);
+    assert_eq!(settled.outcome.as_deref(), Some("rejected"));
+    assert_eq!(run.sends(DAY), []);
+}
+
+#[test]
+fn s3_16_what_is_neither_yes_nor_no_is_reviewed_at_once_and_never_a_rejection() {
+    let settled = |statuses: &[u16]| {
         let mut run = Run::new(rewards());
         run.take(1, None);
-        run.sends(0);
-        run.finish(5, 1, &rejected(status));
+        let mut now = 0;
+        for status in statuses {
+            assert_eq!(run.sends(now).len(), 1);
+            let end = match status {
+                0 => timed_out(),
+                409 | 400 | 422 => unclear(*status),
+                _ => again(*status, None),
+            };
+            run.finish(now + 5, 1, &end);
+            now = run.due(1).max(now + 5);
+        }
+        assert_eq!(run.sends(now + DAY / 2), [], "never retried");
         let settled = run.machine.state().items()[&1].settled.clone();
         let settled = settled.expect("a verdict");
-        assert_eq!(settled.ending(), Ending::Rejected);
-        assert_eq!(settled.outcome.as_deref(), Some("rejected"));
-        assert_eq!(run.sends(DAY), []);
-    }
+        assert_eq!(settled.ending(), Ending::Failed);
+        assert_eq!(settled.outcome.as_deref(), Some("needs_review"));
+        settled.reason()
+    };
+    assert_eq!(settled(&[400]), Reason::Rejected);
+    assert_eq!(settled(&[422]), Reason::Rejected);
+    assert_eq!(settled(&[503, 400]), Reason::Rejected);
+    // It may have been done before.
+    assert_eq!(settled(&[409]), Reason::Unknown);
+    assert_eq!(settled(&[0, 400]), Reason::Unknown);
+    assert_eq!(settled(&[0, 503, 422]), Reason::Unknown);
+}
+
+#[test]
+fn s3_16_a_success_that_cannot_be_read_is_tried_again_under_the_same_id_and_in_doubt() {
+    let mut run = Run::new(rewards());
+    run.take(1, None);
+    run.sends(0);
+    run.finish(5, 1, &unread());
+    let item = &run.machine.state().items()[&1];
+    assert!(item.unknown && item.asked && item.settled.is_none());
+    assert_eq!(item.failures, 0, "these are ended by the deadline alone");
+    assert_eq!(run.machine.state().breaker().name(), "closed");
+    let due = run.due(1);
+    run.machine.decide(LogTime(due));
+    let actions = run.machine.batch(usize::MAX).actions;
+    let turn = Turn {
+        number: 2,
+        in_doubt: true,
+        unknown: true,
+    };
+    let handle = None;
+    let send = Action::Send {
+        seq: 1,
+        turn,
+        handle,
+    };
+    assert_eq!(actions, [send]);
+    // Nobody can read it to the end of its time: a person has to.
+    run.finish(due + 5, 1, &unread());
+    run.machine.decide(LogTime(DAY));
+    let settled = run.machine.state().items()[&1].settled.clone();
+    let settled = settled.expect("a verdict");
+    assert_eq!(settled.reason(), Reason::Unknown);
+    assert_eq!(settled.outcome.as_deref(), Some("needs_review"));
 }
 
 #[test]
@@ -323,9 +390,11 @@ fn s3_09_an_operators_retry_is_in_doubt() {
     run.machine.decided(LogTime(10), decision);
     run.machine.decide(LogTime(10));
     let actions = run.machine.batch(usize::MAX).actions;
+    // Asked about, as far as it can be; but what an answer would mean after an attempt of this round, it does not.
     let turn = Turn {
         number: 1,
         in_doubt: true,
+        unknown: false,
     };
     let send = Action::Send {
         seq: 1,
