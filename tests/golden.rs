@@ -9,7 +9,8 @@ use std::{fs, path::PathBuf};
 use aftercall::{
     deliver::record::{
         self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Item, Looked, Memory,
-        Merged, Misconfigured, Note, Reason, Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
+        Merged, Misconfigured, Note, Reason, Seen, Settled, Sign, Standing, Started, Step, Taken,
+        Told,
     },
     log::Lane,
     shard::{

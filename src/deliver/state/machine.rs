@@ -22,6 +22,7 @@ use crate::{
     deliver::{
         answer::Attempt,
         carry::Turn,
+        policy::OutcomeRule,
         record::{
             AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason,
             Reopened, Seen, Settled, Sign, Started, Step, Told,
@@ -472,6 +473,18 @@ impl Machine {
             return;
         };
         let rule = self.state.policy.outcome.as_ref();
+        let unknown = self.state.items.get(&seq).is_some_and(|i| i.unknown);
+        let (ending, reason) = match (ending, reason) {
+            // It cannot be sent any more, and may have been done before (S3.09).
+            (Ending::Rejected, Reason::Unsendable) if unknown => (Ending::Failed, Reason::Unknown),
+            // Nobody has said no: a person can mend what keeps it from being sent (S3.16).
+            (Ending::Rejected, Reason::Unsendable)
+                if rule.is_some_and(OutcomeRule::is_of_rewards) =>
+            {
+                (Ending::Failed, Reason::Unsendable)
+            }
+            as_it_is => as_it_is,
+        };
         let outcome = rule.map(|rule| conclusion.word(rule, ending));
         let settled = Settled {
             seq,

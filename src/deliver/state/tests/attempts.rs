@@ -532,3 +532,49 @@ fn an_attempt_that_the_process_did_not_outlive_counts_as_unknown() {
     assert!(ended.counts, "this policy counts them");
     assert_eq!(run.sends(run.due(1)), [(1, 2)], "the count goes on");
 }
+
+#[test]
+fn s3_16_a_reward_that_cannot_be_sent_is_nobodys_no() {
+    let unsendable = || {
+        let fault = Fault::Unsendable("a template".into());
+        let why = fault.to_string();
+        attempt(Err(fault), Verdict::Rejected { why })
+    };
+    let settled = |ends: Vec<Attempt>| {
+        let mut run = Run::new(rewards());
+        run.take(1, None);
+        let mut now = 0;
+        for end in ends {
+            run.sends(now);
+            run.finish(now + 5, 1, &end);
+            now = run.due(1).max(now + 5);
+        }
+        let settled = run.machine.state().items()[&1].settled.clone();
+        let settled = settled.expect("a verdict");
+        assert_eq!(settled.outcome.as_deref(), Some("needs_review"));
+        (settled.ending(), settled.reason())
+    };
+    assert_eq!(
+        settled(vec![unsendable()]),
+        (Ending::Failed, Reason::Unsendable)
+    );
+    // The output may have gone with its retention, after an attempt that may have been done.
+    assert_eq!(
+        settled(vec![timed_out(), unsendable()]),
+        (Ending::Failed, Reason::Unknown)
+    );
+    // Elsewhere nothing hangs on it.
+    let mut run = Run::new(policy());
+    run.take(1, None);
+    run.sends(0);
+    run.finish(5, 1, &timed_out());
+    let due = run.due(1);
+    run.sends(due);
+    run.finish(due, 1, &unsendable());
+    let settled = run.machine.state().items()[&1].settled.clone();
+    assert_eq!(
+        settled.expect("a verdict").reason(),
+        Reason::Unknown,
+        "but it may have been done"
+    );
+}
