@@ -33,9 +33,11 @@ use crate::{
 
 mod ended;
 mod flight;
+mod secrets;
 
 pub use ended::Ended;
 
+use ended::Stage;
 use flight::{Landed, fly};
 
 /// What was merely passed over is noted at least this often.
@@ -55,9 +57,6 @@ const DRAIN_MAX: usize = 256;
 
 /// Outputs kept in memory while they are unfinished; the rest is read again when its turn comes.
 const PARCELS_MAX: usize = 4_096;
-
-/// Secrets that were refused are looked at this often: whoever exchanges one need not wait for the next attempt's minute.
-const SECRETS_EVERY: Duration = Duration::from_secs(1);
 
 /// Streams nobody wants to read from are let go after this long.
 const UNWANTED_MAX: Duration = Duration::from_secs(5);
@@ -142,18 +141,6 @@ struct Driver {
     /// What was refused, and when it was last looked at.
     refused: Option<(u64, Instant)>,
     stage: Stage,
-}
-
-/// Where a driver stands in stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Running,
-    /// Nothing begins any more; what is out is waited for.
-    Stopping {
-        since: Instant,
-    },
-    /// The last checkpoint is on its way.
-    Closing,
 }
 
 struct Committed {
@@ -485,23 +472,6 @@ impl Driver {
         if is_item && self.parcels.len() < PARCELS_MAX {
             self.parcels.insert(parcel.seq, Arc::new(parcel));
         }
-    }
-
-    /// Where credentials are not accepted, others are tried as soon as they are there.
-    fn watch_secrets(&mut self) {
-        if self.machine.state().misconfigured().is_none() {
-            self.refused = None;
-            return;
-        }
-        let looked = self.refused.map(|(_, at)| at);
-        if looked.is_some_and(|at| at.elapsed() < SECRETS_EVERY) {
-            return;
-        }
-        let now = self.carry.credentials();
-        if self.refused.is_some_and(|(refused, _)| refused != now) {
-            self.machine.try_credentials();
-        }
-        self.refused = Some((now, Instant::now()));
     }
 
     fn stored_at(&self, fact: &Fact) -> Option<LogTime> {

@@ -10,6 +10,7 @@
 //! | `batch` | what goes into the machine, and what comes out |
 //! | `access` | whether our credentials are accepted, and what waits while they are not |
 //! | `conclusion` | what an attempt's end means for its item |
+//! | `due` | items that may start, by when |
 //! | `weigh` | what an attempt's result says of the item and of the destination |
 //! | `threads` | order and memory of outputs about the same thing |
 //! | `pace` | waits before retries, and spacing under a rate limit |
@@ -33,6 +34,7 @@ use crate::log::Seq;
 mod access;
 mod batch;
 mod conclusion;
+mod due;
 mod machine;
 mod pace;
 mod threads;
@@ -45,6 +47,7 @@ pub use batch::{Action, Batch, Decision, Find};
 pub use machine::Machine;
 
 use access::Access;
+use due::Due;
 use pace::Spacing;
 use threads::Threads;
 
@@ -491,31 +494,4 @@ fn note(notes: &mut Vec<Note>, note: &Note) {
         notes.remove(NOTES_FIRST);
     }
     notes.push(note.clone());
-}
-
-/// Items that may start, by when.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Due {
-    by_time: BTreeSet<(LogTime, u64, Seq)>,
-    by_seq: BTreeMap<Seq, (LogTime, u64)>,
-}
-
-impl Due {
-    fn insert(&mut self, seq: Seq, at: LogTime, place: u64) {
-        self.remove(seq);
-        self.by_seq.insert(seq, (at, place));
-        self.by_time.insert((at, place, seq));
-    }
-
-    fn remove(&mut self, seq: Seq) {
-        if let Some((at, place)) = self.by_seq.remove(&seq) {
-            self.by_time.remove(&(at, place, seq));
-        }
-    }
-
-    /// The item that may start first, and when.
-    fn first(&self) -> Option<(LogTime, Seq)> {
-        let (at, _, seq) = self.by_time.first()?;
-        Some((*at, *seq))
-    }
 }

@@ -20,6 +20,7 @@ mod access;
 mod attempts;
 mod lives;
 mod order;
+mod unclear;
 
 const SECOND: i64 = 1_000;
 const DAY: i64 = 24 * 3_600 * SECOND;
