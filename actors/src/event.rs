@@ -12,7 +12,10 @@ use crate::{
     key::Key,
     object::{object, optional_object},
     time::EventTime,
-    value::{Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32},
+    value::{
+        Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32,
+        whole_u64,
+    },
 };
 
 /// A decoded event: its CloudEvents identity and its body.
@@ -306,9 +309,10 @@ pub struct Routing {
 pub struct SurveyResponse {
     /// The response; with `revision` the business key.
     pub response_id: Id,
-    /// 0 for the first version; higher ones replace it (score first, comment later).
-    #[serde(default, deserialize_with = "whole_u32")]
-    pub revision: u32,
+    /// Which version this is: a higher one replaces it (score first, comment later), and may count from 0 or be a time
+    /// in milliseconds. Of one revision, what comes with other content replaces too; what comes again is a repetition.
+    #[serde(default, deserialize_with = "whole_u64")]
+    pub revision: u64,
     /// The survey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub survey_id: Option<Id>,

@@ -24,6 +24,7 @@ pub mod points;
 pub mod profile;
 pub mod programs;
 pub mod redemption;
+pub mod responses;
 pub mod rules;
 pub mod segments;
 pub mod state;

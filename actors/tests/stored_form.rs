@@ -8,6 +8,7 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    effect::Ignored,
     event::{Body, OutcomeKind},
     key::{Key, Side},
     redemption::{REVERSE, Stage as Tier, Standing, reward_id},
@@ -17,8 +18,41 @@ use common::*;
 use serde_json::{Value, json};
 
 #[test]
-fn an_agent_of_format_1_is_written_and_read_as_ever() {
-    assert_golden(&an_agent(), Side::Agent, include_str!("golden/agent-1.hex"));
+fn an_agent_with_versions_of_responses_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/agent-1-responses.hex");
+    assert_golden(&an_agent_with_versions(), Side::Agent, golden);
+}
+
+/// Written before it was kept what an eNPS response gave, and what an alert said.
+#[test]
+fn an_agent_from_before_responses_could_be_corrected_goes_on() {
+    let golden = include_str!("golden/agent-1.hex");
+    let mut agent = an_agent();
+    let mut older = Stage::agent();
+    older.actor = Actor::decode(Side::Agent, "a1", &bytes_of(golden)).unwrap();
+    assert_eq!(older.points(), agent.points());
+    assert_eq!(
+        Actor::decode(Side::Agent, "a1", &older.encoded()).unwrap(),
+        older.actor
+    );
+    // What it knows as applied stays so, though nothing else remembers it.
+    for body in [
+        survey("r1", json!({ "csat": 1 })),
+        survey("r3", json!({ "csat": 4, "revision": 3 })),
+        enps("e0", 0, 0),
+    ] {
+        assert_eq!(older.apply(6_000, body), ignored(Ignored::Duplicate));
+    }
+    // A later version counts; of one alerted before, nothing is known to update.
+    let worse = |revision: u8| survey("r1", json!({ "csat": 2, "revision": revision }));
+    assert_eq!(
+        older.apply(6_001, worse(1)),
+        ignored(Ignored::AlreadyAlerted)
+    );
+    let fewer = survey("r2", json!({ "csat": 4, "revision": 1 }));
+    older.apply(6_002, fewer.clone());
+    agent.apply(6_002, fewer);
+    assert_eq!(older.points(), agent.points());
 }
 
 #[test]
@@ -122,10 +156,47 @@ fn assert_golden(stage: &Stage, side: Side, golden: &str) {
         golden.trim(),
         "written otherwise than before"
     );
+    let read = Actor::decode(side, "x1", &bytes_of(golden)).unwrap();
+    assert_eq!(read, stage.actor);
+}
+
+fn bytes_of(golden: &str) -> Vec<u8> {
     let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
-    assert_eq!(Actor::decode(side, "x1", &bytes).unwrap(), stage.actor);
+    digits.chunks(2).map(byte).collect()
+}
+
+/// With an alert that was updated and whose lookups are over, one that was updated while they go on, a revision that is a
+/// time, and eNPS responses of each category, one of them corrected, one from before the window.
+fn an_agent_with_versions() -> Stage {
+    let mut agent = an_agent();
+    agent.apply(
+        6_000,
+        survey("r1", json!({ "csat": 1, "comment": "lawsuit" })),
+    );
+    agent.apply(
+        6_001,
+        survey("r4", json!({ "csat": 4, "revision": NOW_MS })),
+    );
+    agent.apply(6_002, enps("e0", 9, 0));
+    agent.apply(6_003, enps("old", 9, -8 * DAY_MS));
+    agent.rules = RuleSet::default_rules();
+    agent.apply(
+        6_004,
+        survey("r5", json!({ "csat": 2, "channel": "voice" })),
+    );
+    let found = json!({ "url": "https://r/5" });
+    let found = outcome(
+        OutcomeKind::Enrichment,
+        "agent/a1",
+        "enrich:low_csat:r5:recording:1",
+        "available",
+        found,
+    );
+    agent.apply(6_005, found);
+    agent.apply(6_006, survey("r6", json!({ "csat": 2 })));
+    agent.apply(6_007, survey("r6", json!({ "csat": 1 })));
+    agent
 }
 
 /// With something in every column.

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use aftercall_actors::{event::Event, time::LogTime};
+use aftercall_actors::{
+    event::{Body, Event},
+    responses::Facts,
+    time::LogTime,
+};
 use bytes::Bytes;
 
 use crate::{
@@ -29,6 +33,10 @@ pub struct Entry {
     pub identity: u128,
     /// What it says, or why it cannot be processed.
     pub event: Result<Event, Reject>,
+    /// Partition of its owner, where its owner lives.
+    pub owner: u16,
+    /// What decides about its response, if it is about one.
+    pub response: Option<Facts>,
     /// The message as it was, kept only of rejected ones: quarantine holds the original.
     pub original: Option<(Headers, Bytes)>,
 }
@@ -38,7 +46,11 @@ impl Entry {
     #[must_use]
     pub fn decode(raw: RawEvent, partition_count: u16) -> Self {
         let event = envelope::decode(&raw, partition_count);
+        let body = event.as_ref().ok().map(|event| &event.body);
+        let owner = body.and_then(Body::owner);
         Self {
+            owner: owner.map_or(0, |owner| owner.partition(partition_count)),
+            response: body.and_then(Facts::of),
             position: raw.position,
             time: raw.time,
             identity: record::identity(&raw.payload),
@@ -78,6 +90,10 @@ pub fn route(raws: Vec<RawEvent>, partition_count: u16) -> Vec<Feed> {
         match (&entry.event, route) {
             (Ok(event), _) if event.body.is_for_all() => {
                 picks.iter_mut().for_each(|p| p.push(number))
+            }
+            // Whose a response is, all partitions of the agents' side work out for themselves.
+            (Ok(_), Route::Pair { .. }) if entry.response.is_some() => {
+                picks.iter_mut().take(count).for_each(|p| p.push(number));
             }
             (Ok(event), Route::Pair { agent, customer }) => {
                 if event.body.owner().is_some() {

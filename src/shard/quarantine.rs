@@ -151,6 +151,8 @@ mod tests {
             position: 7,
             time: LogTime(0),
             identity: 0,
+            owner: 0,
+            response: None,
             event: Ok(Event {
                 source: "ops".into(),
                 id: "r1".into(),
