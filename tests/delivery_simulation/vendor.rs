@@ -240,6 +240,9 @@ fn ended(result: Result<Answer, Fault>, verdict: Verdict) -> Attempt {
         handle: None,
         status: None,
         response: None,
+        progress: None,
+        said: None,
+        lanes: Vec::new(),
     }
 }
 
