@@ -217,6 +217,35 @@ async fn s2_08_an_update_that_says_nothing_new_is_not_sent() {
     assert_ne!(more.said, raised.said);
 }
 
+#[tokio::test]
+async fn s2_09_several_supervisors_without_a_channel_each_get_the_message() {
+    let vendor = Vendor::start().await;
+    vendor.on(POST, vec![posted("D1", "1.1"), posted("D2", "2.2")]);
+    for (people, to) in [
+        ("[{'slack': 'U1'}, {'slack': 'U2'}]", vec!["U2", "U1"]),
+        (
+            "[{'slack': 'U1'}, {'slack': 'C2'}, {'slack': 'C3'}]",
+            vec!["C2", "C3"],
+        ),
+    ] {
+        let office = Office::new(&format!(
+            "[[recipient]]\npeople = \"{people}\"\n\
+             [[destination]]\nname = \"slack\"\non = [\"alert\"]\nchannel = \"slack\"\nurl = \"{}/api\"\n\
+             auth = {{ kind = \"bearer\", token = \"env:SLACK\" }}\n",
+            vendor.url()
+        ));
+        let attempt = office.attempt(&example("alert.raised")).await;
+        assert_eq!(attempt.verdict, Verdict::Delivered);
+        let calls = vendor.take();
+        assert!(calls.iter().all(|call| call.body.contains("<@U1>")));
+        let channels: Vec<Value> = calls
+            .iter()
+            .map(|call| call.json()["channel"].clone())
+            .collect();
+        assert_eq!(channels, to);
+    }
+}
+
 fn email(mail: &MailServer, to: &str) -> Office {
     Office::new(&format!(
         "[[recipient]]\npeople = \"[{{'name': 'Ann', 'email': 'ann@cx.example'}}]\"\n\

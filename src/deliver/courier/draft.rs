@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     mailer::{addresses, sender},
     several::{Progress, Refused},
-    slack::{Slack, Target, fields, ids, mentions},
+    slack::{Slack, Target, fields, ids, mentions, of_people},
 };
 use crate::deliver::{
     answer::Fault,
@@ -196,9 +196,10 @@ impl Drafter {
                         ids.into_iter().map(Target::new).collect()
                     }
                     (None, [], None) => {
-                        let ids: Vec<String> = people.into_iter().filter_map(|p| p.slack).collect();
-                        named = mentions(ids.get(1..).unwrap_or_default());
-                        ids.into_iter().take(1).map(Target::new).collect()
+                        let ids = people.into_iter().filter_map(|person| person.slack);
+                        let (targets, others) = of_people(ids.collect());
+                        named = mentions(&others);
+                        targets
                     }
                 };
                 if targets.is_empty() {

@@ -153,7 +153,23 @@ pub(super) fn ids(text: &str) -> Vec<String> {
     ids
 }
 
-/// Users besides the one or the channel it is posted to: named, so that Slack tells them.
+/// Where a message to the people found goes, and who is named in it. A channel tells those it names; where there is none,
+/// each gets a message of their own, the first last, for it names those who have theirs.
+pub(super) fn of_people(ids: Vec<String>) -> (Vec<Target>, Vec<String>) {
+    let is_channel = |id: &String| id.starts_with(['C', 'G', '#']);
+    let (channels, users): (Vec<String>, Vec<String>) = ids.into_iter().partition(is_channel);
+    if !channels.is_empty() {
+        return (channels.into_iter().map(Target::new).collect(), users);
+    }
+    let named = match users.as_slice() {
+        [_, _, ..] => users.clone(),
+        _ => Vec::new(),
+    };
+    let targets = users.into_iter().rev().map(Target::new).collect();
+    (targets, named)
+}
+
+/// Users to name in a message, so that Slack tells them or the reader knows who else was told.
 pub(super) fn mentions(others: &[String]) -> String {
     /// Most people named.
     const MOST: usize = 10;
