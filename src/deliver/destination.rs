@@ -75,7 +75,7 @@ pub enum Channel {
     Slack {
         /// Base of the API; `https://slack.com/api` unless set.
         api: Text,
-        /// Channel or user ids; `None`: those of the recipients.
+        /// Channel or user ids, each of which is told; `None`: those of the recipients.
         to: Option<Template>,
         /// Plain text, also the notification; `None`: the built-in words.
         text: Option<Template>,
@@ -104,7 +104,7 @@ pub enum Channel {
         smtp: SmtpServer,
         /// Sender.
         from: Template,
-        /// Addresses, separated by commas; `None`: those of the recipients.
+        /// A list of addresses; `None`: those of the recipients.
         to: Option<Template>,
         /// Subject line; `None`: the built-in one.
         subject: Option<Template>,
@@ -124,6 +124,8 @@ pub struct SmtpServer {
     pub port: u16,
     /// How the connection is secured.
     pub security: SmtpSecurity,
+    /// The name said in EHLO; `None`: the machine's.
+    pub ehlo: Option<String>,
 }
 
 /// How a connection to a mail server is secured.
