@@ -63,11 +63,13 @@ pub enum Ignored {
     WaitOverflow,
     /// Something that came with it was larger than is kept, and was left out.
     TooLarge,
+    /// Segments were not decided again: other rules hold now, which read more of the completion than was kept.
+    RulesChanged,
 }
 
 impl Ignored {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Duplicate,
         Self::Superseded,
         Self::AlreadyAlerted,
@@ -84,6 +86,7 @@ impl Ignored {
         Self::LookupFailed,
         Self::WaitOverflow,
         Self::TooLarge,
+        Self::RulesChanged,
     ];
 
     /// The label in metrics.
@@ -106,6 +109,7 @@ impl Ignored {
             Self::LookupFailed => "lookup_failed",
             Self::WaitOverflow => "wait_overflow",
             Self::TooLarge => "too_large",
+            Self::RulesChanged => "rules_changed",
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     value::Id,
 };
 
-/// Confidence above which a profile is the customer's (S5.02).
+/// Confidence above which, up to 1, a profile is the customer's (S5.02).
 pub const CONFIDENCE_MIN: f64 = 0.9;
 
 /// Most bytes of attributes that are kept, as JSON (S5.05: summary fields only).
@@ -154,6 +154,13 @@ impl Identity {
         }
     }
 
+    /// Whether a question is out.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        let asked = self.0.as_ref();
+        asked.is_some_and(|asked| asked.questions.iter().any(|question| !question.value))
+    }
+
     /// Forgets what no longer holds.
     pub fn expire(&mut self, now: LogTime, settings: &Settings) {
         let Some(asked) = self.0.as_deref_mut() else {
@@ -192,7 +199,9 @@ fn resolution_of(outcome: &Outcome, effects: &mut Effects) -> Option<Resolution>
     }
     let field = |name: &str| outcome.response.as_ref()?.get(name);
     let confidence = field("confidence_score").and_then(serde_json::Value::as_f64);
-    if !confidence.is_some_and(|confidence| confidence > CONFIDENCE_MIN) {
+    // Beyond one it is no confidence: a percentage, perhaps, and perhaps of something else.
+    let is_sure = |confidence| confidence > CONFIDENCE_MIN && confidence <= 1.0;
+    if !confidence.is_some_and(is_sure) {
         return Some(Resolution::Verify);
     }
     let user_id = Id::new(field("user_id")?.as_str()?).ok()?;

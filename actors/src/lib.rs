@@ -9,6 +9,7 @@ pub mod agent;
 pub mod alert;
 pub mod breaker;
 pub mod customer;
+pub mod decided;
 pub mod dedupe;
 pub mod effect;
 pub mod enps;

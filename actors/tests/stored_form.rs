@@ -1,7 +1,8 @@
 //! The stored form: what was written once stays readable, and stays small.
 //!
 //! `golden/` holds one agent and one customer of every format version, as hexadecimal text, and one more of each for
-//! fields that were added since (`-requests`: what others are asked and told). A change that
+//! fields that were added since (`-requests`: what others are asked and told; `-decided` and `-told`: what a changed
+//! disposition needs). Where a state of today holds more, the older file is read and written as it was. A change that
 //! makes these tests fail would make stored states unreadable: add a field instead, and a golden file.
 
 mod common;
@@ -41,8 +42,10 @@ fn an_agent_from_before_there_were_rewards_goes_on() {
 
 #[test]
 fn a_customer_of_format_1_is_written_and_read_as_ever() {
-    let golden = include_str!("golden/customer-1.hex");
+    let golden = include_str!("golden/customer-1-decided.hex");
     assert_golden(&a_customer(), Side::Customer, golden);
+    let golden = include_str!("golden/customer-1.hex");
+    assert_goes_on(golden, a_customer());
 }
 
 #[test]
@@ -53,8 +56,13 @@ fn an_agent_with_requests_is_written_and_read_as_ever() {
 
 #[test]
 fn a_customer_with_requests_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/customer-1-told.hex");
+    let mut customer = an_asking_customer();
+    customer.apply(7, completed("i4", 7, json!({ "disposition": "sold" })));
+    customer.apply(8, updated("i4", 8, "returned"));
+    assert_golden(&customer, Side::Customer, golden);
     let golden = include_str!("golden/customer-1-requests.hex");
-    assert_golden(&an_asking_customer(), Side::Customer, golden);
+    assert_goes_on(golden, an_asking_customer());
 }
 
 #[test]
@@ -111,6 +119,33 @@ fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
     }
 }
 
+/// A customer of an older file: stored again it is the same, and it acts as one of today does.
+fn assert_goes_on(golden: &str, mut today: Stage) {
+    let mut older = Stage::new(today.key, today.rules.clone());
+    let bytes = bytes_of(golden);
+    older.actor = Actor::decode(Side::Customer, "x1", &bytes).unwrap();
+    assert_eq!(older.encoded(), bytes);
+    for (after_ms, body) in [
+        (10_000, updated("i1", 9_000, "sold")),
+        (
+            20_000,
+            completed("i5", 20_000, json!({ "disposition": "complaint" })),
+        ),
+        (30_000, updated("i5", 30_000, "sold")),
+    ] {
+        let effects = today.apply(after_ms, body.clone());
+        assert_eq!(told(&older.apply(after_ms, body)), told(&effects));
+        assert_eq!(older.wake(after_ms + 9_000), today.wake(after_ms + 9_000));
+    }
+    assert_eq!(older.actor, today.actor);
+}
+
+fn bytes_of(golden: &str) -> Vec<u8> {
+    let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
 fn assert_golden(stage: &Stage, side: Side, golden: &str) {
     let written: String = stage.encoded().iter().map(|b| format!("{b:02x}")).collect();
     let wrapped: Vec<&str> = (0..written.len())
@@ -122,10 +157,10 @@ fn assert_golden(stage: &Stage, side: Side, golden: &str) {
         golden.trim(),
         "written otherwise than before"
     );
-    let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
-    assert_eq!(Actor::decode(side, "x1", &bytes).unwrap(), stage.actor);
+    assert_eq!(
+        Actor::decode(side, "x1", &bytes_of(golden)).unwrap(),
+        stage.actor
+    );
 }
 
 /// With something in every column.
