@@ -184,9 +184,13 @@ impl Customer {
         effects: &mut Effects,
     ) {
         let (now, settings, event) = (context.now, context.rules.settings(), &*ended.event);
-        let is_listed = is_listed(event, settings);
+        // Without a customer id there is no profile; the owner of the interaction has counted it.
+        let has_profile = matches!(key, Key::Customer(_));
+        let is_listed = has_profile && is_listed(event, settings);
         if !is_listed {
-            effects.push(Effect::Ignore(Ignored::NotListed));
+            if has_profile {
+                effects.push(Effect::Ignore(Ignored::NotListed));
+            }
             // How it ended is told all the same, if there is somebody to tell it of.
             if !settings.outcome_tracked {
                 return;

@@ -65,11 +65,13 @@ pub enum Ignored {
     TooLarge,
     /// Segments were not decided again: other rules hold now, which read more of the completion than was kept.
     RulesChanged,
+    /// It names the customer by nothing that the rules let ask by (S5.11).
+    NoIdentifier,
 }
 
 impl Ignored {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Duplicate,
         Self::Superseded,
         Self::AlreadyAlerted,
@@ -87,6 +89,7 @@ impl Ignored {
         Self::WaitOverflow,
         Self::TooLarge,
         Self::RulesChanged,
+        Self::NoIdentifier,
     ];
 
     /// The label in metrics.
@@ -110,6 +113,7 @@ impl Ignored {
             Self::WaitOverflow => "wait_overflow",
             Self::TooLarge => "too_large",
             Self::RulesChanged => "rules_changed",
+            Self::NoIdentifier => "no_identifier",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Who a customer is to the customer data platform: asked when an interaction starts, held while it is sure
-//! (S5.01 to S5.03).
+//! (S5.01 to S5.03, S5.11).
 //!
 //! The platform answers with a confidence. Only above [`CONFIDENCE_MIN`] is the profile taken for the customer's;
 //! else nothing of it is kept, and the desktop asks to verify. A lookup that fails leaves what was known, marked
@@ -15,6 +15,7 @@ use crate::{
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     event::{CustomerRef, InteractionStarted, Outcome},
+    identifier::IdentifierType,
     output::{IdentityRequest, Output, output_id},
     rules::Settings,
     time::LogTime,
@@ -84,6 +85,11 @@ impl Identity {
             return;
         }
         self.expire(now, settings);
+        let named = |of: &IdentifierType| customer.identifier(*of).map(|text| (*of, text));
+        let Some((identifier_type, identifier)) = settings.identify_by.iter().find_map(named)
+        else {
+            return effects.push(Effect::Ignore(Ignored::NoIdentifier));
+        };
         let id = output_id("identity", &[&event.interaction_id]);
         let key = KeyHash::of(&id, 0);
         let asked = self.0.get_or_insert_default();
@@ -98,6 +104,8 @@ impl Identity {
             output: Output::IdentityRequested(IdentityRequest {
                 interaction_id: event.interaction_id.to_string(),
                 channel: event.channel,
+                identifier: identifier.into_owned(),
+                identifier_type,
                 customer: customer.clone(),
             }),
         });

@@ -16,6 +16,7 @@ pub mod enps;
 pub mod enrichment;
 pub mod event;
 pub mod history;
+pub mod identifier;
 pub mod identity;
 pub mod imports;
 pub mod key;

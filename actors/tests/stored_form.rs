@@ -119,14 +119,14 @@ fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
     }
 }
 
-/// A customer of an older file: stored again it is the same, and it acts as one of today does.
+/// A customer of an older file: stored again it is the same, and from its next completion on it acts as one of today.
 fn assert_goes_on(golden: &str, mut today: Stage) {
     let mut older = Stage::new(today.key, today.rules.clone());
     let bytes = bytes_of(golden);
     older.actor = Actor::decode(Side::Customer, "x1", &bytes).unwrap();
     assert_eq!(older.encoded(), bytes);
     for (after_ms, body) in [
-        (10_000, updated("i1", 9_000, "sold")),
+        (10_000, updated("i0", 9_000, "sold")),
         (
             20_000,
             completed("i5", 20_000, json!({ "disposition": "complaint" })),

@@ -10,7 +10,7 @@ use super::{
     reader::{DAY_MS, Entry, HOUR_MS, Reader, SECOND_MS, get},
     suggest::{hint, nearest},
 };
-use crate::programs::Program;
+use crate::{identifier::IdentifierType, programs::Program};
 
 /// What a rule file sets besides its rules: all that decides outcomes takes effect at a log position with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,8 @@ pub struct Settings {
     pub survey_token_dedupe_ms: i64,
     /// Whether the start of an interaction asks who the customer is (S5.01).
     pub identity_requested: bool,
+    /// What a customer is resolved by, the first that an event has (S5.11).
+    pub identify_by: Vec<IdentifierType>,
     /// How long a resolved identity holds, in milliseconds of log time from the question (S5.03).
     pub identity_keep_ms: i64,
     /// Whether outcomes of interactions are told to the customer data platform (S5.06).
@@ -92,6 +94,7 @@ impl Default for Settings {
             survey_token_requested: true,
             survey_token_dedupe_ms: HOUR_MS,
             identity_requested: true,
+            identify_by: IdentifierType::ALL.to_vec(),
             identity_keep_ms: 7 * DAY_MS,
             outcome_tracked: true,
             outcome_wait_ms: 900 * SECOND_MS,
@@ -204,9 +207,10 @@ impl Settings {
             let dedupe = reader.duration(named, "dedupe", 60 * SECOND_MS..=7 * DAY_MS);
             set(&mut self.survey_token_dedupe_ms, dedupe);
         }
-        if let Some(section) = reader.section(file, "identity", &["mode", "keep"]) {
+        if let Some(section) = reader.section(file, "identity", &["mode", "by", "keep"]) {
             let named = ("identity", section);
             set(&mut self.identity_requested, reader.mode(named, &REQUESTED));
+            set(&mut self.identify_by, reader.identifiers(section));
             let keep = reader.duration(named, "keep", 60 * SECOND_MS..=90 * DAY_MS);
             set(&mut self.identity_keep_ms, keep);
         }
@@ -237,6 +241,38 @@ impl Reader<'_> {
             self.wrong(&entry.span(), what);
         }
         found.map(|(_, mode)| *mode)
+    }
+
+    /// What customers are resolved by, if that is set: an order of types, each once.
+    fn identifiers(&mut self, section: &DeTable<'_>) -> Option<Vec<IdentifierType>> {
+        let entry = get(section, "by")?;
+        let names = self.texts(section, "by");
+        let mut types: Vec<IdentifierType> = Vec::new();
+        for name in &names {
+            let found = IdentifierType::ALL.into_iter().find(|of| of.name() == name);
+            match found {
+                Some(of) if types.contains(&of) => {
+                    let what = format!("`by` in `[identity]` names `{name}` twice");
+                    self.wrong(&entry.span(), what);
+                }
+                Some(of) => types.push(of),
+                None => {
+                    let near = hint(name, IdentifierType::ALL.map(IdentifierType::name));
+                    let what =
+                        format!("unknown identifier `{name}` in `by` in `[identity]`; {near}");
+                    self.wrong(&entry.span(), what);
+                }
+            }
+        }
+        if entry
+            .get_ref()
+            .as_array()
+            .is_some_and(|list| list.is_empty())
+        {
+            let what = "`by` in `[identity]` is empty; to ask nothing, write `mode = \"off\"`";
+            self.wrong(&entry.span(), what);
+        }
+        Some(types)
     }
 
     fn time_zone(&mut self, entry: &Entry<'_>) -> Option<TimeZone> {
