@@ -89,11 +89,8 @@ fn phone(text: &str) -> Option<Cow<'_, str>> {
         return None;
     }
     let number = without_scheme(text, &["tel:", "sips:", "sip:", "callto:"]);
-    let number = number
-        .split([';', '@', '?'])
-        .next()
-        .unwrap_or(number)
-        .trim();
+    let number = number.split([';', '@', '?']).next().unwrap_or(number);
+    let number = number.trim_start_matches(is_punctuation);
     let is_international = number.starts_with('+') || number.starts_with("00");
     // `+49 (0)30`: the zero is dialled within the country only.
     let number = match is_international {

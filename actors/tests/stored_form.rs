@@ -132,6 +132,8 @@ fn assert_goes_on(golden: &str, mut today: Stage) {
             completed("i5", 20_000, json!({ "disposition": "complaint" })),
         ),
         (30_000, updated("i5", 30_000, "sold")),
+        // What was noted without its time is forgotten by now.
+        (2_000_000, updated("i0", 2_000_000, "sold")),
     ] {
         let effects = today.apply(after_ms, body.clone());
         assert_eq!(told(&older.apply(after_ms, body)), told(&effects));

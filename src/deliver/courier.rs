@@ -331,14 +331,20 @@ impl Courier {
             if fallback.when.holds(&scope) != Ok(true) {
                 continue;
             }
-            tracing::debug!(
+            let first = answer.status;
+            let request = self.drafter.request(&fallback.request, &scope)?;
+            let method = request.method.clone();
+            self.sendable(&request)?;
+            answer = exchange.send(request, &view.parcel.id).await?;
+            // Operators look for customers whom the CRM did not have, so with the actor's id, and at a level that is on.
+            tracing::info!(
                 destination = self.destination.name,
+                subject = %view.parcel.subject,
+                %method,
+                after = first,
                 status = answer.status,
                 "another request instead"
             );
-            let request = self.drafter.request(&fallback.request, &scope)?;
-            self.sendable(&request)?;
-            answer = exchange.send(request, &view.parcel.id).await?;
         }
         Ok(answer)
     }
