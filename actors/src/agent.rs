@@ -108,9 +108,9 @@ impl Agent {
                         .decided(moment, decided, &mut self.points, effects);
                 }
             }
-            // The customer side never hears of it, so it is counted here.
+            // The customer side never hears of it, or not in order to update a profile, so it is counted here.
             Body::InteractionCompleted(_) => {
-                if event.body.customer().is_none() {
+                if !matches!(event.body.customer(), Some(Key::Customer(_))) {
                     effects.push(Effect::Ignore(Ignored::NoCustomer));
                 }
             }

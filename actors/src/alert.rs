@@ -102,7 +102,7 @@ pub fn notice(
         owner: ActorRef::from(key),
         agent_id: match key {
             Key::Agent(id) => Some(id.to_owned()),
-            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) => None,
+            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => None,
         },
         agent_name: None,
         queue_id: None,

@@ -135,7 +135,8 @@ impl Channel {
     }
 }
 
-/// What is known of the customer. Without `customer_id` the customer side has nothing to do.
+/// What is known of the customer. Without `customer_id` there is no profile to update, and who they are is asked by
+/// phone number or mail address (S5.11).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerRef {
     /// The customer's key in the CRM.
@@ -614,7 +615,8 @@ impl Body {
         }
     }
 
-    /// The customer this event is for; `None` without a customer id or if the customer side has no part in it.
+    /// The customer this event is for: by id, else by what they came with; `None` without either or if the customer side
+    /// has no part in it.
     #[must_use]
     pub fn customer(&self) -> Option<Key<'_>> {
         let reference = match self {
@@ -636,8 +638,11 @@ impl Body {
             | Self::Tick
             | Self::RulesActivated(_) => return None,
         };
-        let id = reference.as_ref()?.customer_id.as_ref()?;
-        Some(Key::Customer(id))
+        let reference = reference.as_ref()?;
+        match &reference.customer_id {
+            Some(id) => Some(Key::Customer(id)),
+            None => reference.caller().map(Key::Caller),
+        }
     }
 
     /// Whether every partition applies this event, whoever it is for.

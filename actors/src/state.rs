@@ -380,6 +380,17 @@ pub(crate) struct StoredCustomer {
     pub pending_started_at: Option<i64>,
     #[prost(sint64, optional, tag = "15")]
     pub pending_left_at: Option<i64>,
+    #[prost(sint64, optional, tag = "16")]
+    pub pending_updated_at: Option<i64>,
+    /// The completion that decided the segments: how many contacts are newer; event time as of which its disposition
+    /// stands, if it has one, as difference to the end of the newest; what segment rules read of it, as JSON, if they
+    /// read more than the disposition.
+    #[prost(uint64, optional, tag = "17")]
+    pub decided_by: Option<u64>,
+    #[prost(sint64, optional, tag = "18")]
+    pub decided_as_of: Option<i64>,
+    #[prost(string, optional, tag = "19")]
+    pub decided_on: Option<String>,
     /// Questions who the customer is: 16 bytes each; log time of each, as differences; places of those answered, as
     /// differences.
     #[prost(bytes = "vec", tag = "40")]
@@ -404,6 +415,9 @@ pub(crate) struct StoredCustomer {
     /// Dispositions that came before their completions.
     #[prost(message, repeated, tag = "48")]
     pub early: Vec<StoredEarly>,
+    /// Outcomes that were told, while a change of their dispositions is told again.
+    #[prost(message, repeated, tag = "49")]
+    pub told: Vec<StoredTracked>,
 }
 
 /// A disposition that came before its completion.
@@ -416,11 +430,15 @@ pub(crate) struct StoredEarly {
     /// Log time at which it is forgotten.
     #[prost(sint64, tag = "3")]
     pub until: i64,
+    /// Event time of its event; not in records from before it was kept.
+    #[prost(sint64, optional, tag = "4")]
+    pub as_of: Option<i64>,
 }
 
-/// A completion that waits for its disposition.
+/// A completion whose outcome waits to be told, or was.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct StoredTracked {
+    /// Empty while the customer is not known.
     #[prost(string, tag = "1")]
     pub user_id: String,
     #[prost(string, tag = "2")]
@@ -437,9 +455,15 @@ pub(crate) struct StoredTracked {
     pub ended_at: i64,
     #[prost(sint64, tag = "7")]
     pub started_at: i64,
-    /// Log time at which it goes out as it is.
+    /// Log time at which it goes out as it is; of one that was told, at which it is forgotten.
     #[prost(sint64, tag = "8")]
     pub until: i64,
+    /// Disposition.
+    #[prost(string, optional, tag = "9")]
+    pub outcome: Option<String>,
+    /// Event time as of which it stands.
+    #[prost(sint64, optional, tag = "10")]
+    pub as_of: Option<i64>,
 }
 
 #[cfg(test)]
@@ -471,6 +495,8 @@ mod tests {
         for customer in [
             include_str!("../tests/golden/customer-1.hex"),
             include_str!("../tests/golden/customer-1-requests.hex"),
+            include_str!("../tests/golden/customer-1-decided.hex"),
+            include_str!("../tests/golden/customer-1-told.hex"),
         ] {
             let customer = golden(customer);
             let read = StoredCustomer::decode(&*customer).unwrap();
