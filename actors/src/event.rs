@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     key::Key,
     object::{object, optional_object},
+    output::Severity,
     time::EventTime,
     value::{
         Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32,
@@ -502,6 +503,9 @@ pub struct DeadLettered {
     pub output_id: String,
     /// When it gave up on it (event time).
     pub at: EventTime,
+    /// How much it matters; `critical`, if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
 }
 
 /// `import.quarantined`: an import of a file has ended, and not all of the file is good (REQUIREMENTS S3.02).

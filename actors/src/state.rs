@@ -154,6 +154,14 @@ pub(crate) struct StoredAgent {
     /// Log time at which time alone may bring a reward.
     #[prost(sint64, optional, tag = "66")]
     pub reward_due: Option<i64>,
+    /// Claims that were not given, and are past.
+    #[prost(message, repeated, tag = "67")]
+    pub replaced: Vec<StoredReplaced>,
+    /// Versions of exports that points came with; for each cell of a metric the number of its own, from 1, or 0.
+    #[prost(string, repeated, tag = "68")]
+    pub exports: Vec<String>,
+    #[prost(uint32, repeated, tag = "69")]
+    pub cell_exports: Vec<u32>,
 }
 
 /// An alert whose lookups go on.
@@ -322,6 +330,9 @@ pub(crate) struct StoredClaim {
     pub part_days: Vec<i64>,
     #[prost(sint64, repeated, tag = "6")]
     pub part_points: Vec<i64>,
+    /// Version of the export its points came with.
+    #[prost(string, optional, tag = "7")]
+    pub export_version: Option<String>,
 }
 
 /// A reward that was issued.
@@ -337,6 +348,27 @@ pub(crate) struct StoredGiven {
     pub at: i64,
     #[prost(uint32, tag = "4")]
     pub standing: u32,
+    /// Of one that is held or cancelled: whether its reversal was refused before.
+    #[prost(bool, tag = "5")]
+    pub owed: bool,
+    /// Of one that is cancelled: the workday since which its tier waits.
+    #[prost(sint32, optional, tag = "6")]
+    pub waits: Option<i32>,
+    #[prost(uint32, tag = "7")]
+    pub doubts: u32,
+}
+
+/// A claim that was not given, and is past.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredReplaced {
+    /// Place of its tier.
+    #[prost(uint32, tag = "1")]
+    pub tier: u32,
+    #[prost(message, optional, tag = "2")]
+    pub claim: Option<StoredClaim>,
+    /// Log time since when.
+    #[prost(sint64, tag = "3")]
+    pub at: i64,
 }
 
 /// A customer.
@@ -487,6 +519,7 @@ mod tests {
             include_str!("../tests/golden/agent-1-debt.hex"),
             include_str!("../tests/golden/agent-1-requests.hex"),
             include_str!("../tests/golden/agent-1-responses.hex"),
+            include_str!("../tests/golden/agent-1-exports.hex"),
         ] {
             let agent = golden(agent);
             let read = StoredAgent::decode(&*agent).unwrap();

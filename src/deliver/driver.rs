@@ -91,6 +91,7 @@ pub async fn drive(
                 .outcome
                 .as_ref()
                 .map(|rule| rule.event_type.clone()),
+            alarm: carry.alarm(),
         },
         destination,
         machine,
