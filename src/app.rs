@@ -334,6 +334,11 @@ impl Engine {
     ) -> Result<Self, StartError> {
         report(&log.findings().await?)?;
         let desk = Desk::new(Arc::clone(log), tokens, &config.http);
+        let outcomes = destinations.iter().filter_map(|destination| {
+            let outcome = destination.policy().outcome.as_ref()?;
+            Some(outcome.event_type.clone())
+        });
+        desk.set_answered(outcomes.collect());
         let server = desk::start(Arc::clone(&desk), config.http.listen)?;
         for address in &server.addresses {
             tracing::info!(%address, "http listens");

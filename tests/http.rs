@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 
 #[path = "http/imports.rs"]
 mod imports;
+#[path = "http/logins.rs"]
+mod logins;
 #[path = "http/monitoring.rs"]
 mod monitoring;
 #[path = "http/server.rs"]

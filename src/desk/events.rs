@@ -12,10 +12,13 @@ use actix_web::{
     http::header::{self, HeaderMap},
     web::{self, Bytes, Payload},
 };
+use aftercall_actors::event::Body;
 use serde::Serialize;
 
 use super::{
-    Desk, intake,
+    Desk,
+    access::{Grant, Role, Roles, Route},
+    intake,
     problem::{BadEvent, Problem},
 };
 use crate::{
@@ -39,9 +42,10 @@ struct Receipt {
 /// The handler.
 pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>) -> HttpResponse {
     let headers = request.headers();
-    if let Err(problem) = desk.admit(headers) {
-        return intake::refuse(payload, &problem).await;
-    }
+    let grant = match desk.admit(&request, Route::Events).await {
+        Ok(grant) => grant,
+        Err(problem) => return intake::refuse(payload, &problem).await,
+    };
     if let Err(problem) = check_mode(headers) {
         return intake::refuse(payload, &problem).await;
     }
@@ -60,7 +64,7 @@ pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>)
         Ok(body) => body,
         Err(problem) => return intake::refuse(payload, &problem).await,
     };
-    let events = match checked(headers, body, desk.limits.event_bytes_max) {
+    let events = match checked(&desk, &grant, headers, body) {
         Ok(events) => events,
         Err(problem) => return problem.response(),
     };
@@ -122,12 +126,14 @@ pub fn declared_length(headers: &HeaderMap) -> Option<usize> {
         .ok()
 }
 
-/// The request's events, every one of them valid.
+/// The request's events, every one of them valid, and such as this token may send.
 fn checked(
+    desk: &Desk,
+    grant: &Grant,
     headers: &HeaderMap,
     body: Bytes,
-    event_bytes_max: usize,
 ) -> Result<Vec<NewEvent>, Problem> {
+    let event_bytes_max = desk.limits.event_bytes_max;
     let pairs: Vec<_> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
@@ -152,7 +158,15 @@ fn checked(
             );
             Err(Reject::new(Reason::TooLarge, text))
         } else {
-            event.into_new_event()
+            event.check()
+        };
+        let event = match event {
+            Ok(event) => {
+                let place = is_batch.then_some(index);
+                may_send(desk, grant, event.body(), place)?;
+                by_holder(grant, event.body()).and_then(|()| event.into_new_event())
+            }
+            Err(reject) => Err(reject),
         };
         match event {
             Ok(event) => events.push(event),
@@ -168,6 +182,45 @@ fn checked(
         Ok(events)
     } else {
         Err(Problem::Invalid(bad))
+    }
+}
+
+/// Whether the holder of the token may send events of this type.
+fn may_send(desk: &Desk, grant: &Grant, body: &Body, place: Option<usize>) -> Result<(), Problem> {
+    let name = body.type_name();
+    let what = match place {
+        Some(index) => format!("event {index}, of type `{name}`,"),
+        None => format!("an event of type `{name}`"),
+    };
+    match Role::to_send(body) {
+        Some(role) if !grant.roles.has(role) => Err(desk.forbid(grant, &what, Roles::of(&[role]))),
+        Some(Role::Answer(_))
+            if desk
+                .answered
+                .get()
+                .is_some_and(|types| types.contains(name)) =>
+        {
+            Err(Problem::Answered(format!(
+                "{what} is not taken: a destination reports with `{name}` (outcome.event), and of two answers to one \
+                 request the first would count"
+            )))
+        }
+        // Types without a role are refused below, with that reason.
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A decision is the holder's, whichever door it comes in by.
+fn by_holder(grant: &Grant, body: &Body) -> Result<(), Reject> {
+    match (body, &grant.holder) {
+        (Body::RewardDecided(decided), holder) if Some(&decided.by) != holder.as_ref() => {
+            let holder = holder.as_ref().map_or("", |holder| holder);
+            Err(Reject::new(
+                Reason::OutOfRange,
+                format!("data.by: must be the token's holder, `{holder}`"),
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::key::{Key, NOBODY};
+use aftercall_actors::{
+    event::{Body, Event},
+    key::{Key, NOBODY},
+};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -16,6 +19,47 @@ use crate::log::{Destination, Headers, NewEvent};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
     payload: Bytes,
+}
+
+/// An event that can be read, before anyone has said whether it is taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    event: Event,
+    payload: Bytes,
+}
+
+impl Checked {
+    /// What it says.
+    #[must_use]
+    pub const fn body(&self) -> &Body {
+        &self.event.body
+    }
+
+    /// The event with the place it goes to.
+    ///
+    /// # Errors
+    /// The system's own types are refused.
+    pub fn into_new_event(self) -> Result<NewEvent, Reject> {
+        let Self { event, payload } = self;
+        let event_type = event.body.type_name();
+        if event.body.is_for_all() {
+            return Err(Reject::new(
+                Reason::ReservedType,
+                format!("type: `{event_type}` is the system's own and not taken from outside"),
+            ));
+        }
+        let token = |key: Option<Key<'_>>| key.map_or_else(|| NOBODY.to_owned(), Key::token);
+        Ok(NewEvent {
+            destination: Destination::Actors {
+                owner: token(event.body.owner()),
+                customer: token(event.body.customer()),
+                event_type: event_type.to_owned(),
+            },
+            headers: Headers::Empty,
+            message_id: message_id(&event.source, &event.id),
+            payload,
+        })
+    }
 }
 
 impl Incoming {
@@ -113,23 +157,16 @@ impl Incoming {
     /// # Errors
     /// What [`super::decode`] would say of it; and the system's own types are refused from outside.
     pub fn into_new_event(self) -> Result<NewEvent, Reject> {
-        let event = structured::parse(&self.payload)?;
-        let event_type = event.body.type_name();
-        if event.body.is_for_all() {
-            return Err(Reject::new(
-                Reason::ReservedType,
-                format!("type: `{event_type}` is the system's own and not taken from outside"),
-            ));
-        }
-        let token = |key: Option<Key<'_>>| key.map_or_else(|| NOBODY.to_owned(), Key::token);
-        Ok(NewEvent {
-            destination: Destination::Actors {
-                owner: token(event.body.owner()),
-                customer: token(event.body.customer()),
-                event_type: event_type.to_owned(),
-            },
-            headers: Headers::Empty,
-            message_id: message_id(&event.source, &event.id),
+        self.check()?.into_new_event()
+    }
+
+    /// Reads the event as a reader of the log will.
+    ///
+    /// # Errors
+    /// What [`super::decode`] would say of it.
+    pub fn check(self) -> Result<Checked, Reject> {
+        Ok(Checked {
+            event: structured::parse(&self.payload)?,
             payload: self.payload,
         })
     }
