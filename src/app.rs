@@ -386,6 +386,7 @@ impl Engine {
     /// If the log did not confirm; the same call again is safe.
     pub async fn activate(&self, rules: &RuleSet) -> Result<Option<Position>, AppendError> {
         let position = self.hosts.activate(rules).await?;
+        self.desk.set_ahead_max(rules.settings().ahead_max);
         let payers = self
             .carriers
             .iter()

@@ -9,7 +9,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -22,6 +22,7 @@ use actix_web::{
     http::{Method, header},
     web,
 };
+use aftercall_actors::plausible::AheadMax;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -56,6 +57,8 @@ pub struct Desk {
     log: Log,
     tokens: Arc<Tokens>,
     logins: Arc<Logins>,
+    /// How far ahead events may be dated, by the rules that this process puts in force.
+    ahead_max: RwLock<AheadMax>,
     /// Types of outcome that destinations report themselves.
     answered: OnceLock<BTreeSet<String>>,
     limits: Limits,
@@ -96,6 +99,7 @@ impl Desk {
             log,
             tokens,
             logins: Arc::default(),
+            ahead_max: RwLock::default(),
             answered: OnceLock::new(),
             limits: Limits {
                 body_bytes_max: config.body_max.as_usize(),
@@ -134,6 +138,14 @@ impl Desk {
     pub fn set_asker(&self, asker: Asker) {
         // As for the board.
         let _ = self.asker.set(asker);
+    }
+
+    /// Tells the desk how far ahead events may be dated: what readers of the log would set aside is refused at once.
+    pub fn set_ahead_max(&self, limits: AheadMax) {
+        *self
+            .ahead_max
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// Tells the desk which types of outcome destinations report, so that no token may. Counts once; before it none are.

@@ -85,6 +85,19 @@ pub enum Route {
     All,
 }
 
+/// Who said an event, as far as its place in the log tells.
+///
+/// What only the service says (outcomes, decisions, ticks) counts from the service's own place alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// Stored by a version before logs kept it: taken as it was then, so that old logs replay as they did.
+    Unknown,
+    /// The service, or who was given its place.
+    Service,
+    /// Whoever may publish events.
+    Anyone,
+}
+
 /// An event as the log holds it, not yet decoded.
 #[derive(Clone, Debug)]
 pub struct RawEvent {
@@ -94,6 +107,8 @@ pub struct RawEvent {
     pub time: LogTime,
     /// Where its subject sends it.
     pub route: Route,
+    /// Whose place it stands in.
+    pub speaker: Speaker,
     /// Message headers: `ce-*` in binary mode, anything in structured mode.
     pub headers: Headers,
     /// Data in binary mode, the whole CloudEvent in structured mode.
@@ -105,6 +120,15 @@ pub struct RawEvent {
 pub enum Destination {
     /// The partitions of an owner and a customer, by subject token (`Key::token`), `_` for none.
     Actors {
+        /// Owner's token.
+        owner: String,
+        /// Customer's token.
+        customer: String,
+        /// CloudEvents type.
+        event_type: String,
+    },
+    /// As [`Destination::Actors`], in the service's own place: for what only the service says.
+    Own {
         /// Owner's token.
         owner: String,
         /// Customer's token.
@@ -126,11 +150,23 @@ impl Destination {
         match self {
             Self::Actors {
                 owner, customer, ..
+            }
+            | Self::Own {
+                owner, customer, ..
             } => Route::Pair {
                 agent: partition_of_token(owner, count),
                 customer: partition_of_token(customer, count),
             },
             Self::All { .. } => Route::All,
+        }
+    }
+
+    /// Whose place this is.
+    #[must_use]
+    pub const fn speaker(&self) -> Speaker {
+        match self {
+            Self::Actors { .. } => Speaker::Anyone,
+            Self::Own { .. } | Self::All { .. } => Speaker::Service,
         }
     }
 }

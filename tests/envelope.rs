@@ -2,7 +2,7 @@
 
 use aftercall::{
     envelope::{Incoming, Reason, decode},
-    log::{Headers, RawEvent, Route},
+    log::{Headers, RawEvent, Route, Speaker},
 };
 use aftercall_actors::{
     event::{Body, Event},
@@ -526,6 +526,8 @@ fn raw(headers: Headers, payload: Bytes, route: Route) -> RawEvent {
         position: 1,
         time: LogTime(0),
         route,
+        // As in a log from before whose an event is was kept; of the others see `speakers`.
+        speaker: Speaker::Unknown,
         headers,
         payload,
     }

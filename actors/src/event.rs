@@ -636,6 +636,29 @@ impl Body {
         Some(Key::Customer(id))
     }
 
+    /// Whether the service alone says this: what became of its own outputs, what people decided at its desk, trouble it
+    /// met, and what moves all partitions on. From elsewhere it would be a claim about money without proof.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        match self {
+            Self::RewardDecided(_)
+            | Self::Outcome(..)
+            | Self::DeadLettered(_)
+            | Self::ImportQuarantined(_)
+            | Self::Tick
+            | Self::RulesActivated(_) => true,
+            Self::InteractionStarted(_)
+            | Self::InteractionWrapup(_)
+            | Self::InteractionCompleted(_)
+            | Self::InteractionUpdated(_)
+            | Self::SurveyResponse(_)
+            | Self::EnpsResponse(_)
+            | Self::WfmMetric(_)
+            | Self::PointsAdjusted(_)
+            | Self::AlertAcknowledged(_) => false,
+        }
+    }
+
     /// Whether every partition applies this event, whoever it is for.
     #[must_use]
     pub const fn is_for_all(&self) -> bool {

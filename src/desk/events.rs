@@ -5,14 +5,14 @@
 //! has gone, so that a request is never half stored for that reason alone; and if the log fails half way, the same
 //! request again adds only what is missing, because events are known by source and id.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, HeaderMap},
     web::{self, Bytes, Payload},
 };
-use aftercall_actors::event::Body;
+use aftercall_actors::{event::Body, plausible};
 use serde::Serialize;
 
 use super::{
@@ -164,7 +164,12 @@ fn checked(
             Ok(event) => {
                 let place = is_batch.then_some(index);
                 may_send(desk, grant, event.body(), place)?;
-                by_holder(grant, event.body()).and_then(|()| event.into_new_event())
+                by_holder(grant, event.body())
+                    .and_then(|()| in_time(desk, event.body()))
+                    .and_then(|()| match event.body().is_own() {
+                        true => event.into_own_event(),
+                        false => event.into_new_event(),
+                    })
             }
             Err(reject) => Err(reject),
         };
@@ -224,6 +229,18 @@ fn by_holder(grant: &Grant, body: &Body) -> Result<(), Reject> {
     }
 }
 
+/// Whether an event is dated no further ahead than the rules allow: what readers of the log would refuse is not stored.
+fn in_time(desk: &Desk, body: &Body) -> Result<(), Reject> {
+    let limits = *desk
+        .ahead_max
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
+    match plausible::refused(&plausible::ahead(body, desk.log.now()), &limits) {
+        Some(why) if !body.is_own() => Err(Reject::new(Reason::InFuture, why)),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// What a refusal means for a request that is one event.
 fn whole(reject: &Reject) -> Problem {
     match reject.reason {
@@ -238,7 +255,8 @@ fn whole(reject: &Reject) -> Problem {
         | Reason::OutOfRange
         | Reason::DuplicateField
         | Reason::WrongSubject
-        | Reason::BadRules => Problem::Invalid(vec![BadEvent {
+        | Reason::BadRules
+        | Reason::InFuture => Problem::Invalid(vec![BadEvent {
             index: 0,
             reason: reject.reason.name().to_owned(),
             detail: reject.detail.clone(),

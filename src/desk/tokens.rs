@@ -462,7 +462,7 @@ mod tests {
         );
         let (_dir, tokens) = from_file(&text);
         let tokens = tokens.unwrap();
-        let of = |token| {
+        let of = |token: &str| {
             let grant = tokens.grant(token)?;
             Some((
                 grant.holder.map(|id| id.to_string()),

@@ -12,8 +12,12 @@ use aftercall_actors::{
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{BATCH, JSON, Reason, Reject, STRUCTURED, attribute, decode::starts_with, structured};
-use crate::log::{Destination, Headers, NewEvent};
+use super::{
+    BATCH, JSON, Reason, Reject, STRUCTURED, attribute,
+    decode::{self, starts_with},
+    structured,
+};
+use crate::log::{Destination, Headers, NewEvent, Speaker};
 
 /// A CloudEvent before it is stored: one JSON object in structured mode, not yet checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,30 +39,52 @@ impl Checked {
         &self.event.body
     }
 
-    /// The event with the place it goes to.
+    /// The event with the place it goes to, as anyone may publish it.
     ///
     /// # Errors
-    /// The system's own types are refused.
+    /// What only the service says is refused, as a reader of the log would, and what cannot be.
     pub fn into_new_event(self) -> Result<NewEvent, Reject> {
-        let Self { event, payload } = self;
-        let event_type = event.body.type_name();
-        if event.body.is_for_all() {
-            return Err(Reject::new(
-                Reason::ReservedType,
-                format!("type: `{event_type}` is the system's own and not taken from outside"),
-            ));
+        decode::check_speaker(&self.event.body, Speaker::Anyone)?;
+        let (owner, customer) = self.tokens();
+        let event_type = self.event.body.type_name().to_owned();
+        Ok(self.at(Destination::Actors {
+            owner,
+            customer,
+            event_type,
+        }))
+    }
+
+    /// The event with its place among what only the service says: for the service itself, and for whoever it has let
+    /// speak in its place.
+    ///
+    /// # Errors
+    /// What is for all partitions is made by the service alone.
+    pub fn into_own_event(self) -> Result<NewEvent, Reject> {
+        let event_type = self.event.body.type_name().to_owned();
+        if self.event.body.is_for_all() {
+            return Err(decode::reserved(&event_type));
         }
+        let (owner, customer) = self.tokens();
+        Ok(self.at(Destination::Own {
+            owner,
+            customer,
+            event_type,
+        }))
+    }
+
+    fn tokens(&self) -> (String, String) {
         let token = |key: Option<Key<'_>>| key.map_or_else(|| NOBODY.to_owned(), Key::token);
-        Ok(NewEvent {
-            destination: Destination::Actors {
-                owner: token(event.body.owner()),
-                customer: token(event.body.customer()),
-                event_type: event_type.to_owned(),
-            },
+        let body = &self.event.body;
+        (token(body.owner()), token(body.customer()))
+    }
+
+    fn at(self, destination: Destination) -> NewEvent {
+        NewEvent {
+            destination,
             headers: Headers::Empty,
-            message_id: message_id(&event.source, &event.id),
-            payload,
-        })
+            message_id: message_id(&self.event.source, &self.event.id),
+            payload: self.payload,
+        }
     }
 }
 
@@ -155,7 +181,7 @@ impl Incoming {
     /// Checks the event as a reader of the log will, and says where it goes.
     ///
     /// # Errors
-    /// What [`super::decode`] would say of it; and the system's own types are refused from outside.
+    /// What [`super::decode`] would say of it, where anyone may publish.
     pub fn into_new_event(self) -> Result<NewEvent, Reject> {
         self.check()?.into_new_event()
     }
@@ -176,7 +202,7 @@ impl Incoming {
     /// its name.
     #[must_use]
     pub fn into_refused_event(self, event_type: &str) -> Option<NewEvent> {
-        if structured::parse(&self.payload).is_ok() {
+        if self.clone().into_new_event().is_ok() {
             return None;
         }
         let (source, id) = super::name(&Headers::Empty, &self.payload)?;
@@ -339,19 +365,38 @@ mod tests {
     }
 
     #[test]
-    fn the_types_of_the_system_itself_are_refused_from_outside() {
-        for (name, data) in [
-            ("tick", "{}"),
-            ("rules.activated", r#"{"version":"1","rules":""}"#),
-        ] {
-            let text = format!(
-                r#"{{"specversion":"1.0","id":"1","source":"s","type":"{name}","data":{data}}}"#
-            );
-            let refused = Incoming::structured(text.into())
-                .into_new_event()
-                .expect_err(name);
-            assert_eq!(refused.reason, Reason::ReservedType);
+    fn s3_07_the_types_of_the_system_itself_are_refused_from_outside() {
+        let mut own = Vec::new();
+        for name in Body::TYPES {
+            let text = std::fs::read(format!("config/examples/{name}.json")).expect("an example");
+            let event = Incoming::structured(text.into()).check().expect(name);
+            let answer = event.clone().into_new_event();
+            if !event.body().is_own() {
+                let destination = answer.expect(name).destination;
+                assert_eq!(destination.speaker(), Speaker::Anyone, "{name}");
+                continue;
+            }
+            own.push(name);
+            assert_eq!(answer.expect_err(name).reason, Reason::ReservedType);
+            let for_all = event.body().is_for_all();
+            match event.into_own_event() {
+                Ok(event) => assert_eq!(event.destination.speaker(), Speaker::Service),
+                Err(reject) => assert!(for_all && reject.reason == Reason::ReservedType, "{name}"),
+            }
         }
+        let expected = [
+            "reward.decided",
+            "reward.outcome",
+            "identity.outcome",
+            "survey_token.outcome",
+            "alert.outcome",
+            "enrichment.outcome",
+            "delivery.dead_lettered",
+            "import.quarantined",
+            "tick",
+            "rules.activated",
+        ];
+        assert_eq!(own, expected);
     }
 
     #[test]

@@ -209,7 +209,9 @@ fn actors_event(
     };
     let payload = serde_json::to_vec(&envelope)
         .map_err(|error| Reject::new(Reason::NotJson, error.to_string()))?;
-    Incoming::structured(payload.into()).into_new_event()
+    Incoming::structured(payload.into())
+        .check()?
+        .into_own_event()
 }
 
 /// Field order as every SDK writes it: what decodes in one pass.
@@ -341,7 +343,7 @@ mod tests {
         };
         let event = dead_lettered_event(&storm).expect("an event");
         assert!(matches!(decoded(event.clone()), Body::DeadLettered(_)));
-        let Destination::Actors { owner, .. } = event.destination else {
+        let Destination::Own { owner, .. } = event.destination else {
             panic!("for all");
         };
         assert_eq!(owner, "_");
@@ -367,7 +369,7 @@ mod tests {
         };
         let (event, data) = told("i1");
         assert_eq!(decoded(event.clone()), Body::ImportQuarantined(data));
-        let Destination::Actors { owner, .. } = &event.destination else {
+        let Destination::Own { owner, .. } = &event.destination else {
             panic!("for all");
         };
         assert_eq!(owner, "_");
@@ -382,6 +384,7 @@ mod tests {
             position: 1,
             time: LogTime(0),
             route: event.destination.route(8),
+            speaker: event.destination.speaker(),
             headers: event.headers,
             payload: event.payload,
         };

@@ -70,6 +70,7 @@ impl Till {
             time: now,
             identity: 0,
             event: Ok(event.clone()),
+            ahead: Vec::new(),
             original: None,
         };
         let key = Key::Agent("a1");

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use aftercall_actors::{event::Event, time::LogTime};
+use aftercall_actors::{
+    event::Event,
+    plausible::{self, Ahead},
+    time::LogTime,
+};
 use bytes::Bytes;
 
 use crate::{
     envelope::{self, Reject},
-    log::{Headers, Position, RawEvent, Route},
+    log::{Headers, Position, RawEvent, Route, Speaker},
     shard::record,
 };
 
@@ -29,7 +33,10 @@ pub struct Entry {
     pub identity: u128,
     /// What it says, or why it cannot be processed.
     pub event: Result<Event, Reject>,
-    /// The message as it was, kept only of rejected ones: quarantine holds the original.
+    /// How far ahead of its log time it is dated; empty if it is not, or if that is not to be looked at. The rules in
+    /// force say how much is too much.
+    pub ahead: Vec<Ahead>,
+    /// The message as it was, kept only of what is or may be rejected: quarantine holds the original.
     pub original: Option<(Headers, Bytes)>,
 }
 
@@ -38,11 +45,17 @@ impl Entry {
     #[must_use]
     pub fn decode(raw: RawEvent, partition_count: u16) -> Self {
         let event = envelope::decode(&raw, partition_count);
+        let ahead = match (&event, raw.speaker) {
+            (Ok(event), Speaker::Anyone) => plausible::ahead(&event.body, raw.time),
+            (Ok(_), Speaker::Service | Speaker::Unknown) | (Err(_), _) => Vec::new(),
+        };
+        let kept = event.is_err() || !ahead.is_empty();
         Self {
             position: raw.position,
             time: raw.time,
             identity: record::identity(&raw.payload),
-            original: event.is_err().then_some((raw.headers, raw.payload)),
+            original: kept.then_some((raw.headers, raw.payload)),
+            ahead,
             event,
         }
     }

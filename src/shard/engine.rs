@@ -11,6 +11,7 @@ use aftercall_actors::{
     event::Body,
     key::{Key, Side},
     output::Output,
+    plausible,
     rules::RuleSet,
     time::LogTime,
 };
@@ -286,9 +287,23 @@ impl Engine {
             }
             self.wake(index, entry, witness)?;
         }
-        let addressee = self.addressee(entry);
+        let ahead_max = &self.rules.settings().ahead_max;
+        let in_future = plausible::refused(&entry.ahead, ahead_max);
+        let addressee = match in_future {
+            Some(_) => None,
+            None => self.addressee(entry),
+        };
         match &entry.event {
             Err(reject) => self.quarantine(entry, reject),
+            Ok(event) if in_future.is_some() => {
+                // Of the two partitions that read it one sets it aside.
+                let side = event.body.owner().map_or(Side::Customer, |_| Side::Agent);
+                if let Some(why) = in_future
+                    && self.partition.side == side
+                {
+                    self.quarantine(entry, &Reject::new(Reason::InFuture, why));
+                }
+            }
             Ok(event) => {
                 if let Body::RulesActivated(activated) = &event.body {
                     self.activate_rules(entry, activated);

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 
 use aftercall::{
     envelope,
-    log::{Lane, PartitionId, RawEvent, Route},
+    log::{Lane, PartitionId, RawEvent, Route, Speaker},
 };
 use aftercall_actors::{
     actor::{Actor, Context},
     effect::Effect,
     event::Body,
     key::{Key, Side},
+    plausible,
     rules::RuleSet,
     time::LogTime,
     value::key_of,
@@ -102,6 +103,23 @@ impl Reference {
                         Err(_) => {}
                     }
                 }
+                body if self.is_in_future(raw, body) => {
+                    // Of the two sides one sets it aside: the owner's, if there is one.
+                    let side = body.owner().map_or(Side::Customer, |_| Side::Agent);
+                    let Route::Pair { agent, customer } = raw.route else {
+                        return;
+                    };
+                    let takes_part = match self.partition.side {
+                        Side::Agent => body.owner().is_some(),
+                        Side::Customer => body.customer().is_some(),
+                    };
+                    if takes_part && home(agent, customer) {
+                        self.pass_time(raw.time);
+                        if self.partition.side == side {
+                            self.set_aside(raw);
+                        }
+                    }
+                }
                 body => {
                     let Route::Pair { agent, customer } = raw.route else {
                         return;
@@ -119,6 +137,13 @@ impl Reference {
                 }
             },
         }
+    }
+
+    /// Whether what anyone may send is dated further ahead than the rules allow.
+    fn is_in_future(&self, raw: &RawEvent, body: &Body) -> bool {
+        let ahead = plausible::ahead(body, raw.time);
+        raw.speaker == Speaker::Anyone
+            && plausible::refused(&ahead, &self.rules.settings().ahead_max).is_some()
     }
 
     fn pass_time(&mut self, time: LogTime) {
