@@ -8,6 +8,7 @@
 //! | `faults`, `ledger`, `control` | what goes wrong on purpose; what was received and done; setting and reading both |
 //! | `server`, `smtp` | HTTP and SMTP: reading, delaying, dropping, hanging |
 //! | `store`, `limiter`, `replays`, `shape` | bounded memory, rate limits, answers by key, bodies checked field by field |
+//! | `seen` | what people see of a message |
 //! | one file a vendor | what that vendor does |
 //!
 //! It stands beside the rest: nothing of the product is used by it, so it cannot share the product's mistakes.
@@ -39,6 +40,7 @@ mod oauth;
 mod replays;
 mod rewards;
 mod salesforce;
+pub mod seen;
 mod server;
 mod shape;
 mod slack;

@@ -16,6 +16,9 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Most of a comment that travels in an alert, in characters.
 pub const COMMENT_CHARS_MAX: usize = 4_000;
 
+/// What a text ends with that was cut.
+pub const SHORTENED: &str = "… (shortened)";
+
 /// Longest id of an alert, in bytes: ids of what belongs to it (questions, updates) begin with it, and are ids too.
 pub const ALERT_ID_BYTES_MAX: usize = 224;
 
@@ -71,7 +74,7 @@ pub fn alert(
         interaction_id: Some(event.interaction_id.to_string()),
         response_id: Some(event.response_id.to_string()),
         csat: event.csat.map(|csat| csat.0),
-        comment: event.comment.as_deref().map(|c| cut(c).to_owned()),
+        comment: event.comment.as_deref().map(cut),
         keywords,
         recording: Recording {
             status: RecordingStatus::Pending,
@@ -118,16 +121,18 @@ pub fn notice(
     }
 }
 
-/// The first [`COMMENT_CHARS_MAX`] characters.
-fn cut(comment: &str) -> &str {
+/// At most [`COMMENT_CHARS_MAX`] characters: of a longer comment the beginning, which says that it goes on.
+fn cut(comment: &str) -> String {
     // Bytes bound characters from above, so most comments are never counted.
-    if comment.len() <= COMMENT_CHARS_MAX {
-        return comment;
+    if comment.len() <= COMMENT_CHARS_MAX || comment.chars().nth(COMMENT_CHARS_MAX).is_none() {
+        return comment.to_owned();
     }
-    match comment.char_indices().nth(COMMENT_CHARS_MAX) {
-        Some((end, _)) => &comment[..end],
-        None => comment,
-    }
+    let mark = SHORTENED.chars().count();
+    comment
+        .chars()
+        .take(COMMENT_CHARS_MAX - mark)
+        .chain(SHORTENED.chars())
+        .collect()
 }
 
 /// `<rule>:<response id>`, which names the alert wherever it goes. Where that would be longer than an alert's id may

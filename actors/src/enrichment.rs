@@ -120,9 +120,8 @@ impl Enrichment {
             (Some(Open { held: true, .. }), _) => {
                 return effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
             }
-            (Some(Open { held: false, .. }), _) | (None, EnrichmentMode::Off) => {
-                return effects.push(raised(alert));
-            }
+            (Some(Open { held: false, .. }), _) => return effects.push(raised(alert)),
+            (None, EnrichmentMode::Off) => return effects.push(raised(without_lookups(alert))),
             (None, EnrichmentMode::SendThenUpdate) => false,
             (None, EnrichmentMode::Hold) => true,
         };
@@ -373,6 +372,14 @@ impl Open {
 
 /// What the ids of questions begin with. An alert's id is short enough for what follows it.
 const REQUEST: &str = "enrich:";
+
+/// The alert where no lookup follows: what is never asked for is neither pending nor still to be found out.
+fn without_lookups(mut alert: Alert) -> Alert {
+    alert.recording.status = RecordingStatus::Unavailable;
+    let asked_for = |name: &str| Field::ALL.iter().any(|field| field.name() == name);
+    alert.missing.retain(|name| !asked_for(name));
+    alert
+}
 
 fn raised(alert: Alert) -> Effect {
     Effect::Emit {

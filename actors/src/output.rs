@@ -222,7 +222,7 @@ pub enum RecordingStatus {
     Pending,
     /// `url` leads to it.
     Available,
-    /// It failed or was deleted.
+    /// It failed or was deleted; or lookups are off, and `missing` does not name it.
     Unavailable,
 }
 

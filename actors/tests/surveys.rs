@@ -23,8 +23,8 @@ fn s2_07_an_alert_says_all_that_the_event_carries_and_what_is_missing() {
             "alert_id": "critical_keyword:r1", "rule": "critical_keyword", "severity": "critical",
             "owner": "agent/a1", "agent_id": "a1", "agent_name": "Ann", "queue_id": "q1",
             "interaction_id": "i1", "response_id": "r1", "csat": 2, "comment": "Very unprofessional",
-            "keywords": ["unprofessional"], "recording": { "status": "pending" },
-            "missing": ["recording", "summary"], "raised_at": "2026-11-20T10:00:00.250Z",
+            "keywords": ["unprofessional"], "recording": { "status": "unavailable" },
+            "missing": [], "raised_at": "2026-11-20T10:00:00.250Z",
         })
     );
 }
@@ -39,10 +39,7 @@ fn s2_10_an_agent_without_a_name_is_named_by_id_and_the_name_is_missing() {
     let alert = data(&effects);
     assert_eq!(alert["agent_id"], "a1");
     assert_eq!(alert.get("agent_name"), None);
-    assert_eq!(
-        alert["missing"],
-        json!(["recording", "summary", "agent_name"])
-    );
+    assert_eq!(alert["missing"], json!(["agent_name"]));
 }
 
 #[test]
@@ -56,7 +53,7 @@ fn s2_10_a_bot_a_queue_and_nobody_raise_alerts_of_their_own() {
         let effects = stage.apply(0, survey("r1", json!({ "csat": 1, "routing": routing })));
         let alert = data(&effects);
         assert_eq!(alert["owner"], owner);
-        assert_eq!(alert["missing"], json!(["recording", "summary"]));
+        assert_eq!(alert["missing"], json!([]));
         assert_eq!(alert.get("agent_id"), None);
     }
 }
@@ -92,6 +89,27 @@ fn s2_04_of_rules_alike_in_severity_the_first_alerts_with_the_keywords_of_all() 
     assert_eq!(
         data(&effects)["keywords"],
         json!(["lawsuit", "unprofessional", "refund", "Unprofessional"])
+    );
+}
+
+#[test]
+fn s2_04_a_comment_typed_otherwise_alerts_with_the_keywords_as_the_rule_spells_them() {
+    let rules = rules_and(
+        r#"
+        [[rule]]
+        name = "typed"
+        on = "survey.response.created"
+        when = '''mentions(event.comment, ["won't pay", "Δίκη", "محكمة"])'''
+        alert = { severity = "critical" }
+        "#,
+    );
+    let mut agent = Stage::new(Key::Agent("a1"), rules);
+    let comment = "I won’t pay this bill. ΔΙΚΗ! محكـــمة";
+    let effects = agent.apply(0, survey("r1", json!({ "csat": 4, "comment": comment })));
+    assert_eq!(ids(&effects), ["typed:r1"]);
+    assert_eq!(
+        data(&effects)["keywords"],
+        json!(["won't pay", "Δίκη", "محكمة"])
     );
 }
 
@@ -142,15 +160,37 @@ fn s2_05_log_time_that_jumps_back_alerts_nobody_twice() {
 }
 
 #[test]
-fn s2_07_a_comment_is_cut_after_4000_characters_not_within_one() {
+fn s2_07_a_comment_is_cut_after_4000_characters_not_within_one_and_says_so() {
     let comment = |chars: usize| "é".repeat(chars);
-    for (given, kept) in [(3_999, 3_999), (4_000, 4_000), (4_001, 4_000)] {
+    let cut = comment(3_987) + "… (shortened)";
+    for (given, kept) in [
+        (3_999, comment(3_999)),
+        (4_000, comment(4_000)),
+        (4_001, cut.clone()),
+        (50_000, cut),
+    ] {
         let mut agent = Stage::agent();
         let effects = agent.apply(
             0,
             survey("r1", json!({ "csat": 1, "comment": comment(given) })),
         );
-        assert_eq!(data(&effects)["comment"], comment(kept), "{given}");
+        let said = data(&effects)["comment"].clone();
+        assert_eq!(said, kept, "{given}");
+        assert!(said.as_str().unwrap().chars().count() <= 4_000);
+    }
+}
+
+#[test]
+fn s2_08_with_lookups_off_nothing_is_said_to_be_pending_or_not_known_yet() {
+    let mut agent = Stage::agent();
+    for channel in ["voice", "chat", "email"] {
+        let effects = agent.apply(
+            0,
+            survey(channel, json!({ "csat": 1, "channel": channel, "routing": { "agent_id": "a1", "agent_name": "Ann" } })),
+        );
+        let alert = data(&effects);
+        assert_eq!(alert["recording"], json!({ "status": "unavailable" }));
+        assert_eq!(alert["missing"], json!([]));
     }
 }
 

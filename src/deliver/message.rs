@@ -8,22 +8,27 @@
 //! |---|---|
 //! | `alert` | what an alert says |
 //! | `plain` | what any other output says: its fields, named in words |
+//! | `outside` | text from outside: shown, and never obeyed |
 //! | `slack`, `card`, `email` | the forms |
 
 use std::collections::BTreeMap;
+
+use aftercall_actors::alert::SHORTENED;
 
 use super::{parcel::Parcel, template::SEGMENT};
 
 mod alert;
 pub mod card;
 pub mod email;
+pub mod outside;
 mod plain;
 pub mod slack;
 #[cfg(test)]
 mod tests;
 mod words;
 
-/// What people are told, in no channel's form. All text is plain: whoever writes it escapes it.
+/// What people are told, in no channel's form. All text is plain (see `outside`) and without markup, which each form
+/// writes as it has to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Whether this is the first word about it.
@@ -135,23 +140,27 @@ impl Message {
         const TEXT_BYTES_MIN: usize = 100;
         /// About what a fact takes whose text is that short.
         const FACT_BYTES: usize = 300;
-        let texts = self
+        let long = self
             .passages
             .iter_mut()
-            .chain(&mut self.facts)
+            .map(|fact| (&mut fact.text, SHORTENED));
+        let short = self
+            .facts
+            .iter_mut()
             .map(|fact| &mut fact.text)
             .chain(&mut self.notes)
-            .chain([&mut self.reference, &mut self.headline]);
-        let longest = texts
-            .map(|text| (text.chars().map(bytes_in_json).sum::<usize>(), text))
-            .max_by_key(|(bytes, _)| *bytes);
-        if let Some((bytes, text)) = longest
+            .chain([&mut self.reference, &mut self.headline])
+            .map(|text| (text, ELLIPSIS));
+        let longest = long
+            .chain(short)
+            .map(|(text, mark)| (text.chars().map(bytes_in_json).sum::<usize>(), text, mark))
+            .max_by_key(|(bytes, ..)| *bytes);
+        if let Some((bytes, text, mark)) = longest
             && bytes > TEXT_BYTES_MIN
         {
             // An escape may take more than it does in JSON, so not all at once: half goes in a step at most.
             let budget = bytes.saturating_sub(excess).max(bytes / 2);
-            let budget = budget.max(TEXT_BYTES_MIN);
-            *text = shortened(text, budget, bytes_in_json);
+            *text = cut(text, budget.max(TEXT_BYTES_MIN), mark, bytes_in_json);
             return true;
         }
         // Many short things: the last of them go.
@@ -214,23 +223,57 @@ const fn bytes_in_json(c: char) -> usize {
     }
 }
 
+/// What a line ends with that was cut.
+const ELLIPSIS: &str = "…";
+
 /// The first characters of `text` that `budget` of bytes allows, each costing what `cost` says, with an ellipsis (in
 /// the budget) if it was cut.
 fn shortened(text: &str, budget: usize, cost: impl Fn(char) -> usize) -> String {
-    const ELLIPSIS: char = '…';
+    cut(text, budget, ELLIPSIS, cost)
+}
+
+/// The same for what people wrote at length: it says in words that it was cut.
+#[must_use]
+pub fn shortened_words(text: &str, bytes_max: usize) -> String {
+    cut(text, bytes_max, SHORTENED, bytes_in_json)
+}
+
+/// Cut where a reader sees one character end and the next begin, with `mark` at the end if the budget has room for it.
+fn cut(text: &str, budget: usize, mark: &str, cost: impl Fn(char) -> usize) -> String {
+    /// Characters looked back over for such a place: more of them never belong together.
+    const BACK_MAX: usize = 16;
     let total: usize = text.chars().map(&cost).sum();
     if total <= budget {
         return text.to_owned();
     }
-    let room = budget.saturating_sub(cost(ELLIPSIS));
+    // Cut before: one mark is enough.
+    let text = text.strip_suffix(mark).unwrap_or(text);
+    let of = |text: &str| text.chars().map(&cost).sum::<usize>();
+    let mark = if budget >= of(mark) { mark } else { "" };
+    let ends = |text: &str| match text.contains('\u{2068}') {
+        true => of(&outside::ends(text)),
+        false => 0,
+    };
+    let room = budget.saturating_sub(of(mark));
     let mut used = 0;
     let kept = text.chars().take_while(|c| {
         used += cost(*c);
         used <= room
     });
     let mut cut: String = kept.collect();
-    if budget >= cost(ELLIPSIS) {
-        cut.push(ELLIPSIS);
+    let next = text[cut.len()..].chars().next();
+    if let Some(mut next) = next {
+        for _ in 0..BACK_MAX {
+            match cut.chars().next_back() {
+                Some(last) if outside::belongs_together(last, next) => {
+                    cut.pop();
+                    next = last;
+                }
+                Some(_) | None => break,
+            }
+        }
     }
-    cut
+    while of(&cut) + ends(&cut) > room && cut.pop().is_some() {}
+    let ends = outside::ends(&cut);
+    format!("{cut}{mark}{ends}")
 }

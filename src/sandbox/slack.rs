@@ -13,6 +13,7 @@ use super::{
     call::{Call, Reply},
     limiter::Limiter,
     oauth::Refusal,
+    seen::Seen,
     store::Store,
 };
 
@@ -269,6 +270,7 @@ impl Slack {
                 let mut shown = shown(&message.content, &message.ts);
                 shown["channel"] = message.channel.clone().into();
                 shown["updates"] = message.updates.into();
+                shown["seen"] = Seen::in_slack(&message.content).to_json();
                 shown
             });
         messages.collect()

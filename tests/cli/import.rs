@@ -6,6 +6,7 @@ use std::{
     io::Write,
     path::Path,
     process::Output,
+    sync::LazyLock,
     time::{Duration, SystemTime},
 };
 
@@ -15,7 +16,7 @@ use aftercall::log::{
 };
 use aftercall_actors::{actor::Actor, rules::RuleSet};
 use flate2::{Compression, write::GzEncoder};
-use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
@@ -30,10 +31,12 @@ mod dry_run;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The workday `days` before today: points leave the window, so dates cannot be constants.
+/// The workday `days` before today: points leave the window, so dates cannot be constants. Today is the day on which
+/// the tests began, so that one which runs over midnight means one day by one name.
 fn day(days: i64) -> String {
-    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-    today.checked_sub(days.days()).unwrap().to_string()
+    static TODAY: LazyLock<Date> =
+        LazyLock::new(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
+    TODAY.checked_sub(days.days()).unwrap().to_string()
 }
 
 /// A file that was last written `age` ago.

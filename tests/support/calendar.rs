@@ -17,8 +17,33 @@ pub const DAY_MS: i64 = 24 * HOUR_MS;
 pub enum Zone {
     /// So many hours east of Greenwich, all year.
     East(i64),
-    /// An hour, in summer two.
+    /// In a city of the European Union.
+    In(City),
+}
+
+/// Cities of the European Union, whose clocks all change at the same instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum City {
     Berlin,
+    Helsinki,
+}
+
+impl City {
+    /// As rules name its zone.
+    pub const fn zone_name(self) -> &'static str {
+        match self {
+            Self::Berlin => "Europe/Berlin",
+            Self::Helsinki => "Europe/Helsinki",
+        }
+    }
+
+    /// Hours east of Greenwich in winter.
+    pub const fn hours(self) -> i64 {
+        match self {
+            Self::Berlin => 1,
+            Self::Helsinki => 2,
+        }
+    }
 }
 
 impl Zone {
@@ -26,10 +51,10 @@ impl Zone {
     fn ahead_ms(self, at_ms: i64) -> i64 {
         match self {
             Self::East(hours) => hours * HOUR_MS,
-            Self::Berlin => {
+            Self::In(city) => {
                 let (year, ..) = date(at_ms.div_euclid(DAY_MS));
                 let [begin, end] = changes(year);
-                HOUR_MS * (1 + i64::from((begin..end).contains(&at_ms)))
+                HOUR_MS * (city.hours() + i64::from((begin..end).contains(&at_ms)))
             }
         }
     }

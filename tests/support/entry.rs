@@ -234,7 +234,7 @@ pub fn event(id: &str, entry: &Entry) -> Value {
         } => {
             let data = json!({
                 "reward_id": reward, "agent_id": agent, "decision": if *approve { "approve" } else { "reject" },
-                "by": "office", "at": "2026-01-01T00:00:00Z",
+                "by": "office", "at": "2020-01-01T00:00:00Z",
             });
             ("reward.decided", data)
         }

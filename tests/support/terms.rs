@@ -31,7 +31,7 @@ impl Terms {
     /// The workday of an instant.
     pub fn workday(&self, at_ms: i64) -> Day {
         match (self.slip, self.zone) {
-            (Some(Slip::NoSummerTime), Zone::Berlin) => Zone::East(1).day(at_ms),
+            (Some(Slip::NoSummerTime), Zone::In(city)) => Zone::East(city.hours()).day(at_ms),
             (_, zone) => zone.day(at_ms),
         }
     }

@@ -24,7 +24,7 @@ use percent_encoding::NON_ALPHANUMERIC;
 use serde_json::{Value, json};
 
 use crate::{
-    calendar::{self, Day},
+    calendar,
     compare::is_issued,
     entry::{self, Entry},
     lives,
@@ -33,7 +33,7 @@ use crate::{
     passing::Sums,
     plan::{Export, Kind, MONTHS, Plan},
     program,
-    rules::{self, AT_ONCE},
+    rules::{self, Numbers},
     service::{Service, TOKEN},
     spreadsheet::{Book, Sheet, Stands},
     written::{self, Counts},
@@ -54,6 +54,7 @@ const LEFT_OUT: i32 = 3;
 /// Where all of it is.
 struct Centre<'a> {
     plan: &'a Plan,
+    numbers: Numbers,
     url: String,
     /// Where exports and events lie, and commands are run.
     desk: PathBuf,
@@ -67,15 +68,15 @@ struct Centre<'a> {
     decided: BTreeSet<String>,
 }
 
-/// Tells the year; panics where something does not hold.
-pub async fn year(plan: &Plan) {
+/// Tells the year, which has ended, under rules with these numbers; panics where something does not hold.
+pub async fn year(plan: &Plan, numbers: Numbers) {
     let began = Instant::now();
     let server = Nats::start();
     let folder = tempfile::tempdir().expect("a folder");
     let sandbox = marketplace::opened();
     marketplace::make_unreliable(&sandbox, LIES);
     let arguments = ["--nats", &server.url()].map(str::to_owned);
-    let text = rules::text(&AT_ONCE);
+    let text = rules::text(&numbers);
     let mut service =
         marketplace::service(folder.path(), &arguments, &sandbox, PATIENCE, &text).started();
     service.until_ready().await;
@@ -84,6 +85,7 @@ pub async fn year(plan: &Plan) {
     fs::create_dir(&desk).expect("a folder");
     let mut centre = Centre {
         plan,
+        numbers,
         url: server.url(),
         desk,
         log: Arc::new(log.expect("a log")),
@@ -273,7 +275,7 @@ impl Centre<'_> {
 
     async fn judge(&self, statements: &[Value]) {
         let began = Instant::now();
-        let terms = rules::terms(&AT_ONCE);
+        let terms = rules::terms(&self.numbers);
         let mut book = Book::new(terms);
         let bad = marketplace::book(&self.log, &mut book).await;
         assert_eq!(bad, self.imported.bad, "rows set aside");
@@ -285,7 +287,7 @@ impl Centre<'_> {
             began.elapsed()
         );
 
-        let genesis = rules::rules(&AT_ONCE);
+        let genesis = rules::rules(&self.numbers);
         let agents = marketplace::agents(&self.log, &genesis).await;
         assert_eq!(agents.len() as u64, self.plan.agents);
         marketplace::states_agree(&agents, &book);
@@ -298,9 +300,8 @@ impl Centre<'_> {
         let mut sums = Sums::default();
         for number in 0..self.plan.agents {
             let sheet = &book.sheets[&Plan::name(number)];
-            let given = self
-                .plan
-                .given(number, self.oldest(sheet.now_ms), book.terms.points);
+            let oldest = self.plan.zone.day(sheet.now_ms) - self.numbers.window_days;
+            let given = self.plan.given(number, oldest, book.terms.points);
             assert_eq!(given, sheet.given(), "{}", Plan::name(number));
             let found = told(&statements[usize::try_from(number).expect("a place")]);
             assert_eq!(found, booked_of(sheet), "over HTTP");
@@ -318,11 +319,6 @@ impl Centre<'_> {
             assert!(count >= least, "{stands:?}: {count}, so little was proved");
         }
         assert!(sums.debt > 0, "nobody owes anything");
-    }
-
-    /// The oldest workday that counts at a time.
-    fn oldest(&self, now_ms: i64) -> Day {
-        self.plan.zone.day(now_ms) - AT_ONCE.window_days
     }
 }
 

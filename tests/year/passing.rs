@@ -109,8 +109,9 @@ fn life(plan: &Plan, rules: &RuleSet, terms: &Terms, number: u64) -> Result<(She
         coming: planned(plan, number),
         answers: 0,
         events: 0,
+        now_ms: i64::MIN,
     };
-    while let Some(Reverse(Coming { at_ms, payload, .. })) = life.coming.pop() {
+    while let Some(Reverse(Coming { at_ms, payload, .. })) = life.next(rules)? {
         life.take(rules, at_ms, &payload)?;
     }
     let sheet = life.book.sheets.remove(&name).ok_or("nothing happened")?;
@@ -187,10 +188,39 @@ struct Life<'a> {
     coming: Queue,
     answers: u64,
     events: u64,
+    now_ms: i64,
 }
 
 impl Life<'_> {
+    /// What comes next, the agent woken whenever it wanted to be by then, as a host does with every tick. What waking
+    /// brings about may be the next to come: the log only ever goes forward.
+    fn next(&mut self, rules: &RuleSet) -> Result<Option<Reverse<Coming>>, String> {
+        while let Some(Reverse(next)) = self.coming.peek() {
+            let Some(due) = self.agent.deadline().filter(|due| due.0 <= next.at_ms) else {
+                return Ok(self.coming.pop());
+            };
+            self.pass_time(due.0)?;
+            let context = Context { now: due, rules };
+            let mut effects = Vec::new();
+            self.agent.wake(self.key, &context, &mut effects);
+            self.hear(due.0, &effects);
+        }
+        Ok(None)
+    }
+
+    fn pass_time(&mut self, now_ms: i64) -> Result<(), String> {
+        if now_ms < self.now_ms {
+            return Err(format!(
+                "log time goes back from {} to {now_ms}",
+                self.now_ms
+            ));
+        }
+        self.now_ms = now_ms;
+        Ok(())
+    }
+
     fn take(&mut self, rules: &RuleSet, now_ms: i64, payload: &str) -> Result<(), String> {
+        self.pass_time(now_ms)?;
         self.events += 1;
         let route = Destination::Actors {
             owner: self.key.token(),
@@ -205,7 +235,6 @@ impl Life<'_> {
             headers: Headers::Empty,
             payload: payload.as_bytes().to_vec().into(),
         };
-        self.wake(rules, now_ms);
         let event = envelope::decode(&raw, PARTITIONS).map_err(|reject| reject.to_string())?;
         let context = Context {
             now: LogTime(now_ms),
@@ -243,16 +272,6 @@ impl Life<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Wakes the agent when it wanted to be woken, as a host does with every tick.
-    fn wake(&mut self, rules: &RuleSet, now_ms: i64) {
-        while let Some(due) = self.agent.deadline().filter(|due| due.0 <= now_ms) {
-            let context = Context { now: due, rules };
-            let mut effects = Vec::new();
-            self.agent.wake(self.key, &context, &mut effects);
-            self.hear(due.0, &effects);
-        }
     }
 
     fn hear(&mut self, now_ms: i64, effects: &[Effect]) {

@@ -25,6 +25,9 @@ pub const MONTHS: i64 = (DAYS + MONTH - 1) / MONTH;
 /// Columns of metrics, in the order of [`Row::values`].
 pub const METRICS: [&str; 2] = ["csat", "adherence"];
 
+/// Years in which a seed's year may end; two of them are leap years.
+const YEARS: [i64; 2] = [2021, 2028];
+
 /// A year.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -106,8 +109,41 @@ pub struct Told {
 }
 
 impl Plan {
+    /// The year of a seed, on days of its own: it is the same whenever it is told.
+    pub fn new(seed: u64, agents: u64, zone: Zone) -> Self {
+        let [from, to] = [
+            calendar::day(YEARS[0], 1, 1),
+            calendar::day(YEARS[1] + 1, 1, 1),
+        ];
+        let place = mix(mix(seed) ^ mix(DAYS as u64)) % (to - from) as u64;
+        Self {
+            seed,
+            agents,
+            today: from + place as i64,
+            zone,
+        }
+    }
+
+    /// The same year, ended the last time that its date came round before `today`. What is drawn hangs on the place in
+    /// the year, so only the weekdays and the changes of the clock are another year's.
+    pub fn ended_before(&self, today: Day) -> Self {
+        let (_, month, day) = calendar::date(self.today);
+        let (year, ..) = calendar::date(today);
+        let ends = [year, year - 1].map(|year| calendar::day(year, month, day));
+        let ended = ends.into_iter().find(|end| *end < today);
+        Self {
+            today: ended.unwrap_or(today - 1),
+            ..self.clone()
+        }
+    }
+
     pub fn first(&self) -> Day {
         self.today - DAYS
+    }
+
+    /// The place of a day in the year, for what is drawn about it.
+    fn nth(&self, day: Day) -> i64 {
+        day - self.first()
     }
 
     /// The id of an agent; some need care in files and in subjects.
@@ -165,6 +201,7 @@ impl Plan {
     }
 
     fn values(&self, agent: i64, day: Day, version: i64) -> [Option<f64>; 2] {
+        let day = self.nth(day);
         let talent = self.share(&[agent, -1]);
         let is_good = self.share(&[agent, day, version, 1]) < 0.25 + 0.6 * talent;
         let is_better = self.one_in(4, &[agent, day, version, 2]);
@@ -179,6 +216,7 @@ impl Plan {
 
     /// How many months late a row is.
     fn delay(&self, agent: i64, day: Day) -> i64 {
+        let day = self.nth(day);
         match self.one_in(150, &[agent, day, 5]) {
             true => 1 + (self.draw(&[agent, day, 6]) % 8) as i64,
             false => 0,
@@ -223,26 +261,26 @@ impl Plan {
                 .map(|day| row(day, 0))
                 .collect(),
             Kind::Preliminary => (days.start..days.end - 2)
-                .filter(|day| self.one_in(30, &[agent, *day, 8]))
+                .filter(|day| self.one_in(30, &[agent, self.nth(*day), 8]))
                 .map(|day| row(day, 1))
                 .collect(),
             Kind::Correction if month == 0 => Vec::new(),
             Kind::Correction => self
                 .days_of(month - 1)
-                .filter(|day| self.one_in(30, &[agent, *day, 9]))
+                .filter(|day| self.one_in(30, &[agent, self.nth(*day), 9]))
                 .map(|day| row(day, 2))
                 .collect(),
             Kind::Copy if agent % 20 != month % 20 => Vec::new(),
             Kind::Copy => days
                 .filter(|day| self.delay(agent, *day) == 0)
-                .filter(|day| !self.one_in(2_000, &[agent, *day, 7]))
+                .filter(|day| !self.one_in(2_000, &[agent, self.nth(*day), 7]))
                 .map(|day| row(day, 0))
                 .collect(),
         }
     }
 
     fn bad(&self, agent: i64, day: Day) -> Row {
-        let flaw = FLAWS[(self.draw(&[agent, day, 10]) % 5) as usize];
+        let flaw = FLAWS[(self.draw(&[agent, self.nth(day), 10]) % 5) as usize];
         let [csat, adherence] = self.values(agent, day, 0);
         let csat = match flaw {
             Flaw::Contradiction => csat.map(|value| value + 3.0),

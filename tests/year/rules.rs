@@ -4,7 +4,8 @@
 use aftercall_actors::{redemption::reward_id, rules::RuleSet};
 
 use crate::{
-    calendar::{DAY_MS, Zone},
+    calendar::{City, DAY_MS, Day, Zone},
+    plan::Plan,
     spreadsheet::{Terms, Tier},
 };
 
@@ -13,6 +14,7 @@ const PROGRAM: &str = "recognition";
 /// Numbers that both have.
 #[derive(Clone, Copy, Debug)]
 pub struct Numbers {
+    pub city: City,
     pub window_days: i64,
     pub bronze: i64,
     pub silver: i64,
@@ -20,17 +22,24 @@ pub struct Numbers {
     pub cap_days: i64,
 }
 
-/// For a year that lies behind when it is told: its first five weeks are too old.
-pub const AT_ONCE: Numbers = Numbers {
-    window_days: 330,
-    bronze: 500,
-    silver: 1_000,
-    bronze_cap: 3,
-    cap_days: 365,
-};
+/// Workdays of a year that lies behind which are too old when it is told.
+const TOO_OLD: i64 = 35;
+
+/// For a year that lies behind when it is told, however long ago it ended: the window begins in its sixth week.
+pub fn at_once(plan: &Plan, city: City, today: Day) -> Numbers {
+    Numbers {
+        city,
+        window_days: today - (plan.first() + TOO_OLD),
+        bronze: 500,
+        silver: 1_000,
+        bronze_cap: 3,
+        cap_days: 365,
+    }
+}
 
 /// For a year that passes: workdays leave and limits end within it.
 pub const PASSING: Numbers = Numbers {
+    city: City::Berlin,
     window_days: 90,
     bronze: 350,
     silver: 700,
@@ -40,16 +49,18 @@ pub const PASSING: Numbers = Numbers {
 
 pub fn text(numbers: &Numbers) -> String {
     let Numbers {
+        city,
         window_days,
         bronze,
         silver,
         bronze_cap,
         cap_days,
     } = numbers;
+    let zone = city.zone_name();
     format!(
         r#"
 [business_unit]
-time_zone = "Europe/Berlin"
+time_zone = "{zone}"
 
 [points]
 window = "{window_days}d"
@@ -97,7 +108,7 @@ pub fn rules(numbers: &Numbers) -> RuleSet {
 
 pub fn terms(numbers: &Numbers) -> Terms {
     Terms {
-        zone: Zone::Berlin,
+        zone: Zone::In(numbers.city),
         window_days: numbers.window_days,
         tiers: vec![
             Tier {

@@ -15,6 +15,9 @@ use crate::{
     plan::{Export, Flaw, METRICS, Plan, Row},
 };
 
+/// Days from a workday of the year to one that is still to come, however long ago the year ended.
+const STILL_TO_COME: i64 = 4_000;
+
 /// What a file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -81,7 +84,7 @@ fn fields(agent: &str, row: &Row) -> (String, String, [Option<String>; 2]) {
         Some(Flaw::NoAgent) => agent = String::new(),
         Some(Flaw::NoDate) => date = "31.02.".to_owned(),
         Some(Flaw::NoNumber) => values[0] = Some("n/a".to_owned()),
-        Some(Flaw::StillToCome) => date = calendar::written(row.day + 400),
+        Some(Flaw::StillToCome) => date = calendar::written(row.day + STILL_TO_COME),
     }
     (agent, date, values)
 }

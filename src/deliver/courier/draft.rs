@@ -23,7 +23,10 @@ use crate::deliver::{
         slack::{Content, Place},
     },
     destination::{self, Body, Channel, Destination, Text},
-    message::{Message, Occasion, card, email},
+    message::{
+        Message, Occasion, card, email,
+        outside::{each, isolated, plain},
+    },
     parcel::Parcel,
     recipients::{Found, Person, Recipients},
     scope::Scope,
@@ -188,7 +191,10 @@ impl Drafter {
                 let (scope, Found { missing, .. }) =
                     self.people(view, false, &templates, |_| true).await;
                 let body = match card {
-                    Some(template) => card::envelope(rendered_json(template, &scope)?),
+                    Some(template) => {
+                        let scope = for_people(&scope, &card::escaped);
+                        card::envelope(rendered_json(template, &scope)?)
+                    }
                     None => {
                         let message = Message::compose(parcel, &self.vars, &missing);
                         card::write(&message, bytes_max)
@@ -218,13 +224,14 @@ impl Drafter {
                 }
                 let message = Message::compose(parcel, &self.vars, &missing);
                 let mut email = email::write(&message, bytes_max);
+                let words = for_people(&scope, &|text| isolated(&plain(text)));
                 for (template, part) in [
                     (subject, &mut email.subject),
                     (html, &mut email.html),
                     (text, &mut email.text),
                 ] {
                     if let Some(template) = template {
-                        *part = render(template, &scope)?;
+                        *part = render(template, &words)?;
                     }
                 }
                 let bytes = email.subject.len() + email.html.len() + email.text.len();
@@ -368,6 +375,18 @@ fn texts_of(request: &destination::Request) -> impl Iterator<Item = &Text> {
         .iter()
         .map(|(_, text)| text)
         .chain([&request.url])
+}
+
+/// The variables of templates whose words people read: everything that came from outside, made by `make` what may stand
+/// there.
+pub(super) fn for_people(scope: &Scope, make: &impl Fn(&str) -> String) -> Scope {
+    let outside = ["id", "subject", "data", "recipients"];
+    outside.into_iter().fold(scope.clone(), |scope, name| {
+        match scope.get(name).cloned() {
+            Some(value) => scope.with(name, each(value, make)),
+            None => scope,
+        }
+    })
 }
 
 pub(super) fn render(template: &Template, scope: &Scope) -> Result<String, Fault> {

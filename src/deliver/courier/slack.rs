@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::draft::{address, json_request, render, rendered_json};
+use super::draft::{address, for_people, json_request, render, rendered_json};
 use crate::deliver::{
     answer::Fault,
     channel::{
@@ -70,8 +70,7 @@ pub(super) fn fields(
         }
         return Ok(fields);
     }
-    let data = scope.get("data").cloned().unwrap_or_default();
-    let scope = scope.clone().with("data", escaped(data));
+    let scope = for_people(scope, &slack::escaped);
     let words = match text {
         Some(text) => render(text, &scope)?,
         None => slack::text(message),
@@ -81,18 +80,6 @@ pub(super) fn fields(
         fields.insert("blocks".to_owned(), rendered_json(blocks, &scope)?);
     }
     Ok(fields)
-}
-
-fn escaped(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(slack::escaped(&text)),
-        Value::Array(items) => items.into_iter().map(escaped).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| (name, escaped(value)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value,
-    }
 }
 
 /// Ids separated by commas.

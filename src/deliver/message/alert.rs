@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Fact, Link, LinkVar, Message, Occasion, Parcel, Tone, link, web_address, words};
+use super::{
+    Fact, Link, LinkVar, Message, Occasion, Parcel, Tone, link,
+    outside::{isolated, line, one_line},
+    web_address, words,
+};
 
 pub(super) fn compose(
     parcel: &Parcel,
@@ -14,7 +18,7 @@ pub(super) fn compose(
 ) -> Message {
     let alert = Alert(&parcel.data);
     let severity = alert.text("severity");
-    let reference = alert.text("alert_id").unwrap_or_else(|| parcel.id.clone());
+    let reference = alert.line("alert_id").unwrap_or_else(|| line(&parcel.id));
     Message {
         occasion: match parcel.event_type.as_str() {
             "alert.updated" => Occasion::Update,
@@ -43,6 +47,11 @@ impl Alert<'_> {
         words::text(self.0.get(field)?)
     }
 
+    /// A text as one line.
+    fn line(&self, field: &str) -> Option<String> {
+        Some(line(&self.text(field)?))
+    }
+
     fn recording(&self, field: &str) -> Option<&str> {
         self.0.get("recording")?.get(field)?.as_str()
     }
@@ -53,12 +62,19 @@ impl Alert<'_> {
         fields.iter().any(|field| self.text(field).is_some())
     }
 
+    /// Whether a lookup was made for it: what was lost stays named as missing. Where `missing` may not leave, it is
+    /// assumed.
+    fn was_looked_for(&self, name: &str) -> bool {
+        let missing = self.0.get("missing").and_then(Value::as_array);
+        missing.is_none_or(|missing| missing.iter().any(|missing| missing == name))
+    }
+
     fn headline(&self, severity: Option<&str>, subject: &str) -> String {
         let kind = match severity {
             Some(severity) => format!("{} alert", words::label(severity)),
             None => "Alert".to_owned(),
         };
-        let what = match (self.text("csat"), self.text("rule")) {
+        let what = match (self.line("csat"), self.line("rule")) {
             (Some(csat), _) => format!("{csat}/5"),
             (None, Some(rule)) => words::spaced(&rule),
             (None, None) => String::new(),
@@ -77,14 +93,16 @@ impl Alert<'_> {
     /// Of the envelope's subject only bots and queues are told: an agent's id that the policy keeps back must not leave
     /// by another door. Source: S2.10.
     fn who(&self, subject: &str) -> Option<String> {
-        match (self.text("agent_name"), self.text("agent_id")) {
-            (Some(name), Some(id)) if name != id => return Some(format!("{name} ({id})")),
-            (Some(who), _) | (None, Some(who)) => return Some(who),
+        match (self.line("agent_name"), self.line("agent_id")) {
+            (Some(name), Some(id)) if name != id => {
+                return Some(format!("{} ({})", isolated(&name), isolated(&id)));
+            }
+            (Some(who), _) | (None, Some(who)) => return Some(isolated(&who)),
             (None, None) => {}
         }
         let owner = self.text("owner");
         match owner.as_deref().unwrap_or(subject).split_once('/') {
-            Some(("bot", id)) => Some(format!("bot {id}")),
+            Some(("bot", id)) => Some(format!("bot {}", isolated(&line(id)))),
             // Of nobody, and about nothing that somebody could have handled: dead letters.
             Some(("queue", "_")) if !self.is_of_interaction() => None,
             Some(("queue", _)) => Some("an unassigned interaction".to_owned()),
@@ -115,7 +133,7 @@ impl Alert<'_> {
         ];
         let fact = |(label, text): (&str, String)| Fact {
             label: label.to_owned(),
-            text,
+            text: one_line(&text),
         };
         facts.into_iter().flatten().map(fact).collect()
     }
@@ -175,8 +193,8 @@ impl Alert<'_> {
         let mut notes = Vec::new();
         match self.recording("status") {
             Some("pending") => notes.push("Recording pending".to_owned()),
-            // Nobody expects one of a reward, or of a destination that gave up.
-            Some("unavailable") if self.is_of_interaction() => {
+            // A reward has none, nor has a destination that gave up; and with lookups off none was looked for.
+            Some("unavailable") if self.is_of_interaction() && self.was_looked_for("recording") => {
                 notes.push("Recording unavailable".to_owned());
             }
             Some(_) | None => {}
@@ -184,7 +202,10 @@ impl Alert<'_> {
         let listed = self.0.get("missing").and_then(Value::as_array);
         let listed = listed.into_iter().flatten().filter_map(Value::as_str);
         let mut missing: Vec<String> = Vec::new();
-        for name in listed.map(words::spaced).chain(more.iter().cloned()) {
+        for name in listed
+            .map(words::spaced)
+            .chain(more.iter().map(|more| line(more)))
+        {
             // Said already, in words of its own.
             if name != "recording" && !missing.contains(&name) {
                 missing.push(name);

@@ -1,8 +1,9 @@
-//! A message as an email: one subject line, HTML with every text escaped, and the same as plain text.
+//! A message as an email: one subject line, HTML with every text escaped, and the same as plain text. Each text of
+//! others is laid out in its own direction.
 
 use std::fmt::Write as _;
 
-use super::{Message, Tone, shortened};
+use super::{Message, Tone, outside::isolated, shortened};
 
 /// Longest subject. Unit: characters.
 pub const SUBJECT_CHARS_MAX: usize = 150;
@@ -38,7 +39,11 @@ pub fn write(message: &Message, bytes_max: usize) -> Email {
 pub fn subject(text: &str) -> String {
     let plain: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| match c {
+            '\u{2028}' | '\u{2029}' => ' ',
+            c if c.is_control() => ' ',
+            c => c,
+        })
         .collect();
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     shortened(&line, SUBJECT_CHARS_MAX, |_| 1)
@@ -69,7 +74,7 @@ fn html(message: &Message, headline: &str) -> String {
     };
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
-         <body style=\"font-family:sans-serif;color:#1f1f1f\">\n<h1 style=\"font-size:1.25em;color:{color}\">{title}</h1>\n",
+         <body style=\"font-family:sans-serif;color:#1f1f1f\">\n<h1 dir=\"auto\" style=\"font-size:1.25em;color:{color}\">{title}</h1>\n",
         title = escaped(headline)
     );
     // Writing into a string cannot fail, here and below.
@@ -78,7 +83,7 @@ fn html(message: &Message, headline: &str) -> String {
         for fact in &message.facts {
             let _ = writeln!(
                 out,
-                "<tr><th align=\"left\" style=\"padding-right:16px\">{}</th><td>{}</td></tr>",
+                "<tr><th align=\"left\" style=\"padding-right:16px\">{}</th><td dir=\"auto\">{}</td></tr>",
                 escaped(&fact.label),
                 escaped(&fact.text)
             );
@@ -88,7 +93,8 @@ fn html(message: &Message, headline: &str) -> String {
     for passage in &message.passages {
         let _ = writeln!(
             out,
-            "<h2 style=\"font-size:1em\">{}</h2>\n<blockquote style=\"white-space:pre-wrap;border-left:3px solid #c0c0c0;\
+            "<h2 style=\"font-size:1em\">{}</h2>\n<blockquote dir=\"auto\" \
+             style=\"white-space:pre-wrap;unicode-bidi:plaintext;border-left:3px solid #c0c0c0;\
              margin-left:0;padding-left:12px\">{}</blockquote>",
             escaped(&passage.label),
             escaped(&passage.text)
@@ -107,7 +113,7 @@ fn html(message: &Message, headline: &str) -> String {
     }
     let _ = writeln!(
         out,
-        "<p style=\"color:#6f6f6f;font-size:0.8em\">{}</p>\n</body></html>",
+        "<p dir=\"auto\" style=\"color:#6f6f6f;font-size:0.8em\">{}</p>\n</body></html>",
         escaped(&message.reference)
     );
     out
@@ -116,7 +122,7 @@ fn html(message: &Message, headline: &str) -> String {
 fn text(message: &Message, headline: &str) -> String {
     let mut out = format!("{headline}\n\n");
     for fact in &message.facts {
-        let _ = writeln!(out, "{}: {}", fact.label, fact.text);
+        let _ = writeln!(out, "{}: {}", fact.label, isolated(&fact.text));
     }
     for passage in &message.passages {
         let _ = writeln!(out, "\n{}:", passage.label);

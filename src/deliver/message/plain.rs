@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Fact, LinkVar, Message, Occasion, Parcel, Tone, link, words};
+use super::{
+    Fact, LinkVar, Message, Occasion, Parcel, Tone, link,
+    outside::{isolated, line, one_line},
+    words,
+};
 
 /// Longest text that stands beside its label; a longer one gets a paragraph. Unit: characters.
 const FACT_CHARS_MAX: usize = 200;
@@ -25,7 +29,7 @@ pub(super) fn compose(
             let is_long = text.chars().count() > FACT_CHARS_MAX;
             let fact = Fact {
                 label: words::label(name),
-                text,
+                text: if is_long { text } else { one_line(&text) },
             };
             if is_long { &mut passages } else { &mut facts }.push(fact);
         }
@@ -45,7 +49,7 @@ pub(super) fn compose(
         occasion: Occasion::First,
         tone: Tone::Calm,
         headline: match who {
-            Some(who) => format!("{what}: {who}"),
+            Some(who) => format!("{what}: {}", isolated(&one_line(&who))),
             None => what,
         },
         facts,
@@ -53,8 +57,8 @@ pub(super) fn compose(
         links: links.into_iter().collect(),
         notes: match missing.is_empty() {
             true => Vec::new(),
-            false => vec![format!("Not known yet: {}", missing.join(", "))],
+            false => vec![format!("Not known yet: {}", line(&missing.join(", ")))],
         },
-        reference: parcel.id.clone(),
+        reference: line(&parcel.id),
     }
 }

@@ -1,12 +1,19 @@
 //! A message as Slack's Block Kit has it.
 //!
-//! Text of others stands in `mrkdwn` blocks with `&`, `<` and `>` escaped and `verbatim` set, so that no comment can
-//! mention a channel or forge a link. A long comment goes on in further blocks; only what the block count forbids is
-//! cut, never the alert.
+//! Text of others stands in `plain_text` without emoji codes, which Slack shows as it is: in `mrkdwn` a comment could
+//! mention a channel, forge a link, or turn bold what it likes. Only our own labels and links are `mrkdwn`. Where there
+//! is no `plain_text` (the notification, an operator's own templates) what would be markup is shown as a character that
+//! looks like it: Slack knows no escape for it. A long comment goes on in further blocks; only what the block count
+//! forbids is cut, never the alert.
 
+use aftercall_actors::alert::SHORTENED;
 use serde_json::{Value, json};
 
-use super::{Fact, Message, Tone, shortened};
+use super::{
+    Fact, Message, Tone, cut,
+    outside::{isolated, one_line, plain},
+    shortened,
+};
 
 /// Most characters in a text of a section block, after escaping. Source: Slack's Block Kit reference.
 pub const TEXT_CHARS_MAX: usize = 3_000;
@@ -19,7 +26,7 @@ const FIELDS_MAX: usize = 10;
 /// Most characters of such a field.
 const FIELD_CHARS_MAX: usize = 2_000;
 /// Most sections of facts: room for ten times as many as an alert has.
-const FACT_BLOCKS_MAX: usize = 10;
+const FACT_BLOCKS_MAX: usize = 20;
 /// Blocks kept for what follows the passages: links, notes, reference.
 const BLOCKS_AFTER: usize = 3;
 
@@ -49,22 +56,25 @@ fn fields(message: &Message, headline: &str) -> Value {
             "emoji": false,
         },
     })];
-    for facts in message.facts.chunks(FIELDS_MAX).take(FACT_BLOCKS_MAX) {
-        let fields: Vec<Value> = facts.iter().map(field).collect();
+    // Two to a fact: Slack shows them side by side.
+    for facts in message.facts.chunks(FIELDS_MAX / 2).take(FACT_BLOCKS_MAX) {
+        let fields: Vec<Value> = facts.iter().flat_map(fields_of).collect();
         blocks.push(json!({ "type": "section", "fields": fields }));
     }
     for passage in &message.passages {
-        for text in paragraphs(passage) {
-            if blocks.len() < BLOCKS_MAX - BLOCKS_AFTER {
-                blocks.push(section(&text));
-            }
+        if blocks.len() + 2 <= BLOCKS_MAX - BLOCKS_AFTER {
+            blocks.push(section(bold(&passage.label)));
+            let room = BLOCKS_MAX - BLOCKS_AFTER - blocks.len();
+            // The last block says that there was more.
+            let text = cut(&passage.text, room * TEXT_CHARS_MAX, SHORTENED, |_| 1);
+            blocks.extend(paragraphs(&text).map(section));
         }
     }
     if !message.links.is_empty() {
         let links: Vec<String> = message
             .links
             .iter()
-            .map(|link| format!("<{}|{}>", escaped(&link.url), escaped(&link.label)))
+            .map(|link| format!("<{}|{}>", entities(&link.url), entities(&link.label)))
             .collect();
         // Whole links only: half of one leads nowhere.
         let mut text = String::new();
@@ -77,18 +87,17 @@ fn fields(message: &Message, headline: &str) -> Value {
             }
         }
         if !text.is_empty() {
-            blocks.push(section(&text));
+            blocks.push(section(mrkdwn(&text)));
         }
     }
     if !message.notes.is_empty() {
-        let notes = shortened(&message.notes.join("\n"), TEXT_CHARS_MAX, cost);
-        blocks.push(section(&escaped(&notes)));
+        let notes = shortened(&message.notes.join("\n"), TEXT_CHARS_MAX, |_| 1);
+        blocks.push(section(verbatim(&notes)));
     }
-    let reference = shortened(&one_line(&message.reference), FIELD_CHARS_MAX, cost);
-    blocks.push(json!({
-        "type": "context",
-        "elements": [{ "type": "mrkdwn", "text": escaped(&reference), "verbatim": true }],
-    }));
+    let reference = shortened(&one_line(&message.reference), FIELD_CHARS_MAX, |_| 1);
+    if !reference.is_empty() {
+        blocks.push(json!({ "type": "context", "elements": [verbatim(&reference)] }));
+    }
     json!({ "text": notification(message, headline), "blocks": blocks })
 }
 
@@ -100,22 +109,67 @@ fn notification(message: &Message, headline: &str) -> String {
     };
     // The mark takes two characters.
     let line = shortened(&one_line(headline), TEXT_CHARS_MAX - 2, cost);
-    format!("{mark}{}", escaped(&line))
+    format!("{mark}{}", inert(&line))
 }
 
-/// `&`, `<` and `>` as Slack wants them; nothing else has a meaning that reaches beyond the message.
+/// Text for a place that reads `mrkdwn`: plain, nothing in it markup, a mention, a link or an emoji code, and what reads
+/// from right to left kept apart.
 #[must_use]
 pub fn escaped(text: &str) -> String {
+    inert(&isolated(&plain(text)))
+}
+
+/// The same of what is plain already.
+fn inert(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let (mut before, mut begins) = (None, true);
+    for (at, c) in text.char_indices() {
+        let after = text[at + c.len_utf8()..].chars().next();
+        let in_word = [before, after]
+            .into_iter()
+            .all(|c| c.is_some_and(char::is_alphanumeric));
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
+            // At the beginning of a line it quotes, escaped or not.
+            '>' if begins => out.push('›'),
             '>' => out.push_str("&gt;"),
+            // Within a word they mean nothing to Slack, and ids have them there.
+            '*' | '_' | '~' if in_word => out.push(c),
+            '*' => out.push('∗'),
+            '_' => out.push('＿'),
+            '~' => out.push('∼'),
+            '`' => out.push('ˋ'),
+            ':' if is_emoji_code(&text[at..]) => out.push('∶'),
             _ => out.push(c),
         }
+        begins = c == '\n' || (begins && matches!(c, ' ' | '\u{2068}'));
+        before = Some(c);
     }
     out
+}
+
+/// Whether the text begins with a name between colons. The minutes of a time are no emoji.
+fn is_emoji_code(text: &str) -> bool {
+    /// Longest name of an emoji there. Unit: characters.
+    const NAME_CHARS_MAX: usize = 100;
+    let Some((name, _)) = text[1..].split_once(':') else {
+        return false;
+    };
+    let is_name = !name.is_empty()
+        && name.chars().count() <= NAME_CHARS_MAX
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || "_-+'".contains(c));
+    let is_minutes = name.len() == 2 && name.bytes().all(|b| b.is_ascii_digit());
+    is_name && !is_minutes
+}
+
+/// `&`, `<` and `>` as Slack wants them, of what is our own.
+fn entities(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// Characters that a character becomes.
@@ -127,40 +181,42 @@ const fn cost(c: char) -> usize {
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn section(text: Value) -> Value {
+    json!({ "type": "section", "text": text })
 }
 
-fn section(text: &str) -> Value {
-    json!({ "type": "section", "text": { "type": "mrkdwn", "text": text, "verbatim": true } })
+fn mrkdwn(text: &str) -> Value {
+    json!({ "type": "mrkdwn", "text": text, "verbatim": true })
 }
 
-fn field(fact: &Fact) -> Value {
-    let label = escaped(&shortened(&one_line(&fact.label), 100, cost));
-    // Two stars and a line break stand around the label.
-    let room = FIELD_CHARS_MAX.saturating_sub(label.chars().count() + 3);
-    let text = escaped(&shortened(&one_line(&fact.text), room, cost));
-    json!({ "type": "mrkdwn", "text": format!("*{label}*\n{text}"), "verbatim": true })
+/// Text of others: shown as it is.
+fn verbatim(text: &str) -> Value {
+    json!({ "type": "plain_text", "text": text, "emoji": false })
 }
 
-/// A passage as quoted lines, in as many blocks as it needs.
-fn paragraphs(passage: &Fact) -> Vec<String> {
+fn bold(label: &str) -> Value {
+    let label = inert(&shortened(&one_line(label), 100, cost));
+    mrkdwn(&format!("*{label}*"))
+}
+
+/// Label and text of a fact.
+fn fields_of(fact: &Fact) -> [Value; 2] {
+    let text = shortened(&one_line(&fact.text), FIELD_CHARS_MAX, |_| 1);
+    [bold(&fact.label), verbatim(&text)]
+}
+
+/// A passage in as many texts as it needs; none is cut within what a reader sees as one character.
+fn paragraphs(text: &str) -> impl Iterator<Item = Value> {
     let mut texts = Vec::new();
-    let mut text = format!("*{}*\n>", escaped(&passage.label));
-    let mut used = text.chars().count();
-    for c in passage.text.chars().filter(|c| *c != '\r') {
-        let piece = match c {
-            '\n' => "\n>".to_owned(),
-            _ => escaped(c.encode_utf8(&mut [0; 4])),
-        };
-        let more = piece.chars().count();
-        if used + more > TEXT_CHARS_MAX {
-            texts.push(std::mem::replace(&mut text, ">".to_owned()));
-            used = 1;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let text = cut(rest, TEXT_CHARS_MAX, "", |_| 1);
+        if text.is_empty() {
+            break;
         }
-        text.push_str(&piece);
-        used += more;
+        rest = &rest[text.len()..];
+        texts.push(text);
     }
-    texts.push(text);
-    texts
+    let texts = texts.into_iter().filter(|text| !text.trim().is_empty());
+    texts.map(|text| verbatim(&text))
 }

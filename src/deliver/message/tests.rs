@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod inert;
+
 #[test]
 fn s2_07_an_alert_names_agent_score_comment_interaction_recording_summary_and_rule() {
     let message = Message::compose(&alert("alert.updated", full()), &vars(), &[]);
@@ -182,12 +184,18 @@ fn s2_11_slack_text_cannot_mention_or_forge() {
     data["comment"] = json!("<!channel> & <https://evil.example|your bank>\nsecond line");
     let message = Message::compose(&alert("alert.raised", data), &vars(), &[]);
     let written = slack::write(&message, usize::MAX);
-    let comment = &written["blocks"][2]["text"];
     assert_eq!(
-        comment["text"],
-        "*Comment*\n>&lt;!channel&gt; &amp; &lt;https://evil.example|your bank&gt;\n>second line"
+        written["blocks"][3]["text"],
+        json!({ "type": "mrkdwn", "text": "*Comment*", "verbatim": true })
     );
-    assert_eq!(comment["verbatim"], true);
+    // Shown as it stands: there is no markup in a text of this type.
+    assert_eq!(
+        written["blocks"][4]["text"],
+        json!({
+            "type": "plain_text", "emoji": false,
+            "text": "<!channel> & <https://evil.example|your bank>\nsecond line",
+        })
+    );
     assert_eq!(
         written["text"],
         "🔴 Critical alert: 1/5 for Ines Kowalczyk (agent-0417)"
@@ -196,18 +204,16 @@ fn s2_11_slack_text_cannot_mention_or_forge() {
 
 #[test]
 fn s2_11_slack_blocks_stay_within_their_limits_and_lose_no_comment() {
-    // "*Comment*\n>" is eleven characters.
-    for (length, blocks) in [(2_989, 1), (2_990, 2), (4_000, 2)] {
+    for (length, blocks) in [(3_000, 1), (3_001, 2), (4_000, 2)] {
         let comment = "x".repeat(length);
         let texts = slack_comment(&comment);
         assert_eq!(texts.len(), blocks, "{length}");
         let kept: usize = texts.iter().map(|text| text.matches('x').count()).sum();
         assert_eq!(kept, length);
     }
-    // The longest comment there is, in characters that grow the most when escaped.
-    let texts = slack_comment(&"&".repeat(4_000));
-    let kept: usize = texts.iter().map(|text| text.matches("&amp;").count()).sum();
-    assert_eq!(kept, 4_000);
+    // No block ends within what a reader sees as one character.
+    let texts = slack_comment(&"e\u{301}".repeat(2_000));
+    assert!(texts.iter().all(|text| text.starts_with('e')), "{texts:?}");
     // Far more than there can be: cut, with all that follows still there.
     let mut data = full();
     data["comment"] = json!("<".repeat(200_000));
@@ -316,9 +322,10 @@ fn slack_comment(comment: &str) -> Vec<String> {
         .as_array()
         .expect("blocks")
         .iter()
+        .skip_while(|block| block["text"]["text"] != "*Comment*")
+        .skip(1)
+        .take_while(|block| block["text"]["type"] == "plain_text")
         .filter_map(|block| block["text"]["text"].as_str())
-        .filter(|text| text.contains('>'))
-        .filter(|text| text.starts_with("*Comment*") || text.starts_with('>'))
         .map(ToOwned::to_owned)
         .collect();
     for text in &texts {

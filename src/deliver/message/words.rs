@@ -2,14 +2,17 @@
 
 use serde_json::Value;
 
+use super::outside::{line, plain};
+
 /// `critical_keyword` as "critical keyword".
 pub(super) fn spaced(name: &str) -> String {
+    let name = line(name);
     let text: String = name
         .chars()
         .map(|c| if matches!(c, '_' | '.') { ' ' } else { c })
         .collect();
     let text = text.trim();
-    if text.is_empty() { name } else { text }.to_owned()
+    if text.is_empty() { &name } else { text }.to_owned()
 }
 
 /// `critical_keyword` as "Critical keyword".
@@ -21,14 +24,14 @@ pub(super) fn label(name: &str) -> String {
     })
 }
 
-/// A value in words, if it says anything.
+/// A value in words, if it says anything; plain.
 pub(super) fn text(value: &Value) -> Option<String> {
     let text = match value {
         Value::Null => return None,
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Number(number) => number.to_string(),
-        Value::String(text) => text.trim().to_owned(),
+        Value::String(text) => plain(text).trim().to_owned(),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().filter_map(text).collect();
             items.join(", ")
