@@ -25,6 +25,8 @@ mod logins;
 mod monitoring;
 #[path = "http/server.rs"]
 mod server;
+#[path = "http/times.rs"]
+mod times;
 
 use server::{BATCH, STRUCTURED, TOKEN, read_head, with_server, with_server_of};
 

@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_structured_event_is_stored_as_it_came_and_goes_where_its_data_says() {
         let text = r#"{ "specversion":"1.0", "id":"1 ü", "source":"s", "type":"interaction.started",
-            "traceparent":"00-1", "data":{"interaction_id":"i", "channel":"chat", "started_at":0,
+            "traceparent":"00-1", "data":{"interaction_id":"i", "channel":"chat", "started_at":1795167000000,
             "queue_id":"q.1", "customer":{"customer_id":"c 1"}, "unknown":[1]} }"#;
         let event = Incoming::structured(text.into())
             .into_new_event()

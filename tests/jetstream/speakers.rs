@@ -45,7 +45,8 @@ async fn s3_07_an_outcome_counts_from_the_services_own_subjects_alone() {
     let log = connect(&server).await;
     let answers = log.append(vec![own("o1")]).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    let forged = plain(&server).await.publish(
+    let context = plain(&server).await;
+    let forged = context.publish(
         "cx.events.a-1._.reward.outcome",
         outcome("o2").to_string().into(),
     );

@@ -119,11 +119,9 @@ fn agent(cell: &Cell) -> Result<Id, String> {
 fn day(cell: &Cell, columns: &WfmColumns) -> Result<Date, String> {
     const PLAIN: &str = "%Y-%m-%d";
     let formats = &columns.date_formats;
-    let expected = || {
-        match formats.as_slice() {
-        [] => "expected a date like 2026-11-20, from 2000 on (date_formats in [import.wfm] allows others)".into(),
-        formats => format!("expected a date as {}, from 2000 on", formats.join(" or ")),
-    }
+    let expected = || match formats.as_slice() {
+        [] => "expected a date like 2026-11-20 (date_formats in [import.wfm] allows others)".into(),
+        formats => format!("expected a date as {}", formats.join(" or ")),
     };
     let text = match cell {
         Cell::Text(text) => text.clone(),
