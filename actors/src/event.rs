@@ -481,6 +481,9 @@ pub struct Outcome {
     /// What the vendor said, as far as it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<serde_json::Value>,
+    /// That a destination said so: made of what only its delivery records know, and looked at by `ledger verify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 /// `delivery.dead_lettered`: a destination has given up on outputs since the last event of this type about it.

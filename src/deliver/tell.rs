@@ -6,16 +6,18 @@
 use std::{sync::Arc, time::Duration};
 
 use aftercall_actors::{output::Kind, time::LogTime};
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
     letter::{self, AttemptNote, Letter, Output},
     parcel::Parcel,
+    proof::Claim,
     record::{Alarmed, Ending, Item, Note, Reason, Seen, Settled},
 };
 use crate::{
-    envelope::{Storm, Told, dead_lettered_event, outcome_event},
+    envelope::{Storm, Told, dead_lettered_event, outcome_event, outcome_id},
     log::{AppendError, Log, LogError, NewDead, NewEvent, retry::read},
     telemetry::metrics,
 };
@@ -33,6 +35,8 @@ pub struct Teller {
     pub destination: Arc<str>,
     /// Type of its outcome events, if it has any.
     pub outcome_type: Option<String>,
+    /// What its outcomes are proven with.
+    pub key: Bytes,
 }
 
 impl Teller {
@@ -85,7 +89,16 @@ impl Teller {
         event_type: &str,
     ) -> Option<NewEvent> {
         let response = settled.response.as_deref();
+        let claim = Claim {
+            destination: &self.destination,
+            id: &outcome_id(&self.destination, item.round, &item.taken.id),
+            event_type,
+            output_id: &item.taken.id,
+            subject: &item.taken.subject,
+            status,
+        };
         let mut told = Told {
+            proof: Some(claim.prove(&self.key)),
             destination: &self.destination,
             event_type,
             output_id: &item.taken.id,

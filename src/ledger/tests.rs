@@ -68,6 +68,7 @@ impl Till {
         let entry = batch::Entry {
             position: self.position,
             time: now,
+            speaker: crate::log::Speaker::Unknown,
             identity: 0,
             event: Ok(event.clone()),
             ahead: Vec::new(),

@@ -29,6 +29,8 @@ pub struct Entry {
     pub position: Position,
     /// When the log stored it.
     pub time: LogTime,
+    /// Whose place it stands in.
+    pub speaker: Speaker,
     /// Hash of its body.
     pub identity: u128,
     /// What it says, or why it cannot be processed.
@@ -53,6 +55,7 @@ impl Entry {
         Self {
             position: raw.position,
             time: raw.time,
+            speaker: raw.speaker,
             identity: record::identity(&raw.payload),
             original: kept.then_some((raw.headers, raw.payload)),
             ahead,

@@ -150,6 +150,7 @@ mod tests {
         let entry = Entry {
             position: 7,
             time: LogTime(0),
+            speaker: Speaker::Service,
             identity: 0,
             event: Ok(Event {
                 source: "ops".into(),
