@@ -487,6 +487,9 @@ pub struct Outcome {
     /// What the vendor said, as far as it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<serde_json::Value>,
+    /// That a destination said so: made of what only its delivery records know, and looked at by `ledger verify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 /// `delivery.dead_lettered`: a destination has given up on outputs since the last event of this type about it.
@@ -646,6 +649,29 @@ impl Body {
         match &reference.customer_id {
             Some(id) => Some(Key::Customer(id)),
             None => reference.caller().map(Key::Caller),
+        }
+    }
+
+    /// Whether the service alone says this: what became of its own outputs, what people decided at its desk, trouble it
+    /// met, and what moves all partitions on. From elsewhere it would be a claim about money without proof.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        match self {
+            Self::RewardDecided(_)
+            | Self::Outcome(..)
+            | Self::DeadLettered(_)
+            | Self::ImportQuarantined(_)
+            | Self::Tick
+            | Self::RulesActivated(_) => true,
+            Self::InteractionStarted(_)
+            | Self::InteractionWrapup(_)
+            | Self::InteractionCompleted(_)
+            | Self::InteractionUpdated(_)
+            | Self::SurveyResponse(_)
+            | Self::EnpsResponse(_)
+            | Self::WfmMetric(_)
+            | Self::PointsAdjusted(_)
+            | Self::AlertAcknowledged(_) => false,
         }
     }
 

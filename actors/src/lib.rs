@@ -22,6 +22,7 @@ pub mod imports;
 pub mod key;
 pub mod object;
 pub mod output;
+pub mod plausible;
 pub mod points;
 pub mod profile;
 pub mod programs;

@@ -9,16 +9,18 @@ use aftercall_actors::{
     output::{Kind, Severity},
     time::LogTime,
 };
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
     letter::{self, AttemptNote, Letter, Output},
     parcel::Parcel,
+    proof::Claim,
     record::{Alarmed, Ending, Item, Note, Reason, Seen, Settled},
 };
 use crate::{
-    envelope::{Storm, Told, dead_lettered_event, outcome_event},
+    envelope::{Storm, Told, dead_lettered_event, outcome_event, outcome_id},
     log::{AppendError, Log, LogError, NewDead, NewEvent, retry::read},
     telemetry::metrics,
 };
@@ -38,6 +40,8 @@ pub struct Teller {
     pub outcome_type: Option<String>,
     /// How much it matters that it gives up; `None`: operators are not told.
     pub alarm: Option<Severity>,
+    /// What its outcomes are proven with.
+    pub key: Bytes,
 }
 
 impl Teller {
@@ -94,7 +98,16 @@ impl Teller {
         event_type: &str,
     ) -> Option<NewEvent> {
         let response = settled.response.as_deref();
+        let claim = Claim {
+            destination: &self.destination,
+            id: &outcome_id(&self.destination, item.round, &item.taken.id),
+            event_type,
+            output_id: &item.taken.id,
+            subject: &item.taken.subject,
+            status,
+        };
         let mut told = Told {
+            proof: Some(claim.prove(&self.key)),
             destination: &self.destination,
             event_type,
             output_id: &item.taken.id,
