@@ -10,8 +10,8 @@
 //! | `batch` | what goes into the machine, and what comes out |
 //! | `access` | whether our credentials are accepted, and what waits while they are not |
 //! | `conclusion` | what an attempt's end means for its item |
-//! | `due` | items that may start, by when |
 //! | `weigh` | what an attempt's result says of the item and of the destination |
+//! | `due` | which of the items that may start goes first |
 //! | `threads` | order and memory of outputs about the same thing |
 //! | `pace` | waits before retries, and spacing under a rate limit |
 
@@ -44,11 +44,11 @@ mod weigh;
 mod tests;
 
 pub use batch::{Action, Batch, Decision, Find};
-pub use machine::Machine;
+pub use machine::{Machine, Question};
 
 use access::Access;
-use due::Due;
-use pace::Spacing;
+use due::{Class, Due};
+use pace::{Lanes, Spacing};
 use threads::Threads;
 
 /// Attempts shown of an item: the first few, which say how it began,
@@ -87,6 +87,7 @@ pub struct State {
     access: Access,
     paused_until: LogTime,
     spacing: Spacing,
+    lanes: Lanes,
     /// Dead letters no alarm has spoken of; its time and number are the last alarm's.
     unalarmed: Alarmed,
     alarm: Option<Alarmed>,
@@ -99,7 +100,8 @@ impl State {
     pub fn new(policy: Policy, looked: Looked) -> Self {
         Self {
             threads: Threads::new(policy.merge.as_ref().map(|merge| merge.every)),
-            spacing: Spacing::new(policy.limits.rate),
+            spacing: Spacing::new(policy.limits.rate.filter(|_| !policy.limits.by_lane)),
+            lanes: Lanes::new(policy.limits.rate.filter(|_| policy.limits.by_lane)),
             policy,
             looked,
             items: BTreeMap::new(),
@@ -161,6 +163,12 @@ impl State {
         self.threads.handle(thread)
     }
 
+    /// What identifies the content that an output of a thread said last.
+    #[must_use]
+    pub fn said(&self, thread: &str) -> Option<u64> {
+        self.threads.said(thread)
+    }
+
     /// Takes one fact.
     ///
     /// # Errors
@@ -180,7 +188,7 @@ impl State {
                 self.decide(dropped.case);
                 Ok(())
             }
-            Fact::Started(started) => self.started(*started),
+            Fact::Started(started) => self.started(started),
             Fact::Ended(ended) => self.ended(ended),
             Fact::Settled(settled) => self.settled(settled),
             Fact::Merged(merged) => self.merged(*merged),
@@ -217,6 +225,7 @@ impl State {
             unalarmed: self.unalarmed.clone(),
             alarm: self.alarm.clone(),
             decided: self.decided.iter().copied().collect(),
+            lanes: self.lanes.records(),
             misconfigured: self.access.misconfigured.clone(),
             let_in_from_ms: self.access.let_in_from.map(|at| at.0),
         };
@@ -241,6 +250,7 @@ impl State {
         self.unalarmed = standing.unalarmed.clone();
         self.alarm.clone_from(&standing.alarm);
         self.decided = standing.decided.iter().copied().collect();
+        self.lanes.remember(&standing.lanes);
         self.access = Access {
             misconfigured: standing.misconfigured.clone(),
             let_in_from: standing.let_in_from_ms.map(LogTime),
@@ -324,12 +334,14 @@ impl State {
         Ok(())
     }
 
-    fn started(&mut self, started: Started) -> Result<(), Misfit> {
-        let Started { seq, at_ms, probe } = started;
+    fn started(&mut self, started: &Started) -> Result<(), Misfit> {
+        let Started {
+            seq, at_ms, probe, ..
+        } = *started;
         let at = LogTime(at_ms);
         let item = waiting(&mut self.items, seq, "started while it does not wait")?;
         item.attempts += 1;
-        item.flight = Some(started);
+        item.flight = Some(started.clone());
         if item.first_at_ms.is_none() {
             item.first_at_ms = Some(at_ms);
             self.begun.insert((at, seq));
@@ -344,6 +356,7 @@ impl State {
         self.due.remove(seq);
         self.flights += 1;
         self.spacing.note(at);
+        self.lanes.note(&started.lanes, at);
         Ok(())
     }
 
@@ -364,8 +377,16 @@ impl State {
         if let Some(again_at_ms) = ended.again_at_ms {
             item.due_at_ms = again_at_ms;
         }
-        if let (Some(thread), Some(handle)) = (&item.taken.thread, &ended.handle) {
-            self.threads.set_handle(thread, handle, at);
+        if ended.progress.is_some() {
+            item.progress.clone_from(&ended.progress);
+        }
+        if let Some(thread) = &item.taken.thread {
+            if let Some(handle) = &ended.handle {
+                self.threads.set_handle(thread, handle, at);
+            }
+            if let Some(said) = ended.said {
+                self.threads.set_said(thread, said, at);
+            }
         }
         let output_id = &item.taken.id;
         if let Some(since) = self.access.learn(LogTime(flight.at_ms), ended, output_id) {
@@ -384,7 +405,11 @@ impl State {
         };
         self.breaker.apply(at, &self.policy.breaker, input);
         if let Some(pause_until_ms) = ended.pause_until_ms {
-            self.paused_until = self.paused_until.max(LogTime(pause_until_ms));
+            let until = LogTime(pause_until_ms);
+            match ended.lanes.as_slice() {
+                [] => self.paused_until = self.paused_until.max(until),
+                lanes => self.lanes.pause(lanes, until),
+            }
         }
         if ended.again_at_ms.is_some() {
             self.arm(seq);
@@ -472,7 +497,7 @@ impl State {
             }
             at = at.max(self.threads.free_at(thread));
         }
-        self.due.insert(seq, at, item.place);
+        self.due.insert(seq, at, item.place, Class::of(item));
     }
 }
 

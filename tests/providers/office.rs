@@ -91,6 +91,7 @@ impl Office {
             number,
             in_doubt,
             unknown: in_doubt,
+            ..Turn::default()
         };
         self.courier(name).take_turn(reward, None, turn).await
     }

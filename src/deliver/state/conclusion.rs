@@ -28,6 +28,10 @@ pub struct Conclusion {
     /// How the item ends if only it is not let in.
     pub alone: Option<Ending>,
     pub handle: Option<String>,
+    pub progress: Option<String>,
+    pub said: Option<u64>,
+    /// The lanes that the pause is for; none: the whole destination.
+    pub lanes: Vec<String>,
     pub status_word: Option<String>,
     pub response: Option<String>,
 }
@@ -45,6 +49,9 @@ impl Conclusion {
             ending: None,
             alone: None,
             handle: None,
+            progress: None,
+            said: None,
+            lanes: Vec::new(),
             status_word: None,
             response: None,
         }
@@ -93,6 +100,9 @@ impl Conclusion {
             ending,
             alone,
             handle: attempt.handle.as_ref().map(Value::to_string),
+            progress: attempt.progress.as_ref().map(Value::to_string),
+            said: attempt.said,
+            lanes: attempt.lanes.clone(),
             status_word: attempt.status.clone(),
             response: attempt.response.as_ref().map(Value::to_string),
         }

@@ -5,7 +5,10 @@
 //! are for after the commit. So an attempt is on record before it is on the wire, and a verdict before anyone hears
 //! of it; and if the commit turns out to be another owner's, all of this is dropped and none of it happened.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use aftercall_actors::{
     breaker::{Breaker, Pass},
@@ -21,19 +24,22 @@ use super::{
 use crate::{
     deliver::{
         answer::Attempt,
-        carry::Turn,
         policy::OutcomeRule,
         record::{
-            AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason,
-            Reopened, Seen, Settled, Sign, Started, Step, Told,
+            AlarmTold, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason, Reopened,
+            Seen, Settled, Sign, Started, Step, Told,
         },
     },
     log::Seq,
     planted::{Bug, is_planted},
 };
 
+mod asking;
 mod upkeep;
 
+pub use asking::Question;
+
+use asking::Ask;
 use upkeep::ALARM_EVERY_MS;
 
 /// Unfinished items; beyond it outputs stay in the log.
@@ -58,6 +64,8 @@ pub struct Machine {
     stopping: bool,
     /// What lets us in is another than what was refused: the next attempt need not wait for its minute.
     has_new_credentials: bool,
+    /// Lanes of items that are due, where each lane has a rate of its own. Not stored: they are asked for again.
+    lanes: BTreeMap<Seq, Ask>,
 }
 
 impl Machine {
@@ -81,6 +89,7 @@ impl Machine {
             owed,
             stopping: false,
             has_new_credentials: false,
+            lanes: BTreeMap::new(),
         };
         for seq in flying {
             machine.conclude(now, seq, Conclusion::interrupted());
@@ -123,7 +132,7 @@ impl Machine {
         }
         // Something has to find out whether it is back, and one output is enough for that.
         let probes = |from: LogTime| {
-            now >= from && state.flights == 0 && state.due.first().is_none_or(|(at, _)| at > now)
+            now >= from && state.flights == 0 && state.due.first_at().is_none_or(|at| at > now)
         };
         let up = match &state.breaker {
             Breaker::Closed { .. } => self.probe_at().is_none_or(probes),
@@ -216,26 +225,20 @@ impl Machine {
         self.expire(now);
         self.alarm(now);
         while let Some((seq, pass)) = self.startable(now) {
+            let lanes = match self.lanes.remove(&seq) {
+                Some(Ask::Told(lanes)) => lanes,
+                Some(Ask::Asked) | None => Vec::new(),
+            };
             let started = Started {
                 seq,
                 at_ms: now.0,
                 probe: pass == Pass::Probe,
+                lanes,
             };
-            let Some(item) = self.state.items.get(&seq) else {
+            let Some(Question { turn, handle, .. }) = self.next_attempt(seq) else {
                 return;
             };
-            let handle = item.taken.thread.as_deref();
-            let handle = handle.and_then(|thread| self.state.handle(thread));
-            let action = Action::Send {
-                seq,
-                turn: Turn {
-                    number: item.attempts + 1,
-                    // How a round before this one ended nobody remembers here, so it counts as unknown.
-                    in_doubt: item.unknown || item.round > 1,
-                    unknown: item.unknown,
-                },
-                handle: handle.and_then(|text| serde_json::from_str(text).ok()),
-            };
+            let action = Action::Send { seq, turn, handle };
             self.commit(Fact::Started(started), Some(action));
             self.has_new_credentials = false;
         }
@@ -312,7 +315,7 @@ impl Machine {
         if self.start_at()? > now {
             return None;
         }
-        let (_, seq) = self.state.due.first()?;
+        let seq = self.ready(now)?;
         // Asked of a copy: the fact that it started is what changes the breaker.
         let pass = self.state.breaker.clone().admit(now)?;
         Some((seq, pass))
@@ -327,7 +330,7 @@ impl Machine {
         if self.stopping || full || probing || (probe_at.is_some() && state.flights > 0) {
             return None;
         }
-        let (due, _) = state.due.first()?;
+        let due = self.due_at()?;
         let open = state.breaker.retry_at().unwrap_or(due);
         let start = due.max(open).max(state.paused_until);
         let start = probe_at.map_or(start, |probe_at| start.max(probe_at));
@@ -364,12 +367,12 @@ impl Machine {
         let Some(item) = self.state.items.get(&seq) else {
             return;
         };
-        let Some(flight) = item.flight else {
+        let Some(started_at_ms) = item.flight.as_ref().map(|flight| flight.at_ms) else {
             return;
         };
         let retry = &self.state.policy.retry;
         let access = &self.state.access;
-        let began = LogTime(flight.at_ms);
+        let began = LogTime(started_at_ms);
         if let (Seen::Misconfigured, Some(ending), Some(refused)) =
             (conclusion.seen, conclusion.alone, item.refused_at_ms)
             && access.was_let_in_since(LogTime(refused))
@@ -421,7 +424,7 @@ impl Machine {
             seq,
             note: Note {
                 attempt: number,
-                started_at_ms: flight.at_ms,
+                started_at_ms,
                 ended_at_ms: now.0,
                 seen: conclusion.seen.into(),
                 status: conclusion.status,
@@ -433,6 +436,12 @@ impl Machine {
             again_at_ms: again.then_some(again_at.0),
             pause_until_ms,
             handle: conclusion.handle.take(),
+            progress: conclusion.progress.take(),
+            said: conclusion.said,
+            lanes: match self.state.policy.limits.by_lane {
+                true => std::mem::take(&mut conclusion.lanes),
+                false => Vec::new(),
+            },
             probe_at_ms: probe_at.map(|at| at.0),
         };
         self.commit(Fact::Ended(ended), None);

@@ -18,6 +18,7 @@ use crate::deliver::{
 
 mod access;
 mod attempts;
+mod lanes;
 mod lives;
 mod order;
 mod unclear;
@@ -131,6 +132,7 @@ fn started(seq: Seq, at_ms: i64) -> Fact {
         seq,
         at_ms,
         probe: false,
+        lanes: Vec::new(),
     })
 }
 
@@ -151,6 +153,7 @@ fn policy() -> Policy {
         limits: Limits {
             concurrency: NonZeroU32::new(64).expect("not zero"),
             rate: None,
+            by_lane: false,
         },
         retry: Retry {
             attempts: NonZeroU32::new(3).expect("not zero"),
@@ -220,6 +223,9 @@ fn attempt(result: Result<Answer, Fault>, verdict: Verdict) -> Attempt {
         handle: None,
         status: None,
         response: None,
+        progress: None,
+        said: None,
+        lanes: Vec::new(),
     }
 }
 

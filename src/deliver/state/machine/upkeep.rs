@@ -3,8 +3,8 @@
 
 use aftercall_actors::time::LogTime;
 
-use super::{Action, Alarmed, Conclusion, Ending, Fact, Machine, Merged, Reason, Seen, Sign, ms};
-use crate::log::Seq;
+use super::{Action, Conclusion, Ending, Fact, Machine, Merged, Reason, Seen, Sign, ms};
+use crate::{deliver::record::Alarmed, log::Seq};
 
 /// Operators hear of dead letters at most once within this. Unit: milliseconds of log time.
 pub const ALARM_EVERY_MS: i64 = 60_000;

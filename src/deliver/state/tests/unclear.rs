@@ -51,6 +51,7 @@ fn s3_16_a_success_that_cannot_be_read_is_tried_again_under_the_same_id_and_in_d
         number: 2,
         in_doubt: true,
         unknown: true,
+        ..Turn::default()
     };
     let handle = None;
     let send = Action::Send {
