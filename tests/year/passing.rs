@@ -95,6 +95,18 @@ impl Sums {
             *self.stands.entry(reward.stands).or_default() += 1;
         }
     }
+
+    /// Those of both.
+    pub fn join(&mut self, other: Self) {
+        self.events += other.events;
+        self.earned += other.earned;
+        self.expired += other.expired;
+        self.consumed += other.consumed;
+        self.debt += other.debt;
+        for (stands, count) in other.stands {
+            *self.stands.entry(stands).or_default() += count;
+        }
+    }
 }
 
 /// One agent's year; the page at its end, and how many events it took.

@@ -352,6 +352,7 @@ impl Machine {
             })
             .collect();
         for seq in overtaken {
+            self.lanes.remove(&seq);
             let merged = Merged {
                 seq,
                 by,
@@ -430,6 +431,7 @@ impl Machine {
         let Some((ending, reason)) = conclusion.ending else {
             return;
         };
+        self.lanes.remove(&seq);
         let rule = self.state.policy.outcome.as_ref();
         let outcome = rule.map(|rule| conclusion.word(rule, ending));
         let settled = Settled {
