@@ -206,6 +206,8 @@ fn delivery_record(facts: Vec<Fact>, piece: Option<delivery::Piece>) -> delivery
         logic: "0.1.0".to_owned(),
         piece,
         steps: facts.into_iter().map(Step::from).collect(),
+        // As records were written before there was one.
+        key: bytes::Bytes::new(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::output::{Kind, Severity};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -41,6 +41,11 @@ pub trait Carry: Send + Sync + 'static {
     /// How it is driven.
     fn policy(&self) -> &Policy;
 
+    /// How much it matters to operators that it gives up on outputs; `None`: they are not told.
+    fn alarm(&self) -> Option<Severity> {
+        Some(Severity::Critical)
+    }
+
     /// Where it begins the first time it ever runs.
     fn start(&self) -> Start;
 
@@ -75,6 +80,10 @@ impl Carry for Courier {
 
     fn policy(&self) -> &Policy {
         &self.destination().policy
+    }
+
+    fn alarm(&self) -> Option<Severity> {
+        self.destination().alarm
     }
 
     fn start(&self) -> Start {

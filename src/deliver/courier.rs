@@ -432,17 +432,23 @@ impl Courier {
             if fallback.when.holds(&scope) != Ok(true) {
                 continue;
             }
-            tracing::debug!(
-                destination = self.destination.name,
-                status = answer.status,
-                "another request instead"
-            );
+            let first = answer.status;
             let most = self.destination.body_bytes_max;
             let request = self
                 .drafter
                 .fitting_request(&fallback.request, view, &scope, most)?;
+            let method = request.method.clone();
             self.sendable(&request)?;
             answer = exchange.send(request, &view.parcel.id).await?;
+            // Operators look for customers whom the CRM did not have, so with the actor's id, and at a level that is on.
+            tracing::info!(
+                destination = self.destination.name,
+                subject = %view.parcel.subject,
+                %method,
+                after = first,
+                status = answer.status,
+                "another request instead"
+            );
         }
         Ok(answer)
     }

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use aftercall_actors::output::Severity;
+
 use super::{
     expression::{Condition, Expression},
     policy::Policy,
@@ -37,6 +39,8 @@ pub struct Destination {
     pub thread: Option<Template>,
     /// How it is driven.
     pub policy: Policy,
+    /// How much it matters to operators that it gives up on outputs; `None`: they are not told.
+    pub alarm: Option<Severity>,
     /// How long an attempt may take.
     pub timeouts: Timeouts,
     /// What is shown to be let in.

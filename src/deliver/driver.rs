@@ -84,6 +84,7 @@ pub async fn drive(
         outputs: pull::outputs(&log, &carry.lanes()),
         words: pull::words(&log, &destination),
         teller: Teller {
+            key: line.key().clone(),
             log: Arc::clone(&log),
             destination: Arc::clone(&destination),
             outcome_type: carry
@@ -91,6 +92,7 @@ pub async fn drive(
                 .outcome
                 .as_ref()
                 .map(|rule| rule.event_type.clone()),
+            alarm: carry.alarm(),
         },
         destination,
         machine,

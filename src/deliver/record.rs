@@ -49,6 +49,10 @@ pub struct Record {
     /// What happened, in order.
     #[prost(message, repeated, tag = "7")]
     pub steps: Vec<Step>,
+    /// What only this line knows, the same in all its records: outcomes are told with a proof made of it (`proof`).
+    /// Empty in records from before there were proofs.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub key: Bytes,
 }
 
 /// A checkpoint's place for one of its records.
