@@ -456,6 +456,7 @@ impl Machine {
         let Some((ending, reason)) = conclusion.ending else {
             return;
         };
+        self.lanes.remove(&seq);
         let rule = self.state.policy.outcome.as_ref();
         let unknown = self.state.items.get(&seq).is_some_and(|i| i.unknown);
         let (ending, reason) = match (ending, reason) {

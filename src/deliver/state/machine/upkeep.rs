@@ -27,6 +27,7 @@ impl Machine {
             })
             .collect();
         for seq in overtaken {
+            self.lanes.remove(&seq);
             let merged = Merged {
                 seq,
                 by,
