@@ -374,14 +374,19 @@ fn s3_07_an_outcome_is_published_only_if_that_is_said() {
     let output = run_in(dir.path(), &["publish", "-", "--dir", "data"], &input);
     assert_eq!(output.status.code(), Some(3));
     assert!(
-        errors(&output).contains("-:2: reserved_type: type: `reward.outcome` is said by aftercall alone"),
+        errors(&output)
+            .contains("-:2: reserved_type: type: `reward.outcome` is said by aftercall alone"),
         "{}",
         errors(&output)
     );
     assert!(text(&output).starts_with("1 events stored, 0 already there, 1 lines bad"));
     let args = ["publish", "--own", "-", "--dir", "data"];
     let output = run_in(dir.path(), &args, &outcome.to_string());
-    assert!(text(&output).starts_with("1 events stored"), "{}", text(&output));
+    assert!(
+        text(&output).starts_with("1 events stored"),
+        "{}",
+        text(&output)
+    );
 }
 
 #[test]
