@@ -11,7 +11,7 @@ use aftercall::{
         table::Table,
     },
 };
-use aftercall_actors::{key::Side, rules::RuleSet, time::LogTime};
+use aftercall_actors::{key::Side, responses::Responses, rules::RuleSet, time::LogTime};
 use serde_json::json;
 
 const CUSTOMERS: u64 = 6_000;
@@ -26,6 +26,7 @@ fn s4_05_updates_that_all_come_due_after_a_pause_fit_their_records() {
     let mut engine = Engine::new(Start {
         partition,
         table: Table::new(Side::Customer),
+        responses: Responses::default(),
         rules: RuleSet::default_rules(),
         now: LogTime(i64::MIN),
         floor: 0,

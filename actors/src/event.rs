@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     key::Key,
     object::{object, optional_object},
+    output::Severity,
     time::EventTime,
-    value::{Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32},
+    value::{
+        Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32,
+        whole_u64,
+    },
 };
 
 /// A decoded event: its CloudEvents identity and its body.
@@ -132,7 +136,8 @@ impl Channel {
     }
 }
 
-/// What is known of the customer. Without `customer_id` the customer side has nothing to do.
+/// What is known of the customer. Without `customer_id` there is no profile to update, and who they are is asked by
+/// phone number or mail address (S5.11).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerRef {
     /// The customer's key in the CRM.
@@ -306,9 +311,10 @@ pub struct Routing {
 pub struct SurveyResponse {
     /// The response; with `revision` the business key.
     pub response_id: Id,
-    /// 0 for the first version; higher ones replace it (score first, comment later).
-    #[serde(default, deserialize_with = "whole_u32")]
-    pub revision: u32,
+    /// Which version this is: a higher one replaces it (score first, comment later), and may count from 0 or be a time
+    /// in milliseconds. Of one revision, what comes with other content replaces too; what comes again is a repetition.
+    #[serde(default, deserialize_with = "whole_u64")]
+    pub revision: u64,
     /// The survey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub survey_id: Option<Id>,
@@ -500,6 +506,9 @@ pub struct DeadLettered {
     pub output_id: String,
     /// When it gave up on it (event time).
     pub at: EventTime,
+    /// How much it matters; `critical`, if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
 }
 
 /// `import.quarantined`: an import of a file has ended, and not all of the file is good (REQUIREMENTS S3.02).
@@ -613,7 +622,8 @@ impl Body {
         }
     }
 
-    /// The customer this event is for; `None` without a customer id or if the customer side has no part in it.
+    /// The customer this event is for: by id, else by what they came with; `None` without either or if the customer side
+    /// has no part in it.
     #[must_use]
     pub fn customer(&self) -> Option<Key<'_>> {
         let reference = match self {
@@ -635,8 +645,11 @@ impl Body {
             | Self::Tick
             | Self::RulesActivated(_) => return None,
         };
-        let id = reference.as_ref()?.customer_id.as_ref()?;
-        Some(Key::Customer(id))
+        let reference = reference.as_ref()?;
+        match &reference.customer_id {
+            Some(id) => Some(Key::Customer(id)),
+            None => reference.caller().map(Key::Caller),
+        }
     }
 
     /// Whether the service alone says this: what became of its own outputs, what people decided at its desk, trouble it

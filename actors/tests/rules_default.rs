@@ -3,7 +3,7 @@
 use aftercall_actors::{
     effect::Effect,
     event::{Body, Event},
-    programs::{Approval, Program, Tier},
+    programs::{Approval, OnCancelled, Program, Tier},
     rules::{Figures, RuleSet, Settings},
 };
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ fn the_shipped_file_shows_every_setting_with_its_default() {
         cap: None,
     };
     let program = Program {
+        on_cancelled: OnCancelled::Hold,
         name: "recognition".into(),
         enabled: false,
         approval: Approval::OverCap,

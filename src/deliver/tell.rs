@@ -5,7 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::{
+    output::{Kind, Severity},
+    time::LogTime,
+};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -35,6 +38,8 @@ pub struct Teller {
     pub destination: Arc<str>,
     /// Type of its outcome events, if it has any.
     pub outcome_type: Option<String>,
+    /// How much it matters that it gives up; `None`: operators are not told.
+    pub alarm: Option<Severity>,
     /// What its outcomes are proven with.
     pub key: Bytes,
 }
@@ -64,14 +69,18 @@ impl Teller {
         Ok(())
     }
 
-    /// Tells operators of dead letters.
+    /// Tells operators of dead letters, if they want to know of those.
     pub async fn alarm(self, alarmed: Alarmed) {
+        let Some(severity) = self.alarm else {
+            return;
+        };
         let storm = Storm {
             destination: &self.destination,
             number: alarmed.number,
             reason: alarmed.reason().name(),
             count: alarmed.count,
             output_id: &alarmed.output_id,
+            severity,
             at: LogTime(alarmed.at_ms),
         };
         match dead_lettered_event(&storm) {

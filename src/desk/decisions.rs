@@ -223,6 +223,13 @@ const fn possible(state: RewardState) -> &'static str {
         RewardState::Awaiting | RewardState::NeedsReview => {
             "it is not issued, so no reversal waits; decide about the reward itself, without `:reverse`"
         }
+        RewardState::Held => {
+            "its provider says that the agent does not have it; decide about the reward itself, without `:reverse`: approve \
+             if the agent has it, reject if not"
+        }
+        RewardState::Cancelled => {
+            "the agent does not have it; approving it once, without `:reverse`, lets its tier be claimed again, under another id"
+        }
         RewardState::Rejected => {
             "it is not given; approving it lets its tier be claimed again, under another id"
         }

@@ -4,6 +4,7 @@
 
 use aftercall_actors::{
     event::{Decision, ImportQuarantined, RewardDecided, RulesActivated},
+    output::Severity,
     time::LogTime,
     value::Id,
 };
@@ -117,6 +118,8 @@ pub struct Storm<'a> {
     pub count: u64,
     /// CloudEvents id of the newest one's output.
     pub output_id: &'a str,
+    /// How much it matters.
+    pub severity: Severity,
     /// Log time.
     pub at: LogTime,
 }
@@ -132,6 +135,7 @@ pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
         "reason": storm.reason,
         "count": storm.count,
         "output_id": storm.output_id,
+        "severity": storm.severity,
         "at": storm.at.to_string(),
     });
     let event_type = "delivery.dead_lettered";
@@ -353,6 +357,7 @@ mod tests {
             reason: "rejected",
             count: 12,
             output_id: "reward:a",
+            severity: Severity::Critical,
             at: LogTime(1_000),
         };
         let event = dead_lettered_event(&storm).expect("an event");

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use aftercall_actors::{
-    event::Event,
+    event::{Body, Event},
     plausible::{self, Ahead},
+    responses::Facts,
     time::LogTime,
 };
 use bytes::Bytes;
@@ -35,6 +36,10 @@ pub struct Entry {
     pub identity: u128,
     /// What it says, or why it cannot be processed.
     pub event: Result<Event, Reject>,
+    /// Partition of its owner, where its owner lives.
+    pub owner: u16,
+    /// What decides about its response, if it is about one.
+    pub response: Option<Facts>,
     /// How far ahead of its log time it is dated; empty if it is not, or if that is not to be looked at. The rules in
     /// force say how much is too much.
     pub ahead: Vec<Ahead>,
@@ -47,12 +52,16 @@ impl Entry {
     #[must_use]
     pub fn decode(raw: RawEvent, partition_count: u16) -> Self {
         let event = envelope::decode(&raw, partition_count);
+        let body = event.as_ref().ok().map(|event| &event.body);
+        let owner = body.and_then(Body::owner);
         let ahead = match (&event, raw.speaker) {
             (Ok(event), Speaker::Anyone) => plausible::ahead(&event.body, raw.time),
             (Ok(_), Speaker::Service | Speaker::Unknown) | (Err(_), _) => Vec::new(),
         };
         let kept = event.is_err() || !ahead.is_empty();
         Self {
+            owner: owner.map_or(0, |owner| owner.partition(partition_count)),
+            response: body.and_then(Facts::of),
             position: raw.position,
             time: raw.time,
             speaker: raw.speaker,
@@ -94,6 +103,10 @@ pub fn route(raws: Vec<RawEvent>, partition_count: u16) -> Vec<Feed> {
         match (&entry.event, route) {
             (Ok(event), _) if event.body.is_for_all() => {
                 picks.iter_mut().for_each(|p| p.push(number))
+            }
+            // Whose a response is, all partitions of the agents' side work out for themselves.
+            (Ok(_), Route::Pair { .. }) if entry.response.is_some() => {
+                picks.iter_mut().take(count).for_each(|p| p.push(number));
             }
             (Ok(event), Route::Pair { agent, customer }) => {
                 if event.body.owner().is_some() {

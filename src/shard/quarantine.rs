@@ -152,6 +152,8 @@ mod tests {
             time: LogTime(0),
             speaker: Speaker::Service,
             identity: 0,
+            owner: 0,
+            response: None,
             event: Ok(Event {
                 source: "ops".into(),
                 id: "r1".into(),

@@ -61,7 +61,12 @@ async fn s4_07_a_body_of_the_limit_leaves_and_one_byte_more_does_not() {
     parcel.data = json!({ "comment": "x".repeat(1_024 - empty) });
     assert_eq!(office.attempt(&parcel).await.verdict, Verdict::Delivered);
     assert_eq!(vendor.only().body.len(), 1_024);
+    // What people wrote is shortened; nothing else is.
     parcel.data = json!({ "comment": "x".repeat(1_025 - empty) });
+    assert_eq!(office.attempt(&parcel).await.verdict, Verdict::Delivered);
+    assert!(vendor.only().body.ends_with("x… (shortened)\"}"));
+    let empty = json!({ "rule": "" }).to_string().len();
+    parcel.data = json!({ "rule": "x".repeat(1_025 - empty) });
     let refused = office.attempt(&parcel).await;
     assert_eq!(
         rejected(&refused),

@@ -113,7 +113,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
     let customer = format!("c{}", draws.below(4));
     let interaction = format!("i{}", draws.below(20));
     let started = at(draws.below(600)).to_string();
-    let (event_type, data) = match draws.below(42) {
+    let (event_type, data) = match draws.below(46) {
         0..=6 => (
             "survey.response.created",
             json!({
@@ -212,9 +212,41 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
                 }),
             )
         }
+        // Of few responses, so that owners change, now and then before the agent is known and under one revision.
+        42..=44 => return moved(number, draws),
         _ => ("interaction.vanished", json!({})),
     };
     actors_event(number, &agent, &customer, event_type, data)
+}
+
+/// A survey or eNPS response of any owner.
+fn moved(number: u64, draws: &mut Draws) -> NewEvent {
+    let submitted_at = BEGAN.0;
+    let agent = format!("a{}", draws.below(3));
+    if draws.one_in(3) {
+        let data = json!({
+            "response_id": format!("m{}", draws.below(3)), "agent_id": agent, "score": draws.below(11),
+            "submitted_at": submitted_at,
+        });
+        return owners_event(number, Key::Agent(&agent), "enps.response.submitted", data);
+    }
+    let (routing, owner) = match draws.below(4) {
+        0 => (json!({}), Key::Nobody),
+        1 => (json!({ "queue_id": "q" }), Key::Queue("q")),
+        _ => (
+            json!({ "queue_id": "q", "agent_id": agent }),
+            Key::Agent(&agent),
+        ),
+    };
+    let csat = [1, 2, 5][draws.below(3) as usize];
+    let data = json!({
+        "response_id": format!("m{}", draws.below(3)),
+        "revision": if draws.one_in(2) { 0 } else { 1_767_225_600_000 + number },
+        "interaction_id": "i", "submitted_at": submitted_at, "csat": csat,
+        "comment": if draws.one_in(4) { "a LAWSUIT, then" } else { "fine" },
+        "routing": routing,
+    });
+    owners_event(number, owner, "survey.response.created", data)
 }
 
 /// What became of something that may have been asked.
@@ -275,9 +307,13 @@ fn destination(owner: String, customer: String, event_type: &str) -> Destination
 }
 
 fn nobodys_event(number: u64, event_type: &str, data: Value) -> NewEvent {
+    owners_event(number, Key::Nobody, event_type, data)
+}
+
+fn owners_event(number: u64, owner: Key<'_>, event_type: &str, data: Value) -> NewEvent {
     let event = actors_event(number, "", "", event_type, data);
     NewEvent {
-        destination: destination(Key::Nobody.token(), "_".to_owned(), event_type),
+        destination: destination(owner.token(), "_".to_owned(), event_type),
         ..event
     }
 }

@@ -48,7 +48,9 @@ pub(super) enum Standing {
     Issued,
     /// To be taken back, or for a person to find out.
     TakingBack,
-    /// Taken back.
+    /// Its provider says that the agent does not have it; for a person to find out.
+    Doubted,
+    /// Taken back, or cancelled by its provider.
     TakenBack,
     /// Not given.
     Refused,
@@ -58,15 +60,18 @@ impl Standing {
     pub(super) const fn is_issued(self) -> bool {
         match self {
             Self::Issued => true,
-            Self::Claimed | Self::Asked | Self::TakingBack | Self::TakenBack | Self::Refused => {
-                false
-            }
+            Self::Claimed
+            | Self::Asked
+            | Self::TakingBack
+            | Self::Doubted
+            | Self::TakenBack
+            | Self::Refused => false,
         }
     }
 
     pub(super) const fn is_open(self) -> bool {
         match self {
-            Self::Claimed | Self::Asked | Self::TakingBack => true,
+            Self::Claimed | Self::Asked | Self::TakingBack | Self::Doubted => true,
             Self::Issued | Self::TakenBack | Self::Refused => false,
         }
     }
@@ -78,6 +83,7 @@ impl Standing {
             Self::Asked => "requested",
             Self::Issued => "issued",
             Self::TakingBack => "being taken back",
+            Self::Doubted => "said to be cancelled",
             Self::TakenBack => "reversed",
             Self::Refused => "not given",
         }
@@ -88,14 +94,15 @@ impl Standing {
         match kind {
             Kind::Claimed | Kind::Awaiting => Self::Claimed,
             Kind::Requested | Kind::NeedsReview => Self::Asked,
-            Kind::Issued | Kind::ReversalRefused => Self::Issued,
+            Kind::Issued | Kind::ReversalRefused | Kind::Restored => Self::Issued,
+            Kind::CancellationNeedsReview => Self::Doubted,
             Kind::ReversalRequested | Kind::ReversalNeedsReview => Self::TakingBack,
-            Kind::Reversed => Self::TakenBack,
+            Kind::Reversed | Kind::Cancelled => Self::TakenBack,
             Kind::Rejected | Kind::Withdrawn => Self::Refused,
             // Of a reversal: then what it leads to follows.
             Kind::Declined => match self {
                 Self::Claimed | Self::Asked | Self::Refused => Self::Refused,
-                Self::Issued | Self::TakingBack | Self::TakenBack => self,
+                Self::Issued | Self::TakingBack | Self::Doubted | Self::TakenBack => self,
             },
             // What they lead to follows; or they are about no reward.
             Kind::Approved
