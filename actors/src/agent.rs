@@ -108,9 +108,9 @@ impl Agent {
                         .decided(moment, decided, &mut self.points, effects);
                 }
             }
-            // The customer side never hears of it, so it is counted here.
+            // The customer side never hears of it, or not in order to update a profile, so it is counted here.
             Body::InteractionCompleted(_) => {
-                if event.body.customer().is_none() {
+                if !matches!(event.body.customer(), Some(Key::Customer(_))) {
                     effects.push(Effect::Ignore(Ignored::NoCustomer));
                 }
             }
@@ -292,6 +292,15 @@ impl Agent {
         held.saturating_sub(self.rewards.debt())
     }
 
+    /// This agent without what it knows of the exports its points came with: what older programs did not keep.
+    #[must_use]
+    pub fn without_exports(&self) -> Self {
+        let mut agent = self.clone();
+        agent.points.forget_all_exports();
+        agent.rewards.forget_all_exports();
+        agent
+    }
+
     /// Points by workday that no claim holds, oldest first.
     #[must_use]
     pub const fn window(&self) -> &PointsWindow {
@@ -356,8 +365,10 @@ impl Agent {
             event.recorded_at,
         );
         if replaced == Replaced::Stored {
-            self.rewards
-                .note_export(event.export_version.as_deref(), rules.settings());
+            let version = event.export_version.as_deref();
+            let day = Workday::from_date(event.date.0);
+            self.points.came_with(day, &event.metric, version);
+            self.rewards.note_export(version);
         }
         effects.extend(match replaced {
             Replaced::Stored => None,
@@ -480,6 +491,7 @@ impl Agent {
                 &stored.recorded,
             )
             .and_then(|window| window.with_spent(&stored.spent_days, &stored.spent))
+            .and_then(|window| window.with_exports(stored.exports, &stored.cell_exports))
             .ok_or(DecodeError::Columns("points"))?,
             enrichment: Enrichment::decode(&stored.enrichments, &stored.told)
                 .ok_or(DecodeError::Columns("enrichments"))?,

@@ -7,7 +7,7 @@
 use crate::{
     event::{ActorRef, Channel, SurveyResponse},
     key::Key,
-    output::{Alert, Recording, RecordingStatus, Severity},
+    output::{Alert, Audience, Recording, RecordingStatus, Severity},
     rules::{Action, Hit, Rule},
     time::{EventTime, LogTime},
 };
@@ -67,6 +67,7 @@ pub fn alert(
         alert_id: alert_id(rule, &event.response_id),
         rule: rule.to_owned(),
         severity,
+        audience: Audience::Supervisor,
         owner: ActorRef::from(key),
         agent_id: text(&routing.agent_id),
         agent_name: routing.agent_name.clone(),
@@ -86,7 +87,8 @@ pub fn alert(
     }
 }
 
-/// An alert about no interaction: about a reward, or about the system itself. Its `summary` is the sentence for people.
+/// An alert about no interaction: about an agent's reward, for administration, or about the system itself, for
+/// operations. Its `summary` is the sentence for people.
 #[must_use]
 pub fn notice(
     alert_id: String,
@@ -99,10 +101,16 @@ pub fn notice(
         alert_id,
         rule: rule.to_owned(),
         severity,
+        audience: match key {
+            Key::Agent(_) => Audience::Administration,
+            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => {
+                Audience::Operations
+            }
+        },
         owner: ActorRef::from(key),
         agent_id: match key {
             Key::Agent(id) => Some(id.to_owned()),
-            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) => None,
+            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => None,
         },
         agent_name: None,
         queue_id: None,

@@ -154,6 +154,14 @@ pub(crate) struct StoredAgent {
     /// Log time at which time alone may bring a reward.
     #[prost(sint64, optional, tag = "66")]
     pub reward_due: Option<i64>,
+    /// Claims that were not given, and are past.
+    #[prost(message, repeated, tag = "67")]
+    pub replaced: Vec<StoredReplaced>,
+    /// Versions of exports that points came with; for each cell of a metric the number of its own, from 1, or 0.
+    #[prost(string, repeated, tag = "68")]
+    pub exports: Vec<String>,
+    #[prost(uint32, repeated, tag = "69")]
+    pub cell_exports: Vec<u32>,
 }
 
 /// An alert whose lookups go on.
@@ -283,6 +291,9 @@ pub(crate) struct StoredStorm {
     /// Log time of the last word of it.
     #[prost(sint64, tag = "3")]
     pub last_at: i64,
+    /// Whether it is about credentials, not about dead letters.
+    #[prost(bool, tag = "4")]
+    pub is_misconfigured: bool,
 }
 
 /// One tier of a program, as far as the agent has come in it.
@@ -322,6 +333,9 @@ pub(crate) struct StoredClaim {
     pub part_days: Vec<i64>,
     #[prost(sint64, repeated, tag = "6")]
     pub part_points: Vec<i64>,
+    /// Version of the export its points came with.
+    #[prost(string, optional, tag = "7")]
+    pub export_version: Option<String>,
 }
 
 /// A reward that was issued.
@@ -337,6 +351,27 @@ pub(crate) struct StoredGiven {
     pub at: i64,
     #[prost(uint32, tag = "4")]
     pub standing: u32,
+    /// Of one that is held or cancelled: whether its reversal was refused before.
+    #[prost(bool, tag = "5")]
+    pub owed: bool,
+    /// Of one that is cancelled: the workday since which its tier waits.
+    #[prost(sint32, optional, tag = "6")]
+    pub waits: Option<i32>,
+    #[prost(uint32, tag = "7")]
+    pub doubts: u32,
+}
+
+/// A claim that was not given, and is past.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredReplaced {
+    /// Place of its tier.
+    #[prost(uint32, tag = "1")]
+    pub tier: u32,
+    #[prost(message, optional, tag = "2")]
+    pub claim: Option<StoredClaim>,
+    /// Log time since when.
+    #[prost(sint64, tag = "3")]
+    pub at: i64,
 }
 
 /// A customer.
@@ -380,6 +415,17 @@ pub(crate) struct StoredCustomer {
     pub pending_started_at: Option<i64>,
     #[prost(sint64, optional, tag = "15")]
     pub pending_left_at: Option<i64>,
+    #[prost(sint64, optional, tag = "16")]
+    pub pending_updated_at: Option<i64>,
+    /// The completion that decided the segments: how many contacts are newer; event time as of which its disposition
+    /// stands, if it has one, as difference to the end of the newest; what segment rules read of it, as JSON, if they
+    /// read more than the disposition.
+    #[prost(uint64, optional, tag = "17")]
+    pub decided_by: Option<u64>,
+    #[prost(sint64, optional, tag = "18")]
+    pub decided_as_of: Option<i64>,
+    #[prost(string, optional, tag = "19")]
+    pub decided_on: Option<String>,
     /// Questions who the customer is: 16 bytes each; log time of each, as differences; places of those answered, as
     /// differences.
     #[prost(bytes = "vec", tag = "40")]
@@ -404,6 +450,9 @@ pub(crate) struct StoredCustomer {
     /// Dispositions that came before their completions.
     #[prost(message, repeated, tag = "48")]
     pub early: Vec<StoredEarly>,
+    /// Outcomes that were told, while a change of their dispositions is told again.
+    #[prost(message, repeated, tag = "49")]
+    pub told: Vec<StoredTracked>,
 }
 
 /// A disposition that came before its completion.
@@ -416,11 +465,15 @@ pub(crate) struct StoredEarly {
     /// Log time at which it is forgotten.
     #[prost(sint64, tag = "3")]
     pub until: i64,
+    /// Event time of its event; not in records from before it was kept.
+    #[prost(sint64, optional, tag = "4")]
+    pub as_of: Option<i64>,
 }
 
-/// A completion that waits for its disposition.
+/// A completion whose outcome waits to be told, or was.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct StoredTracked {
+    /// Empty while the customer is not known.
     #[prost(string, tag = "1")]
     pub user_id: String,
     #[prost(string, tag = "2")]
@@ -437,9 +490,15 @@ pub(crate) struct StoredTracked {
     pub ended_at: i64,
     #[prost(sint64, tag = "7")]
     pub started_at: i64,
-    /// Log time at which it goes out as it is.
+    /// Log time at which it goes out as it is; of one that was told, at which it is forgotten.
     #[prost(sint64, tag = "8")]
     pub until: i64,
+    /// Disposition.
+    #[prost(string, optional, tag = "9")]
+    pub outcome: Option<String>,
+    /// Event time as of which it stands.
+    #[prost(sint64, optional, tag = "10")]
+    pub as_of: Option<i64>,
 }
 
 #[cfg(test)]
@@ -463,6 +522,7 @@ mod tests {
             include_str!("../tests/golden/agent-1-debt.hex"),
             include_str!("../tests/golden/agent-1-requests.hex"),
             include_str!("../tests/golden/agent-1-responses.hex"),
+            include_str!("../tests/golden/agent-1-exports.hex"),
         ] {
             let agent = golden(agent);
             let read = StoredAgent::decode(&*agent).unwrap();
@@ -471,6 +531,8 @@ mod tests {
         for customer in [
             include_str!("../tests/golden/customer-1.hex"),
             include_str!("../tests/golden/customer-1-requests.hex"),
+            include_str!("../tests/golden/customer-1-decided.hex"),
+            include_str!("../tests/golden/customer-1-told.hex"),
         ] {
             let customer = golden(customer);
             let read = StoredCustomer::decode(&*customer).unwrap();

@@ -361,8 +361,16 @@ pub fn key_of(text: &str) -> Option<Key<'_>> {
         "queue" if id == NOBODY => Some(Key::Nobody),
         "queue" => Some(Key::Queue(id)),
         "customer" => Some(Key::Customer(id)),
+        "caller" => caller_of(id),
         _ => None,
     }
+}
+
+/// As `Key` writes it, and no other spelling: a key is compared as text.
+fn caller_of(hash: &str) -> Option<Key<'_>> {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_hash = hash.len() == 32 && hash.bytes().all(is_digit);
+    is_hash.then(|| u128::from_str_radix(hash, 16).ok().map(Key::Caller))?
 }
 
 impl<'de> Deserialize<'de> for ActorRef {
@@ -371,7 +379,7 @@ impl<'de> Deserialize<'de> for ActorRef {
         match key_of(&text) {
             Some(_) => Ok(Self(text)),
             None => Err(D::Error::custom(format!(
-                "`{text}` names no actor: it is agent/<id>, bot/<id>, queue/<id> or customer/<id>"
+                "`{text}` names no actor: it is agent/<id>, bot/<id>, queue/<id>, customer/<id> or caller/<hash>"
             ))),
         }
     }
@@ -382,6 +390,6 @@ impl JsonSchema for ActorRef {
         "ActorRef".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(agent|bot|queue|customer)/." })
+        json_schema!({ "type": "string", "pattern": "^((agent|bot|queue|customer)/.|caller/[0-9a-f]{32}$)" })
     }
 }

@@ -1,16 +1,20 @@
 //! The stored form: what was written once stays readable, and stays small.
 //!
 //! `golden/` holds one agent and one customer of every format version, as hexadecimal text, and one more of each for
-//! fields that were added since (`-requests`: what others are asked and told). A change that
+//! fields that were added since (`-requests`: what others are asked and told; `-decided` and `-told`: what a changed
+//! disposition needs; `-exports`: cancellations and exports). Where a state of today holds more, the older file is read
+//! and written as it was. A change that
 //! makes these tests fail would make stored states unreadable: add a field instead, and a golden file.
 
 mod common;
 
 use aftercall_actors::{
     actor::Actor,
-    effect::Ignored,
+    effect::{Effect, Ignored},
     event::{Body, OutcomeKind},
     key::{Key, Side},
+    output::Output,
+    points::Workday,
     redemption::{REVERSE, Stage as Tier, Standing, reward_id},
     rules::RuleSet,
 };
@@ -57,10 +61,35 @@ fn an_agent_from_before_responses_could_be_corrected_goes_on() {
 
 #[test]
 fn an_agent_with_rewards_of_format_1_is_written_and_read_as_ever() {
-    let golden = include_str!("golden/agent-1-rewards.hex");
-    assert_golden(&a_rewarded_agent(), Side::Agent, golden);
+    let golden = include_str!("golden/agent-1-exports.hex");
+    assert_golden(&an_agent_with_cancellations(), Side::Agent, golden);
     let golden = include_str!("golden/agent-1-debt.hex");
     assert_golden(&an_agent_in_debt(), Side::Agent, golden);
+}
+
+/// Written before it was known which of the points came with which export.
+#[test]
+fn s3_06_an_agent_from_before_points_knew_their_export_goes_on() {
+    let bytes = bytes_of(include_str!("golden/agent-1-rewards.hex"));
+    let mut agent = rewarded();
+    agent.actor = Actor::decode(Side::Agent, "x1", &bytes).unwrap();
+    assert_eq!(agent.encoded(), bytes);
+    let now = a_rewarded_agent();
+    assert_eq!(agent.points(), now.points());
+    let standings = |agent: &Stage| {
+        let rewards = rewards(agent).given().iter();
+        rewards.map(|given| given.standing).collect::<Vec<_>>()
+    };
+    assert_eq!(standings(&agent), standings(&now));
+    // What it knew of all its points, its next request says.
+    let effects = agent.apply(20, adjusted("x2", 1_000, NOW_MS));
+    let [Effect::Emit { output, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let Output::RewardRequested(reward) = output else {
+        panic!("{output:?}");
+    };
+    assert_eq!(reward.metadata["wfm_export_version"], "r7");
 }
 
 #[test]
@@ -75,8 +104,10 @@ fn an_agent_from_before_there_were_rewards_goes_on() {
 
 #[test]
 fn a_customer_of_format_1_is_written_and_read_as_ever() {
-    let golden = include_str!("golden/customer-1.hex");
+    let golden = include_str!("golden/customer-1-decided.hex");
     assert_golden(&a_customer(), Side::Customer, golden);
+    let golden = include_str!("golden/customer-1.hex");
+    assert_goes_on(golden, a_customer());
 }
 
 #[test]
@@ -87,8 +118,13 @@ fn an_agent_with_requests_is_written_and_read_as_ever() {
 
 #[test]
 fn a_customer_with_requests_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/customer-1-told.hex");
+    let mut customer = an_asking_customer();
+    customer.apply(7, completed("i4", 7, json!({ "disposition": "sold" })));
+    customer.apply(8, updated("i4", 8, "returned"));
+    assert_golden(&customer, Side::Customer, golden);
     let golden = include_str!("golden/customer-1-requests.hex");
-    assert_golden(&an_asking_customer(), Side::Customer, golden);
+    assert_goes_on(golden, an_asking_customer());
 }
 
 #[test]
@@ -130,7 +166,7 @@ fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
     // Fields are cut off one by one from the end; the reader may accept what is whole, but never panics.
     for (side, bytes) in [
         (Side::Agent, an_agent().encoded()),
-        (Side::Agent, a_rewarded_agent().encoded()),
+        (Side::Agent, an_agent_with_cancellations().encoded()),
         (Side::Customer, a_customer().encoded()),
         (Side::Agent, an_asking_agent().encoded()),
         (Side::Customer, an_asking_customer().encoded()),
@@ -143,6 +179,29 @@ fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
             }
         }
     }
+}
+
+/// A customer of an older file: stored again it is the same, and from its next completion on it acts as one of today.
+fn assert_goes_on(golden: &str, mut today: Stage) {
+    let mut older = Stage::new(today.key, today.rules.clone());
+    let bytes = bytes_of(golden);
+    older.actor = Actor::decode(Side::Customer, "x1", &bytes).unwrap();
+    assert_eq!(older.encoded(), bytes);
+    for (after_ms, body) in [
+        (10_000, updated("i0", 9_000, "sold")),
+        (
+            20_000,
+            completed("i5", 20_000, json!({ "disposition": "complaint" })),
+        ),
+        (30_000, updated("i5", 30_000, "sold")),
+        // What was noted without its time is forgotten by now.
+        (2_000_000, updated("i0", 2_000_000, "sold")),
+    ] {
+        let effects = today.apply(after_ms, body.clone());
+        assert_eq!(told(&older.apply(after_ms, body)), told(&effects));
+        assert_eq!(older.wake(after_ms + 9_000), today.wake(after_ms + 9_000));
+    }
+    assert_eq!(older.actor, today.actor);
 }
 
 fn assert_golden(stage: &Stage, side: Side, golden: &str) {
@@ -270,6 +329,33 @@ fn a_rewarded_agent() -> Stage {
         })
         .collect();
     assert_eq!(stages, [0, 1, 2, 3, 4]);
+    agent
+}
+
+/// With what came after: a reward that is held and one that is cancelled, with and without a refused reversal before;
+/// claims that are past; points that know their export.
+fn an_agent_with_cancellations() -> Stage {
+    let mut agent = a_rewarded_agent();
+    agent.apply(20, reward_outcome(&id(0), "bounced"));
+    let reverse = format!("{}{REVERSE}", id(1));
+    agent.apply(21, reward_outcome(&reverse, "refused"));
+    agent.apply(21, reward_outcome(&id(1), "needs_review"));
+    agent.apply(22, decided(&id(1), "reject"));
+    agent.apply(23, reward_outcome(&id(3), "failed"));
+    agent.apply(24, decided(&reward_id("rejected", "a1", "t", 0), "approve"));
+    let found = rewards(&agent).given().iter().map(|given| given.standing);
+    let found: Vec<Standing> = found.collect();
+    use Standing::{Cancelled, Held, Reversed, Review};
+    // 2026-11-20.
+    let waits = Some(Workday(20_777));
+    let expected = [
+        Held { owed: false },
+        Cancelled { owed: true, waits },
+        Review,
+        Held { owed: true },
+        Reversed,
+    ];
+    assert_eq!(found, expected);
     agent
 }
 

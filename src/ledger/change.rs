@@ -126,6 +126,7 @@ pub(super) fn changes(before: &Money, after: &Agent, cause: Cause<'_>) -> Vec<Ch
     }
     let (settled, fresh) = diff.pair_given();
     diff.turn_claims(fresh);
+    diff.give_late(fresh);
     diff.turn_given(&settled);
     diff.pay();
     if !first {

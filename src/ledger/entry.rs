@@ -101,11 +101,17 @@ pub enum Kind {
     ReversalRefused,
     /// Points paid off a debt: available and debt fall together, 0.
     DebtPaid,
+    /// An issued reward is cancelled, has bounced or failed, its provider says; a person has to decide, 0.
+    CancellationNeedsReview,
+    /// The agent does not have an issued reward after all: what it cost comes back.
+    Cancelled,
+    /// The agent has it all the same, 0.
+    Restored,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Earned,
         Self::Replaced,
         Self::Adjusted,
@@ -124,6 +130,9 @@ impl Kind {
         Self::ReversalNeedsReview,
         Self::ReversalRefused,
         Self::DebtPaid,
+        Self::CancellationNeedsReview,
+        Self::Cancelled,
+        Self::Restored,
     ];
 
     /// The name in exports.
@@ -148,6 +157,9 @@ impl Kind {
             Self::ReversalNeedsReview => "reversal_needs_review",
             Self::ReversalRefused => "reversal_refused",
             Self::DebtPaid => "debt_paid",
+            Self::CancellationNeedsReview => "cancellation_needs_review",
+            Self::Cancelled => "cancelled",
+            Self::Restored => "restored",
         }
     }
 }

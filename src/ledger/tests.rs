@@ -74,10 +74,12 @@ impl Till {
         let entry = batch::Entry {
             position: self.position,
             time: now,
+            speaker: crate::log::Speaker::Unknown,
             identity: 0,
             owner: 0,
             response: None,
             event: Ok(event.clone()),
+            ahead: Vec::new(),
             original: None,
         };
         let key = Key::Agent("a1");

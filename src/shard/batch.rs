@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aftercall_actors::{
     event::{Body, Event},
+    plausible::{self, Ahead},
     responses::Facts,
     time::LogTime,
 };
@@ -11,7 +12,7 @@ use bytes::Bytes;
 
 use crate::{
     envelope::{self, Reject},
-    log::{Headers, Position, RawEvent, Route},
+    log::{Headers, Position, RawEvent, Route, Speaker},
     shard::record,
 };
 
@@ -29,6 +30,8 @@ pub struct Entry {
     pub position: Position,
     /// When the log stored it.
     pub time: LogTime,
+    /// Whose place it stands in.
+    pub speaker: Speaker,
     /// Hash of its body.
     pub identity: u128,
     /// What it says, or why it cannot be processed.
@@ -37,7 +40,10 @@ pub struct Entry {
     pub owner: u16,
     /// What decides about its response, if it is about one.
     pub response: Option<Facts>,
-    /// The message as it was, kept only of rejected ones: quarantine holds the original.
+    /// How far ahead of its log time it is dated; empty if it is not, or if that is not to be looked at. The rules in
+    /// force say how much is too much.
+    pub ahead: Vec<Ahead>,
+    /// The message as it was, kept only of what is or may be rejected: quarantine holds the original.
     pub original: Option<(Headers, Bytes)>,
 }
 
@@ -48,13 +54,20 @@ impl Entry {
         let event = envelope::decode(&raw, partition_count);
         let body = event.as_ref().ok().map(|event| &event.body);
         let owner = body.and_then(Body::owner);
+        let ahead = match (&event, raw.speaker) {
+            (Ok(event), Speaker::Anyone) => plausible::ahead(&event.body, raw.time),
+            (Ok(_), Speaker::Service | Speaker::Unknown) | (Err(_), _) => Vec::new(),
+        };
+        let kept = event.is_err() || !ahead.is_empty();
         Self {
             owner: owner.map_or(0, |owner| owner.partition(partition_count)),
             response: body.and_then(Facts::of),
             position: raw.position,
             time: raw.time,
+            speaker: raw.speaker,
             identity: record::identity(&raw.payload),
-            original: event.is_err().then_some((raw.headers, raw.payload)),
+            original: kept.then_some((raw.headers, raw.payload)),
+            ahead,
             event,
         }
     }

@@ -11,6 +11,7 @@ use aftercall_actors::{
     event::{Body, Event},
     key::{Key, Side},
     output::Output,
+    plausible,
     responses::{self, Facts, Responses, Share},
     rules::RuleSet,
     time::LogTime,
@@ -294,8 +295,23 @@ impl Engine {
             }
             self.wake(index, entry, witness)?;
         }
+        let in_future = plausible::refused(&entry.ahead, &self.rules.settings().ahead_max);
         match &entry.event {
             Err(reject) => self.quarantine(entry, reject),
+            Ok(event) if in_future.is_some() => {
+                // Of the partitions that read it one sets it aside: its owner's, if it has one.
+                let is_its = match event.body.owner() {
+                    Some(_) => {
+                        self.partition.side == Side::Agent && entry.owner == self.partition.index
+                    }
+                    None => self.partition.side == Side::Customer,
+                };
+                if let Some(why) = in_future
+                    && is_its
+                {
+                    self.quarantine(entry, &Reject::new(Reason::InFuture, why));
+                }
+            }
             Ok(event) => {
                 if let Body::RulesActivated(activated) = &event.body {
                     self.activate_rules(entry, activated);

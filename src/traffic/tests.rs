@@ -165,6 +165,7 @@ fn decoded(generated: GeneratedEvent) -> Body {
             agent: partition(&generated.owner),
             customer: partition(&generated.customer),
         },
+        speaker: crate::log::Speaker::Anyone,
         headers: crate::log::Headers::Empty,
         payload: generated.event.into(),
     };

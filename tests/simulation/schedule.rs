@@ -286,6 +286,26 @@ fn outcome(agent: &str, customer: &str, draws: &mut Draws) -> (&'static str, Val
     )
 }
 
+/// Outcomes, dead letters and what imports left out are said by the service itself.
+fn destination(owner: String, customer: String, event_type: &str) -> Destination {
+    let event_type = event_type.to_owned();
+    let is_own = [".outcome", ".dead_lettered", ".quarantined", ".decided"]
+        .iter()
+        .any(|ending| event_type.ends_with(ending));
+    match is_own {
+        true => Destination::Own {
+            owner,
+            customer,
+            event_type,
+        },
+        false => Destination::Actors {
+            owner,
+            customer,
+            event_type,
+        },
+    }
+}
+
 fn nobodys_event(number: u64, event_type: &str, data: Value) -> NewEvent {
     owners_event(number, Key::Nobody, event_type, data)
 }
@@ -293,11 +313,7 @@ fn nobodys_event(number: u64, event_type: &str, data: Value) -> NewEvent {
 fn owners_event(number: u64, owner: Key<'_>, event_type: &str, data: Value) -> NewEvent {
     let event = actors_event(number, "", "", event_type, data);
     NewEvent {
-        destination: Destination::Actors {
-            owner: owner.token(),
-            customer: "_".to_owned(),
-            event_type: event_type.to_owned(),
-        },
+        destination: destination(owner.token(), "_".to_owned(), event_type),
         ..event
     }
 }
@@ -314,11 +330,11 @@ fn actors_event(
         "specversion": "1.0", "id": id, "source": "sim", "type": event_type, "data": data,
     });
     NewEvent {
-        destination: Destination::Actors {
-            owner: Key::Agent(agent).token(),
-            customer: Key::Customer(customer).token(),
-            event_type: event_type.to_owned(),
-        },
+        destination: destination(
+            Key::Agent(agent).token(),
+            Key::Customer(customer).token(),
+            event_type,
+        ),
         headers: Headers::Empty,
         payload: whole.to_string().into_bytes().into(),
         message_id: id,

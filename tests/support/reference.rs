@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 
 use aftercall::{
     envelope,
-    log::{Lane, PartitionId, RawEvent, Route},
+    log::{Lane, PartitionId, RawEvent, Route, Speaker},
 };
 use aftercall_actors::{
     actor::{Actor, Context},
     effect::Effect,
     event::{Body, Event},
     key::{Key, Side},
+    plausible,
     responses::{Facts, Responses, Share, Version, name_of},
     rules::RuleSet,
     time::LogTime,
@@ -216,6 +217,26 @@ impl Reference {
                         Err(_) => {}
                     }
                 }
+                body if self.is_in_future(raw, body) => {
+                    // Of the two sides one sets it aside: the owner's, if there is one.
+                    let side = body.owner().map_or(Side::Customer, |_| Side::Agent);
+                    let Route::Pair { agent, customer } = raw.route else {
+                        return;
+                    };
+                    let is_home = home(agent, customer);
+                    let reads = match self.partition.side {
+                        Side::Agent => {
+                            body.owner().is_some() && (is_home || Self::response_of(body).is_some())
+                        }
+                        Side::Customer => body.customer().is_some() && is_home,
+                    };
+                    if reads {
+                        self.pass_time(raw.time);
+                    }
+                    if reads && is_home && self.partition.side == side {
+                        self.set_aside(raw);
+                    }
+                }
                 _ if self.partition.side == Side::Agent
                     && Self::response_of(&event.body).is_some() =>
                 {
@@ -239,6 +260,13 @@ impl Reference {
                 }
             },
         }
+    }
+
+    /// Whether what anyone may send is dated further ahead than the rules allow.
+    fn is_in_future(&self, raw: &RawEvent, body: &Body) -> bool {
+        let ahead = plausible::ahead(body, raw.time);
+        raw.speaker == Speaker::Anyone
+            && plausible::refused(&ahead, &self.rules.settings().ahead_max).is_some()
     }
 
     fn pass_time(&mut self, time: LogTime) {

@@ -143,6 +143,37 @@ async fn s3_14_whatever_is_planted_in_the_log_is_found() {
     let given = "reward 1 of bronze: Issued for 500 points stored";
     assert!(found.iter().any(|(.., text)| text == given), "{found:#?}");
 
+    // An outcome that no destination told, under its name and under another.
+    let first =
+        "(SELECT min(position) FROM event WHERE CAST(payload AS TEXT) LIKE '%\"reward.outcome\"%')";
+    for (from, to, book) in [
+        ("\"proof\":\"", "\"proof\":\"0", "aftercall/deliver/"),
+        (
+            "\"source\":\"aftercall/deliver/",
+            "\"source\":\"/tests/",
+            "/tests/",
+        ),
+    ] {
+        let (told, _) = ended
+            .with(async |_, file| {
+                let sql = format!(
+                    "UPDATE event SET payload = CAST(replace(CAST(payload AS TEXT), ?1, ?2) AS BLOB) \
+                     WHERE position = {first}"
+                );
+                alter(file, &sql, (from, to));
+            })
+            .await;
+        let found = told.found();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let (check, agent, text) = &found[0];
+        assert_eq!(check, "outcomes");
+        assert!(agent == "a-1" || agent == "a-2", "{agent}");
+        assert!(
+            text.starts_with(&format!("the outcome `issued` from `{book}")),
+            "{text}"
+        );
+    }
+
     // A request that was never said.
     let stray = reward_of("a-2", 9, 500);
     let (told, _) = ended

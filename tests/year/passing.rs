@@ -12,7 +12,7 @@ use std::{
 
 use aftercall::{
     envelope,
-    log::{Destination, Headers, RawEvent},
+    log::{Destination, Headers, RawEvent, Speaker},
 };
 use aftercall_actors::{
     actor::{Actor, Context},
@@ -243,6 +243,7 @@ impl Life<'_> {
             position: self.events,
             time: LogTime(now_ms),
             route: route.route(PARTITIONS),
+            speaker: Speaker::Service,
             headers: Headers::Empty,
             payload: payload.as_bytes().to_vec().into(),
         };

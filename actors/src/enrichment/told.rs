@@ -141,6 +141,7 @@ pub(super) fn revise(alert: &mut Alert, draft: Alert) -> bool {
             true => draft.severity,
             false => alert.severity,
         },
+        audience: draft.audience,
         owner: draft.owner,
         agent_id: draft.agent_id,
         agent_name: draft.agent_name,
