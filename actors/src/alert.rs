@@ -39,10 +39,10 @@ pub fn foremost<'a>(hits: &[Hit<'a>]) -> Option<(&'a Rule, Severity)> {
     foremost
 }
 
-/// The alert under `rule`, with the keywords of all rules that hold.
+/// The alert under the rule of that name, with the keywords of all rules that hold.
 #[must_use]
 pub fn alert(
-    (rule, severity): (&Rule, Severity),
+    (rule, severity): (&str, Severity),
     key: Key<'_>,
     now: LogTime,
     event: &SurveyResponse,
@@ -64,8 +64,8 @@ pub fn alert(
         }
     }
     Alert {
-        alert_id: alert_id(&rule.name, &event.response_id),
-        rule: rule.name.clone(),
+        alert_id: alert_id(rule, &event.response_id),
+        rule: rule.to_owned(),
         severity,
         audience: Audience::Supervisor,
         owner: ActorRef::from(key),
@@ -103,12 +103,14 @@ pub fn notice(
         severity,
         audience: match key {
             Key::Agent(_) => Audience::Administration,
-            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) => Audience::Operations,
+            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => {
+                Audience::Operations
+            }
         },
         owner: ActorRef::from(key),
         agent_id: match key {
             Key::Agent(id) => Some(id.to_owned()),
-            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) => None,
+            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => None,
         },
         agent_name: None,
         queue_id: None,

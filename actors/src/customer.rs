@@ -2,13 +2,16 @@
 //! platform, which hears how their interactions ended (S5.01 to S5.03, S5.06, S5.07).
 //!
 //! Each completion is taken into the history, segment rules are asked again, and the profile goes out, merged
-//! by `profile`. Segments end with the rules that no longer hold at a later completion, or, when none comes,
+//! by `profile`; so they are when the disposition of the last one changes (S4.09). Segments end with the rules that no longer hold at a later completion, or, when none comes,
 //! with the last contact's leaving the history window: conditions over the event cannot be asked again then,
 //! so all end together. What is known of a customer is their recent history; when the last contact is gone,
 //! so is the summary, and a host may forget the actor.
 
+use std::borrow::Cow;
+
 use crate::{
     actor::Context,
+    decided::Decided,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     event::{Body, Event, InteractionCompleted, InteractionUpdated, OutcomeKind},
@@ -38,6 +41,8 @@ pub struct Customer {
     /// When the history window empties and the segments end; only while in one.
     segments_until: Option<LogTime>,
     merge: Merge,
+    /// The completion that the segments are by; only while the history holds it.
+    decided: Option<Decided>,
     identity: Identity,
     tracking: Tracking,
 }
@@ -68,38 +73,20 @@ impl Customer {
                 }
             }
             Body::InteractionCompleted(completed) => {
-                let is_listed = is_listed(completed, settings);
-                if !is_listed {
-                    effects.push(Effect::Ignore(Ignored::NotListed));
-                    // How it ended is told all the same, if there is somebody to tell it of.
-                    if !settings.outcome_tracked {
-                        return;
-                    }
-                    if self.user_id(completed, context).is_none() {
-                        return effects.push(Effect::Ignore(Ignored::NoUser));
-                    }
-                }
-                if !self.admit(completed, context, effects) {
-                    return;
-                }
-                if is_listed {
-                    self.take_in(completed, context, effects);
-                    let figures = self.history.figures(now, settings);
-                    let mut hits = Vec::new();
-                    context.rules.matching(event, &figures, &mut hits, effects);
-                    self.complete(key, completed, &hits, context, effects);
-                }
-                self.track(completed, context, effects);
+                let ended = self.as_it_stands(completed, context);
+                self.completed(key, event, &ended, context, effects);
             }
             Body::InteractionUpdated(updated) => {
                 if settings.outcome_tracked {
-                    let wait_ms = settings.outcome_wait_ms;
-                    self.tracking.update(now, updated, wait_ms, effects);
+                    self.tracking.update(now, updated, settings, effects);
                 }
-                self.update(updated, context, effects);
+                self.update(key, updated, context, effects);
             }
             Body::Outcome(kind, outcome) => match kind {
-                OutcomeKind::Identity => self.identity.answer(now, outcome, settings, effects),
+                OutcomeKind::Identity => {
+                    self.identity.answer(now, outcome, settings, effects);
+                    self.identified(context, effects);
+                }
                 // Owners of interactions ask for these.
                 OutcomeKind::Reward
                 | OutcomeKind::SurveyToken
@@ -135,7 +122,7 @@ impl Customer {
         }
         let cause = self.merge.take_due(now, settings.profile_merge_ms);
         self.send(key, now, cause, effects);
-        self.tracking.wake(now, effects);
+        self.tracking.wake(now, settings, effects);
         self.expire(now, settings);
     }
 
@@ -162,6 +149,74 @@ impl Customer {
             && self.merge.is_blank(now)
             && self.identity.is_blank(now, settings)
             && self.tracking.is_blank(now)
+    }
+
+    /// A completion with the disposition that stands: its own, or one that was chosen later and came before it.
+    fn as_it_stands<'a>(
+        &self,
+        event: &'a InteractionCompleted,
+        context: &Context<'_>,
+    ) -> Ended<'a> {
+        let settings = context.rules.settings();
+        let own = settings.said(event.disposition.as_deref());
+        if let Some((early, as_of)) = self.tracking.early(context.now, event, own.is_some()) {
+            return Ended {
+                event: with_disposition(event, Some(early)),
+                as_of: Some(as_of),
+            };
+        }
+        let event = match own == event.disposition.as_deref() {
+            true => Cow::Borrowed(event),
+            false => with_disposition(event, None),
+        };
+        // A change of the same millisecond is a change.
+        let as_of = own.map(|_| EventTime(event.ended_at.0.saturating_sub(1)));
+        Ended { event, as_of }
+    }
+
+    /// Applies a completion, which arrived as `raw`.
+    fn completed(
+        &mut self,
+        key: Key<'_>,
+        raw: &Event,
+        ended: &Ended<'_>,
+        context: &Context<'_>,
+        effects: &mut Effects,
+    ) {
+        let (now, settings, event) = (context.now, context.rules.settings(), &*ended.event);
+        // Without a customer id there is no profile; the owner of the interaction has counted it.
+        let has_profile = matches!(key, Key::Customer(_));
+        let is_listed = has_profile && is_listed(event, settings);
+        if !is_listed {
+            if has_profile {
+                effects.push(Effect::Ignore(Ignored::NotListed));
+            }
+            // How it ended is told all the same, if there is somebody to tell it of.
+            if !settings.outcome_tracked {
+                return;
+            }
+            if !self.is_trackable(event, context) {
+                return effects.push(Effect::Ignore(Ignored::NoUser));
+            }
+        }
+        if !self.admit(event, context, effects) {
+            return;
+        }
+        if is_listed {
+            self.take_in(event, context, effects);
+            let figures = self.history.figures(now, settings);
+            let mut hits = Vec::new();
+            let revised = match &ended.event {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(event) => Some(as_event(raw, event.clone())),
+            };
+            let judged = revised.as_ref().unwrap_or(raw);
+            context.rules.matching(judged, &figures, &mut hits, effects);
+            let decided = Decided::by(event, ended.as_of, context.rules);
+            self.decided = Some(decided).filter(|decided| decided.is_in(&self.history));
+            self.decide(key, Cause::of(event), &hits, context, effects);
+        }
+        self.track(ended, context, effects);
     }
 
     /// Remembers a completion. False if it was seen before.
@@ -201,39 +256,48 @@ impl Customer {
         }
     }
 
-    /// Tells the platform how an interaction ended, now or when that is final (S5.06, S5.07).
-    fn track(
-        &mut self,
-        event: &InteractionCompleted,
-        context: &Context<'_>,
-        effects: &mut Effects,
-    ) {
+    /// Tells the platform how an interaction ended, now or once that and the user are known (S5.06, S5.07, S5.13).
+    fn track(&mut self, ended: &Ended<'_>, context: &Context<'_>, effects: &mut Effects) {
         let (now, settings) = (context.now, context.rules.settings());
         if !settings.outcome_tracked {
             return;
         }
-        match self.user_id(event, context) {
-            Some(user_id) => {
-                let wait_ms = settings.outcome_wait_ms;
-                self.tracking
-                    .complete(now, event, &user_id, wait_ms, effects);
-            }
-            None => effects.push(Effect::Ignore(Ignored::NoUser)),
+        if !self.is_trackable(&ended.event, context) {
+            return effects.push(Effect::Ignore(Ignored::NoUser));
         }
+        let user_id = self.user_id(&ended.event);
+        let event = (&*ended.event, ended.as_of);
+        self.tracking
+            .complete(now, event, user_id.as_ref(), settings, effects);
+    }
+
+    /// Whether the platform's id of the customer is known, or asked for.
+    fn is_trackable(&mut self, event: &InteractionCompleted, context: &Context<'_>) -> bool {
+        self.identity.expire(context.now, context.rules.settings());
+        self.user_id(event).is_some() || self.identity.is_asking()
     }
 
     /// The platform's id of the customer: as the event has it, else as the platform was sure of.
-    fn user_id(&mut self, event: &InteractionCompleted, context: &Context<'_>) -> Option<Id> {
-        self.identity.expire(context.now, context.rules.settings());
+    fn user_id(&self, event: &InteractionCompleted) -> Option<Id> {
         let named = event.customer.as_ref()?.cdp_user_id.as_ref();
         named.or_else(|| self.identity.user_id()).cloned()
     }
 
+    /// Goes on with completions that waited for an answer.
+    fn identified(&mut self, context: &Context<'_>, effects: &mut Effects) {
+        let user_id = self.identity.user_id();
+        if user_id.is_some() || !self.identity.is_asking() {
+            let settings = context.rules.settings();
+            self.tracking
+                .identify(context.now, user_id, settings, effects);
+        }
+    }
+
     /// Puts the customer into the segments of the rules that hold, and updates the profile.
-    fn complete(
+    fn decide(
         &mut self,
         key: Key<'_>,
-        event: &InteractionCompleted,
+        cause: Cause<'_>,
         hits: &[Hit<'_>],
         context: &Context<'_>,
         effects: &mut Effects,
@@ -246,9 +310,7 @@ impl Customer {
             self.segments.clear();
         }
         self.segments_until = empty_at.filter(|_| !self.segments.is_empty());
-        let cause = self
-            .merge
-            .offer(now, Cause::of(event), settings.profile_merge_ms);
+        let cause = self.merge.offer(now, cause, settings.profile_merge_ms);
         self.send(key, now, cause, effects);
     }
 
@@ -267,26 +329,68 @@ impl Customer {
         }
     }
 
-    /// Notes a disposition that changed after the call. No figure rests on it yet, so no segment can change.
-    fn update(&mut self, event: &InteractionUpdated, context: &Context<'_>, effects: &mut Effects) {
+    /// Takes a disposition that came or changed after the call: notes it, and if it is of the completion that decided
+    /// the segments, decides again (S4.09).
+    fn update(
+        &mut self,
+        key: Key<'_>,
+        event: &InteractionUpdated,
+        context: &Context<'_>,
+        effects: &mut Effects,
+    ) {
         let (now, settings) = (context.now, context.rules.settings());
         self.expire(now, settings);
-        let Some(disposition) = &event.disposition else {
+        let Some(disposition) = settings.said(event.disposition.as_deref()) else {
             return;
         };
         if !self.history.knows(&event.interaction_id) {
             return;
         }
         // Complemented, so that an update is never taken for a completion that began when it was made.
-        let key = KeyHash::of(&event.interaction_id, !(event.updated_at.0 as u64));
-        if self.seen.get(key).is_some() {
+        let seen = KeyHash::of(&event.interaction_id, !(event.updated_at.0 as u64));
+        if self.seen.get(seen).is_some() {
             return effects.push(Effect::Ignore(Ignored::Duplicate));
         }
-        if !self.seen.add(now, key, ()) {
+        if !self.seen.add(now, seen, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
+        let is_of = |decided: &&mut Decided| decided.is_of(&event.interaction_id);
+        let decided = self.decided.as_mut().filter(is_of);
+        if decided
+            .as_ref()
+            .is_some_and(|decided| decided.is_newer_than(event))
+        {
+            return effects.push(Effect::Ignore(Ignored::Superseded));
+        }
+        let is_known = self
+            .history
+            .has_disposition(&event.interaction_id, disposition);
         self.history
             .set_disposition(&event.interaction_id, disposition);
+        // Of older contacts no figure shows the disposition.
+        let Some(decided) = decided else { return };
+        let revised = decided.revise(event, disposition, context.rules);
+        if is_known {
+            return;
+        }
+        let Some(revised) = revised else {
+            return effects.push(Effect::Ignore(Ignored::RulesChanged));
+        };
+        let figures = self.history.figures(now, settings);
+        let mut hits = Vec::new();
+        let judged = Event {
+            source: "".into(),
+            id: "".into(),
+            body: Body::InteractionCompleted(revised),
+        };
+        context
+            .rules
+            .matching(&judged, &figures, &mut hits, effects);
+        let cause = Cause::Updated {
+            interaction_id: Cow::Borrowed(&event.interaction_id),
+            updated_at: event.updated_at,
+        };
+        self.decide(key, cause, &hits, context, effects);
     }
 
     fn send(&self, key: Key<'_>, now: LogTime, cause: Option<Cause<'_>>, effects: &mut Effects) {
@@ -319,6 +423,34 @@ impl Customer {
         if self.history.is_empty() && self.segments.is_empty() && !self.merge.is_pending() {
             self.summary = None;
         }
+        let history = &self.history;
+        self.decided.take_if(|decided| !decided.is_in(history));
+    }
+}
+
+/// A completion as the customer takes it.
+struct Ended<'a> {
+    /// With the disposition that stands, if one does.
+    event: Cow<'a, InteractionCompleted>,
+    /// Event time as of which that disposition stands.
+    as_of: Option<EventTime>,
+}
+
+fn with_disposition<'a>(
+    event: &InteractionCompleted,
+    disposition: Option<&str>,
+) -> Cow<'a, InteractionCompleted> {
+    let mut event = event.clone();
+    event.disposition = disposition.map(str::to_owned);
+    Cow::Owned(event)
+}
+
+/// The event that arrived, saying this.
+fn as_event(raw: &Event, completed: InteractionCompleted) -> Event {
+    Event {
+        source: raw.source.clone(),
+        id: raw.id.clone(),
+        body: Body::InteractionCompleted(completed),
     }
 }
 
@@ -355,6 +487,9 @@ impl Customer {
         let until_ms = self.segments_until.map(|until| until.0);
         wire::optional_sint(SEGMENTS_UNTIL, until_ms, into);
         self.merge.encode(into);
+        if let Some(decided) = &self.decided {
+            decided.encode(&self.history, into);
+        }
         self.identity.encode(into);
         self.tracking.encode(into);
     }
@@ -369,6 +504,7 @@ impl Customer {
         let identity = Identity::decode(&mut stored).ok_or(DecodeError::Columns("identity"))?;
         let tracking =
             Tracking::decode(&mut stored).ok_or(DecodeError::Columns("tracked completions"))?;
+        let merge = Merge::decode(&mut stored).ok_or(DecodeError::Columns("merge"))?;
         let history = History::decode(
             &stored.ended_at,
             &stored.interactions,
@@ -376,6 +512,8 @@ impl Customer {
             &stored.sentiments,
         )
         .ok_or(DecodeError::Columns("history"))?;
+        let decided = Decided::decode(&mut stored, &history)
+            .ok_or(DecodeError::Columns("deciding completion"))?;
         let summary = match (stored.summary, stored.summary_at) {
             (Some(text), Some(since_newest_ms)) => Some(Summary {
                 text,
@@ -391,13 +529,8 @@ impl Customer {
             summary,
             segments: Segments::decode(&stored.segments),
             segments_until: stored.segments_until.map(LogTime),
-            merge: Merge::decode(
-                stored.merge_until,
-                stored.pending_interaction,
-                stored.pending_started_at,
-                stored.pending_left_at,
-            )
-            .ok_or(DecodeError::Columns("merge"))?,
+            merge,
+            decided,
             identity,
             tracking,
         })

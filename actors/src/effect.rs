@@ -63,11 +63,15 @@ pub enum Ignored {
     WaitOverflow,
     /// Something that came with it was larger than is kept, and was left out.
     TooLarge,
+    /// Segments were not decided again: other rules hold now, which read more of the completion than was kept.
+    RulesChanged,
+    /// It names the customer by nothing that the rules let ask by (S5.11).
+    NoIdentifier,
 }
 
 impl Ignored {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Duplicate,
         Self::Superseded,
         Self::AlreadyAlerted,
@@ -84,6 +88,8 @@ impl Ignored {
         Self::LookupFailed,
         Self::WaitOverflow,
         Self::TooLarge,
+        Self::RulesChanged,
+        Self::NoIdentifier,
     ];
 
     /// The label in metrics.
@@ -106,6 +112,8 @@ impl Ignored {
             Self::LookupFailed => "lookup_failed",
             Self::WaitOverflow => "wait_overflow",
             Self::TooLarge => "too_large",
+            Self::RulesChanged => "rules_changed",
+            Self::NoIdentifier => "no_identifier",
         }
     }
 }

@@ -13,7 +13,10 @@ use crate::{
     object::{object, optional_object},
     output::Severity,
     time::EventTime,
-    value::{Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32},
+    value::{
+        Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32,
+        whole_u64,
+    },
 };
 
 /// A decoded event: its CloudEvents identity and its body.
@@ -133,7 +136,8 @@ impl Channel {
     }
 }
 
-/// What is known of the customer. Without `customer_id` the customer side has nothing to do.
+/// What is known of the customer. Without `customer_id` there is no profile to update, and who they are is asked by
+/// phone number or mail address (S5.11).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerRef {
     /// The customer's key in the CRM.
@@ -307,9 +311,10 @@ pub struct Routing {
 pub struct SurveyResponse {
     /// The response; with `revision` the business key.
     pub response_id: Id,
-    /// 0 for the first version; higher ones replace it (score first, comment later).
-    #[serde(default, deserialize_with = "whole_u32")]
-    pub revision: u32,
+    /// Which version this is: a higher one replaces it (score first, comment later), and may count from 0 or be a time
+    /// in milliseconds. Of one revision, what comes with other content replaces too; what comes again is a repetition.
+    #[serde(default, deserialize_with = "whole_u64")]
+    pub revision: u64,
     /// The survey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub survey_id: Option<Id>,
@@ -479,18 +484,29 @@ pub struct Outcome {
     /// Attempts made in all.
     #[serde(default)]
     pub attempts: u32,
+    /// Why it was not done: `rejected`; `unsendable`; `unreached`, where no attempt was more than a knock at the door;
+    /// `failed`, where answers said that it was not done; `unknown`, where an attempt may have done it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What the vendor said, as far as it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<serde_json::Value>,
+    /// That a destination said so: made of what only its delivery records know, and looked at by `ledger verify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
-/// `delivery.dead_lettered`: a destination has given up on outputs since the last event of this type about it.
+/// `delivery.dead_lettered`: a destination has given up on outputs since the last event of this type about it; or, with
+/// the reason `misconfigured`, outputs wait because our credentials are missing or not accepted (REQUIREMENTS S3.16).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLettered {
     /// The destination.
     pub destination: DestinationName,
-    /// Why it gave up on the last of them.
+    /// Why it gave up on the last of them; or `misconfigured`.
     pub reason: String,
+    /// What was said, of credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// How many outputs.
     #[serde(deserialize_with = "whole_u32")]
     pub count: u32,
@@ -614,7 +630,8 @@ impl Body {
         }
     }
 
-    /// The customer this event is for; `None` without a customer id or if the customer side has no part in it.
+    /// The customer this event is for: by id, else by what they came with; `None` without either or if the customer side
+    /// has no part in it.
     #[must_use]
     pub fn customer(&self) -> Option<Key<'_>> {
         let reference = match self {
@@ -636,8 +653,34 @@ impl Body {
             | Self::Tick
             | Self::RulesActivated(_) => return None,
         };
-        let id = reference.as_ref()?.customer_id.as_ref()?;
-        Some(Key::Customer(id))
+        let reference = reference.as_ref()?;
+        match &reference.customer_id {
+            Some(id) => Some(Key::Customer(id)),
+            None => reference.caller().map(Key::Caller),
+        }
+    }
+
+    /// Whether the service alone says this: what became of its own outputs, what people decided at its desk, trouble it
+    /// met, and what moves all partitions on. From elsewhere it would be a claim about money without proof.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        match self {
+            Self::RewardDecided(_)
+            | Self::Outcome(..)
+            | Self::DeadLettered(_)
+            | Self::ImportQuarantined(_)
+            | Self::Tick
+            | Self::RulesActivated(_) => true,
+            Self::InteractionStarted(_)
+            | Self::InteractionWrapup(_)
+            | Self::InteractionCompleted(_)
+            | Self::InteractionUpdated(_)
+            | Self::SurveyResponse(_)
+            | Self::EnpsResponse(_)
+            | Self::WfmMetric(_)
+            | Self::PointsAdjusted(_)
+            | Self::AlertAcknowledged(_) => false,
+        }
     }
 
     /// Whether every partition applies this event, whoever it is for.

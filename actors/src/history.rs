@@ -150,6 +150,15 @@ impl History {
         is_known
     }
 
+    /// Whether the disposition of an interaction that has a contact here is this one.
+    #[must_use]
+    pub fn has_disposition(&self, interaction_id: &str, disposition: &str) -> bool {
+        let interaction = xxh3_64(interaction_id.as_bytes());
+        let wanted = hash_of_disposition(Some(disposition));
+        let mut contacts = self.contacts.iter();
+        contacts.any(|c| c.interaction == interaction && c.disposition == wanted)
+    }
+
     /// Whether an interaction has a contact here.
     #[must_use]
     pub fn knows(&self, interaction_id: &str) -> bool {
@@ -213,6 +222,19 @@ impl History {
     /// When the newest contact held ended; the origin of stored times that lie near it.
     pub(crate) fn newest_ms(&self) -> i64 {
         self.contacts.back().map_or(0, |newest| newest.ended_at.0)
+    }
+
+    /// How many contacts are newer than the newest one of an interaction, by the hash of its id.
+    pub(crate) fn place_of(&self, interaction: u64) -> Option<usize> {
+        let newest_first = self.contacts.iter().rev();
+        newest_first
+            .map(|c| c.interaction)
+            .position(|known| known == interaction)
+    }
+
+    /// The inverse of [`Self::place_of`].
+    pub(crate) fn interaction_at(&self, place: usize) -> Option<u64> {
+        self.contacts.iter().rev().nth(place).map(|c| c.interaction)
     }
 
     fn recent(

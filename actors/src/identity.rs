@@ -1,5 +1,5 @@
 //! Who a customer is to the customer data platform: asked when an interaction starts, held while it is sure
-//! (S5.01 to S5.03).
+//! (S5.01 to S5.03, S5.11).
 //!
 //! The platform answers with a confidence. Only above [`CONFIDENCE_MIN`] is the profile taken for the customer's;
 //! else nothing of it is kept, and the desktop asks to verify. A lookup that fails leaves what was known, marked
@@ -15,13 +15,14 @@ use crate::{
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     event::{CustomerRef, InteractionStarted, Outcome},
+    identifier::IdentifierType,
     output::{IdentityRequest, Output, output_id},
     rules::Settings,
     time::LogTime,
     value::Id,
 };
 
-/// Confidence above which a profile is the customer's (S5.02).
+/// Confidence above which, up to 1, a profile is the customer's (S5.02).
 pub const CONFIDENCE_MIN: f64 = 0.9;
 
 /// Most bytes of attributes that are kept, as JSON (S5.05: summary fields only).
@@ -84,6 +85,11 @@ impl Identity {
             return;
         }
         self.expire(now, settings);
+        let named = |of: &IdentifierType| customer.identifier(*of).map(|text| (*of, text));
+        let Some((identifier_type, identifier)) = settings.identify_by.iter().find_map(named)
+        else {
+            return effects.push(Effect::Ignore(Ignored::NoIdentifier));
+        };
         let id = output_id("identity", &[&event.interaction_id]);
         let key = KeyHash::of(&id, 0);
         let asked = self.0.get_or_insert_default();
@@ -98,6 +104,8 @@ impl Identity {
             output: Output::IdentityRequested(IdentityRequest {
                 interaction_id: event.interaction_id.to_string(),
                 channel: event.channel,
+                identifier: identifier.into_owned(),
+                identifier_type,
                 customer: customer.clone(),
             }),
         });
@@ -154,6 +162,13 @@ impl Identity {
         }
     }
 
+    /// Whether a question is out.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        let asked = self.0.as_ref();
+        asked.is_some_and(|asked| asked.questions.iter().any(|question| !question.value))
+    }
+
     /// Forgets what no longer holds.
     pub fn expire(&mut self, now: LogTime, settings: &Settings) {
         let Some(asked) = self.0.as_deref_mut() else {
@@ -192,7 +207,9 @@ fn resolution_of(outcome: &Outcome, effects: &mut Effects) -> Option<Resolution>
     }
     let field = |name: &str| outcome.response.as_ref()?.get(name);
     let confidence = field("confidence_score").and_then(serde_json::Value::as_f64);
-    if !confidence.is_some_and(|confidence| confidence > CONFIDENCE_MIN) {
+    // Beyond one it is no confidence: a percentage, perhaps, and perhaps of something else.
+    let is_sure = |confidence| confidence > CONFIDENCE_MIN && confidence <= 1.0;
+    if !confidence.is_some_and(is_sure) {
         return Some(Resolution::Verify);
     }
     let user_id = Id::new(field("user_id")?.as_str()?).ok()?;

@@ -44,6 +44,9 @@ pub enum Key<'a> {
     Nobody,
     /// A customer, by id.
     Customer(&'a str),
+    /// A customer without an id, by a hash of the number or address they came with (`CustomerRef::caller`). The bus
+    /// knows them all under the token for "no customer", so they are in one partition.
+    Caller(u128),
 }
 
 impl<'a> Key<'a> {
@@ -52,7 +55,7 @@ impl<'a> Key<'a> {
     pub const fn side(self) -> Side {
         match self {
             Self::Agent(_) | Self::Bot(_) | Self::Queue(_) | Self::Nobody => Side::Agent,
-            Self::Customer(_) => Side::Customer,
+            Self::Customer(_) | Self::Caller(_) => Side::Customer,
         }
     }
 
@@ -62,7 +65,7 @@ impl<'a> Key<'a> {
             Self::Agent(id) | Self::Customer(id) => ("", id),
             Self::Bot(id) => ("bot:", id),
             Self::Queue(id) => ("queue:", id),
-            Self::Nobody => ("", NOBODY),
+            Self::Nobody | Self::Caller(_) => ("", NOBODY),
         }
     }
 
@@ -90,7 +93,7 @@ impl<'a> Key<'a> {
             emit(byte);
         }
         // An id that is literally `_` must not read as "nobody".
-        let escape_all = id == NOBODY && self != Self::Nobody;
+        let escape_all = id == NOBODY && !matches!(self, Self::Nobody | Self::Caller(_));
         for byte in id.bytes() {
             let forbidden = matches!(byte, b'.' | b'*' | b'>' | b'%' | 0..=b' ' | 127..);
             if forbidden || escape_all {
@@ -123,7 +126,8 @@ fn reduce(hash: u32, n: u16) -> u16 {
 /// The token for "no owner" and "no customer".
 pub const NOBODY: &str = "_";
 
-/// The CloudEvents `subject` of an actor's outputs: `agent/<id>`, `bot/<id>`, `queue/<id>`, `customer/<id>`.
+/// The CloudEvents `subject` of an actor's outputs: `agent/<id>`, `bot/<id>`, `queue/<id>`, `customer/<id>`, and
+/// `caller/<hash>` for a customer without an id.
 impl fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -132,6 +136,7 @@ impl fmt::Display for Key<'_> {
             Self::Queue(id) => write!(f, "queue/{id}"),
             Self::Nobody => write!(f, "queue/{NOBODY}"),
             Self::Customer(id) => write!(f, "customer/{id}"),
+            Self::Caller(hash) => write!(f, "caller/{hash:032x}"),
         }
     }
 }
@@ -146,6 +151,7 @@ mod tests {
         assert_eq!(Key::Customer("_").token(), "%5F");
         assert_eq!(Key::Nobody.token(), "_");
         assert_eq!(Key::Queue("q1").token(), "queue:q1");
+        assert_eq!(Key::Caller(7).token(), "_");
     }
 
     #[test]

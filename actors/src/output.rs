@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{ActorRef, Channel, CustomerRef},
+    identifier::IdentifierType,
     time::EventTime,
     value::ID_BYTES_MAX,
 };
@@ -464,7 +465,11 @@ pub struct IdentityRequest {
     pub interaction_id: String,
     /// Channel.
     pub channel: Channel,
-    /// What is known.
+    /// What the customer is to be resolved by: the first in the order of the rules that is there (S5.11).
+    pub identifier: String,
+    /// What that is.
+    pub identifier_type: IdentifierType,
+    /// All that is known, as the event had it.
     pub customer: CustomerRef,
 }
 

@@ -8,6 +8,7 @@ use std::{borrow::Cow, fmt::Write};
 
 use crate::{
     event::InteractionCompleted,
+    state::StoredCustomer,
     time::{EventTime, LogTime},
     wire,
 };
@@ -21,6 +22,13 @@ pub enum Cause<'a> {
         interaction_id: Cow<'a, str>,
         /// When it began.
         started_at: EventTime,
+    },
+    /// A disposition that came or changed after the completion (S4.09).
+    Updated {
+        /// Its interaction.
+        interaction_id: Cow<'a, str>,
+        /// When it changed.
+        updated_at: EventTime,
     },
     /// Time alone: the last contact left the history window, and with it the segments.
     Left {
@@ -39,26 +47,32 @@ impl<'a> Cause<'a> {
         }
     }
 
-    /// Id of the output. A completion names one update; so does the moment a window emptied.
+    /// Id of the output. A completion names one update; so do a change of its disposition and the moment a window
+    /// emptied.
     #[must_use]
     pub fn output_id(&self, customer_id: &str) -> String {
-        let (name, ms) = match self {
+        let (name, end, ms) = match self {
             Self::Completion {
                 interaction_id,
                 started_at,
-            } => (&**interaction_id, started_at.0),
-            Self::Left { at } => ("left", at.0),
+            } => (&**interaction_id, ":", started_at.0),
+            Self::Updated {
+                interaction_id,
+                updated_at,
+            } => (&**interaction_id, ":updated:", updated_at.0),
+            Self::Left { at } => ("left", ":", at.0),
         };
-        let length = "profile:::".len() + customer_id.len() + name.len() + TIME_BYTES;
+        let length = "profile::".len() + customer_id.len() + name.len() + end.len() + TIME_BYTES;
         let mut id = String::with_capacity(length);
-        for part in ["profile:", customer_id, ":", name, ":"] {
+        for part in ["profile:", customer_id, ":", name, end] {
             id.push_str(part);
         }
         append(&mut id, ms);
         id
     }
 
-    /// `<interaction id>-<start time>` (S4.03); for time alone `<customer id>-left-<time>`.
+    /// `<interaction id>-<start time>` (S4.03); for a change `<interaction id>-updated-<time>`, for time alone
+    /// `<customer id>-left-<time>`.
     #[must_use]
     pub fn idempotency_key(&self, customer_id: &str) -> String {
         let (name, end, time) = match self {
@@ -66,6 +80,10 @@ impl<'a> Cause<'a> {
                 interaction_id,
                 started_at,
             } => (&**interaction_id, "-", *started_at),
+            Self::Updated {
+                interaction_id,
+                updated_at,
+            } => (&**interaction_id, "-updated-", *updated_at),
             Self::Left { at } => (customer_id, "-left-", EventTime(at.0)),
         };
         let mut key = String::with_capacity(name.len() + end.len() + TIME_BYTES);
@@ -83,6 +101,13 @@ impl<'a> Cause<'a> {
             } => Cause::Completion {
                 interaction_id: Cow::Owned(interaction_id.into_owned()),
                 started_at,
+            },
+            Self::Updated {
+                interaction_id,
+                updated_at,
+            } => Cause::Updated {
+                interaction_id: Cow::Owned(interaction_id.into_owned()),
+                updated_at,
             },
             Self::Left { at } => Cause::Left { at },
         }
@@ -118,8 +143,11 @@ impl Merge {
         merge_ms: i64,
     ) -> Option<Cause<'a>> {
         let cause = match (self.pending.take().map(|pending| *pending), cause) {
-            // The state is newer, but the newest completion still names the update.
-            (Some(completion @ Cause::Completion { .. }), Cause::Left { .. }) => completion,
+            // The state is newer, but the newest contact still names the update.
+            (
+                Some(contact @ (Cause::Completion { .. } | Cause::Updated { .. })),
+                Cause::Left { .. },
+            ) => contact,
             (_, newest) => newest,
         };
         match self.until {
@@ -174,6 +202,7 @@ const UNTIL: u32 = 12;
 const PENDING_INTERACTION: u32 = 13;
 const PENDING_STARTED: u32 = 14;
 const PENDING_LEFT: u32 = 15;
+const PENDING_UPDATED: u32 = 16;
 
 impl Merge {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
@@ -186,28 +215,41 @@ impl Merge {
                 wire::bytes(PENDING_INTERACTION, interaction_id.as_bytes(), into);
                 wire::optional_sint(PENDING_STARTED, Some(started_at.0), into);
             }
+            Some(Cause::Updated {
+                interaction_id,
+                updated_at,
+            }) => {
+                wire::bytes(PENDING_INTERACTION, interaction_id.as_bytes(), into);
+                wire::optional_sint(PENDING_UPDATED, Some(updated_at.0), into);
+            }
             Some(Cause::Left { at }) => wire::optional_sint(PENDING_LEFT, Some(at.0), into),
             None => {}
         }
     }
 
     /// `None` if an update waits for no time, or for half a cause.
-    pub(crate) fn decode(
-        until: Option<i64>,
-        interaction: Option<String>,
-        started: Option<i64>,
-        left: Option<i64>,
-    ) -> Option<Self> {
-        let pending = match (interaction, started, left) {
-            (None, None, None) => None,
-            (Some(interaction_id), Some(started_ms), None) => Some(Cause::Completion {
-                interaction_id: interaction_id.into(),
+    pub(crate) fn decode(stored: &mut StoredCustomer) -> Option<Self> {
+        let until = stored.merge_until;
+        let interaction = stored.pending_interaction.take().map(Cow::Owned);
+        let times = (
+            stored.pending_started_at,
+            stored.pending_updated_at,
+            stored.pending_left_at,
+        );
+        let pending = match (interaction, times) {
+            (None, (None, None, None)) => None,
+            (Some(interaction_id), (Some(started_ms), None, None)) => Some(Cause::Completion {
+                interaction_id,
                 started_at: EventTime(started_ms),
             }),
-            (None, None, Some(left_ms)) => Some(Cause::Left {
+            (Some(interaction_id), (None, Some(updated_ms), None)) => Some(Cause::Updated {
+                interaction_id,
+                updated_at: EventTime(updated_ms),
+            }),
+            (None, (None, None, Some(left_ms))) => Some(Cause::Left {
                 at: LogTime(left_ms),
             }),
-            (Some(_), None, _) | (None, Some(_), _) | (Some(_), Some(_), Some(_)) => return None,
+            (Some(_), _) | (None, _) => return None,
         };
         (pending.is_none() || until.is_some()).then(|| Self {
             until: until.map(LogTime),

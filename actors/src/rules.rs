@@ -61,6 +61,7 @@ struct Compiled {
     rules: Vec<Rule>,
     /// For each topic, in the order of [`Topic::ALL`], the places of its rules in `rules`.
     by_topic: [Vec<usize>; Topic::ALL.len()],
+    segment_reads: Vec<&'static str>,
 }
 
 /// What a rule does when its condition holds.
@@ -208,7 +209,16 @@ impl RuleSet {
             let of_topic = rules.filter(|(_, rule)| rule.topic == topic);
             of_topic.map(|(place, _)| place).collect()
         };
+        // Of a completion whose disposition changes these two are known without the completion.
+        let of_update = ["interaction_id", "disposition"];
+        let on_completions = file.rules.iter().filter(|r| r.topic == Topic::Completed);
+        let reads = on_completions.flat_map(|rule| rule.when.reads());
+        let mut segment_reads: Vec<&'static str> = reads.copied().collect();
+        segment_reads.retain(|name| !of_update.contains(name));
+        segment_reads.sort_unstable();
+        segment_reads.dedup();
         Ok(Self(Arc::new(Compiled {
+            segment_reads,
             version: version(text, file.version.as_deref()),
             text: text.to_owned(),
             by_topic: Topic::ALL.map(places),
@@ -252,6 +262,13 @@ impl RuleSet {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.0.rules
+    }
+
+    /// What segment rules read of a completion besides its interaction id and disposition, as names in its data,
+    /// sorted: with it they can be asked again once the disposition changes (S4.09).
+    #[must_use]
+    pub fn segment_reads(&self) -> &[&'static str] {
+        &self.0.segment_reads
     }
 
     /// Whether any rule listens to this event type.

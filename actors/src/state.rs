@@ -96,6 +96,19 @@ pub(crate) struct StoredAgent {
     /// For each bit of a metric: 0, or 1 plus the zigzag difference of the time of record to the last one.
     #[prost(uint64, repeated, tag = "23")]
     pub recorded: Vec<u64>,
+    /// Of each eNPS response that was scored: event time in the window, as differences; one byte for the category, 3 if it
+    /// is not in the window. None in states from before responses could be corrected.
+    #[prost(sint64, repeated, tag = "24")]
+    pub enps_scored_at: Vec<i64>,
+    #[prost(bytes = "vec", tag = "25")]
+    pub enps_scored_as: Vec<u8>,
+    /// Places of those that gave points, as differences; the workdays, as differences; the points.
+    #[prost(sint64, repeated, tag = "26")]
+    pub enps_giving: Vec<i64>,
+    #[prost(sint64, repeated, tag = "27")]
+    pub enps_given_days: Vec<i64>,
+    #[prost(sint64, repeated, tag = "28")]
+    pub enps_given: Vec<i64>,
     /// Alerts whose lookups go on.
     #[prost(message, repeated, tag = "40")]
     pub enrichments: Vec<StoredEnrichment>,
@@ -117,6 +130,9 @@ pub(crate) struct StoredAgent {
     pub import_alert_keys: Vec<u8>,
     #[prost(sint64, repeated, tag = "47")]
     pub import_alert_at: Vec<i64>,
+    /// Alerts whose lookups are over.
+    #[prost(message, repeated, tag = "48")]
+    pub told: Vec<StoredTold>,
     // Tags 60 to 79: rewards.
     /// Workdays out of which points were taken, as differences; how many of each.
     #[prost(sint64, repeated, tag = "60")]
@@ -177,6 +193,92 @@ pub(crate) struct StoredEnrichment {
     pub summary_asks: u32,
     #[prost(sint64, tag = "10")]
     pub summary_at: i64,
+    /// Log time of the last version of its response, if that is not the first.
+    #[prost(sint64, optional, tag = "11")]
+    pub revised_at: Option<i64>,
+}
+
+/// An alert whose lookups are over, as far as a later version of its response needs it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredTold {
+    /// Hash of the response's id, 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
+    /// Log time from which it is remembered.
+    #[prost(sint64, tag = "2")]
+    pub at: i64,
+    /// The rule in the alert's id, and the one it names, if that is another.
+    #[prost(string, tag = "3")]
+    pub raised_under: String,
+    #[prost(string, optional, tag = "4")]
+    pub rule: Option<String>,
+    /// 0 info, 1 warning, 2 critical.
+    #[prost(uint32, tag = "5")]
+    pub severity: u32,
+    /// Updates that went out.
+    #[prost(uint32, tag = "6")]
+    pub updates: u32,
+    #[prost(sint64, tag = "7")]
+    pub raised_at: i64,
+    /// The recording: 0 pending, 1 available, 2 unavailable; where it is.
+    #[prost(uint32, tag = "8")]
+    pub recording: u32,
+    #[prost(string, optional, tag = "9")]
+    pub url: Option<String>,
+    #[prost(string, optional, tag = "10")]
+    pub summary: Option<String>,
+    /// Hash of what it said of its response last.
+    #[prost(fixed64, tag = "11")]
+    pub said: u64,
+    /// What was looked up and not found: 1 the recording, 2 the summary, 3 both.
+    #[prost(uint32, tag = "12")]
+    pub missing: u32,
+}
+
+/// A segment of the responses of all owners.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredResponses {
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// Number of the first segment that is remembered.
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+    /// Responses: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "3")]
+    pub keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "4")]
+    pub at: Vec<i64>,
+    /// Hashes of each one's last content, and of the owner its first event named.
+    #[prost(fixed32, repeated, tag = "5")]
+    pub contents: Vec<u32>,
+    #[prost(fixed32, repeated, tag = "6")]
+    pub homes: Vec<u32>,
+    /// Places of those whose first owner's actor lives in this partition, as differences; these owners' keys.
+    #[prost(sint64, repeated, tag = "7")]
+    pub named: Vec<i64>,
+    #[prost(string, repeated, tag = "8")]
+    pub names: Vec<String>,
+    /// Those that came as another revision than 0, in several versions, or for several owners; by place.
+    #[prost(message, repeated, tag = "9")]
+    pub more: Vec<StoredVersion>,
+}
+
+/// A response that is more than its first version.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredVersion {
+    #[prost(uint32, tag = "1")]
+    pub place: u32,
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// Hashes of what the same revision said before.
+    #[prost(fixed32, repeated, tag = "3")]
+    pub earlier: Vec<u32>,
+    /// Hash of the owner its last event named, if that is another than the first; that owner's key, if its actor lives
+    /// in this partition.
+    #[prost(fixed32, optional, tag = "4")]
+    pub last: Option<u32>,
+    #[prost(string, optional, tag = "5")]
+    pub last_name: Option<String>,
 }
 
 /// A storm of dead letters.
@@ -189,6 +291,9 @@ pub(crate) struct StoredStorm {
     /// Log time of the last word of it.
     #[prost(sint64, tag = "3")]
     pub last_at: i64,
+    /// Whether it is about credentials, not about dead letters.
+    #[prost(bool, tag = "4")]
+    pub is_misconfigured: bool,
 }
 
 /// One tier of a program, as far as the agent has come in it.
@@ -310,6 +415,17 @@ pub(crate) struct StoredCustomer {
     pub pending_started_at: Option<i64>,
     #[prost(sint64, optional, tag = "15")]
     pub pending_left_at: Option<i64>,
+    #[prost(sint64, optional, tag = "16")]
+    pub pending_updated_at: Option<i64>,
+    /// The completion that decided the segments: how many contacts are newer; event time as of which its disposition
+    /// stands, if it has one, as difference to the end of the newest; what segment rules read of it, as JSON, if they
+    /// read more than the disposition.
+    #[prost(uint64, optional, tag = "17")]
+    pub decided_by: Option<u64>,
+    #[prost(sint64, optional, tag = "18")]
+    pub decided_as_of: Option<i64>,
+    #[prost(string, optional, tag = "19")]
+    pub decided_on: Option<String>,
     /// Questions who the customer is: 16 bytes each; log time of each, as differences; places of those answered, as
     /// differences.
     #[prost(bytes = "vec", tag = "40")]
@@ -334,6 +450,9 @@ pub(crate) struct StoredCustomer {
     /// Dispositions that came before their completions.
     #[prost(message, repeated, tag = "48")]
     pub early: Vec<StoredEarly>,
+    /// Outcomes that were told, while a change of their dispositions is told again.
+    #[prost(message, repeated, tag = "49")]
+    pub told: Vec<StoredTracked>,
 }
 
 /// A disposition that came before its completion.
@@ -346,11 +465,15 @@ pub(crate) struct StoredEarly {
     /// Log time at which it is forgotten.
     #[prost(sint64, tag = "3")]
     pub until: i64,
+    /// Event time of its event; not in records from before it was kept.
+    #[prost(sint64, optional, tag = "4")]
+    pub as_of: Option<i64>,
 }
 
-/// A completion that waits for its disposition.
+/// A completion whose outcome waits to be told, or was.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct StoredTracked {
+    /// Empty while the customer is not known.
     #[prost(string, tag = "1")]
     pub user_id: String,
     #[prost(string, tag = "2")]
@@ -367,9 +490,15 @@ pub(crate) struct StoredTracked {
     pub ended_at: i64,
     #[prost(sint64, tag = "7")]
     pub started_at: i64,
-    /// Log time at which it goes out as it is.
+    /// Log time at which it goes out as it is; of one that was told, at which it is forgotten.
     #[prost(sint64, tag = "8")]
     pub until: i64,
+    /// Disposition.
+    #[prost(string, optional, tag = "9")]
+    pub outcome: Option<String>,
+    /// Event time as of which it stands.
+    #[prost(sint64, optional, tag = "10")]
+    pub as_of: Option<i64>,
 }
 
 #[cfg(test)]
@@ -392,6 +521,7 @@ mod tests {
             include_str!("../tests/golden/agent-1-rewards.hex"),
             include_str!("../tests/golden/agent-1-debt.hex"),
             include_str!("../tests/golden/agent-1-requests.hex"),
+            include_str!("../tests/golden/agent-1-responses.hex"),
             include_str!("../tests/golden/agent-1-exports.hex"),
         ] {
             let agent = golden(agent);
@@ -401,6 +531,8 @@ mod tests {
         for customer in [
             include_str!("../tests/golden/customer-1.hex"),
             include_str!("../tests/golden/customer-1-requests.hex"),
+            include_str!("../tests/golden/customer-1-decided.hex"),
+            include_str!("../tests/golden/customer-1-told.hex"),
         ] {
             let customer = golden(customer);
             let read = StoredCustomer::decode(&*customer).unwrap();

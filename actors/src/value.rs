@@ -186,6 +186,12 @@ pub(crate) fn whole_u32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u3
     u32::try_from(n).map_err(|_| outside(n, 0, u32::MAX.into()))
 }
 
+/// A whole number that is not negative, as [`whole`] reads it.
+pub(crate) fn whole_u64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let n = whole(deserializer)?;
+    u64::try_from(n).map_err(|_| outside(n, 0, i64::MAX))
+}
+
 /// A whole number that fits, as [`whole`] reads it.
 pub(crate) fn whole_i32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     let n = whole(deserializer)?;
@@ -355,8 +361,16 @@ pub fn key_of(text: &str) -> Option<Key<'_>> {
         "queue" if id == NOBODY => Some(Key::Nobody),
         "queue" => Some(Key::Queue(id)),
         "customer" => Some(Key::Customer(id)),
+        "caller" => caller_of(id),
         _ => None,
     }
+}
+
+/// As `Key` writes it, and no other spelling: a key is compared as text.
+fn caller_of(hash: &str) -> Option<Key<'_>> {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_hash = hash.len() == 32 && hash.bytes().all(is_digit);
+    is_hash.then(|| u128::from_str_radix(hash, 16).ok().map(Key::Caller))?
 }
 
 impl<'de> Deserialize<'de> for ActorRef {
@@ -365,7 +379,7 @@ impl<'de> Deserialize<'de> for ActorRef {
         match key_of(&text) {
             Some(_) => Ok(Self(text)),
             None => Err(D::Error::custom(format!(
-                "`{text}` names no actor: it is agent/<id>, bot/<id>, queue/<id> or customer/<id>"
+                "`{text}` names no actor: it is agent/<id>, bot/<id>, queue/<id>, customer/<id> or caller/<hash>"
             ))),
         }
     }
@@ -376,6 +390,6 @@ impl JsonSchema for ActorRef {
         "ActorRef".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(agent|bot|queue|customer)/." })
+        json_schema!({ "type": "string", "pattern": "^((agent|bot|queue|customer)/.|caller/[0-9a-f]{32}$)" })
     }
 }

@@ -3,8 +3,9 @@
 mod common;
 
 use aftercall_actors::{
+    actor::Actor,
     effect::{Effect, Ignored},
-    key::Key,
+    key::{Key, Side},
     rules::RuleSet,
 };
 use common::*;
@@ -262,7 +263,7 @@ fn s4_02_the_history_holds_the_newest_256_contacts() {
 }
 
 #[test]
-fn s5_07_a_changed_disposition_is_noted_once_and_updates_no_profile() {
+fn s4_09_a_changed_disposition_is_noted_once() {
     let mut customer = Stage::customer();
     customer.apply(0, completed("i1", 0, json!({ "disposition": "open" })));
     let before = customer.actor.clone();
@@ -276,6 +277,150 @@ fn s5_07_a_changed_disposition_is_noted_once_and_updates_no_profile() {
     let same_ms = completed("i1", 3, json!({ "started_at": NOW_MS + 1 }));
     assert_eq!(customer.apply(3, same_ms), []);
     assert_eq!(customer.deadline(), Some(5_000));
+}
+
+/// Id and tags of the one update among the effects.
+fn segments(effects: &[Effect]) -> (String, Value) {
+    let update = data(effects);
+    let tags = update["attributes"]["segmentation_tags"].clone();
+    (ids(effects)[0].to_owned(), tags)
+}
+
+#[test]
+fn s4_09_a_disposition_that_comes_or_changes_decides_the_segments_again_and_updates_the_profile() {
+    for first in [
+        json!({}),
+        json!({ "disposition": "open" }),
+        json!({ "disposition": "NO disposition" }),
+    ] {
+        let mut customer = Stage::new(Key::Customer("c1"), unmerged());
+        let effects = customer.apply(0, completed("i1", 0, first));
+        assert_eq!(segments(&effects).1, json!([]));
+        let effects = customer.apply(10, updated("i1", 5, "cancellation"));
+        assert_eq!(
+            data(&effects),
+            json!({
+                "customer_id": "c1",
+                "attributes": { "segmentation_tags": ["churn_risk"], "contacts_7d": 1 },
+                "last_updated": "2026-11-20T10:00:00.010Z",
+                "idempotency_key": "i1-updated-2026-11-20T10:00:00.005Z",
+            })
+        );
+        assert_eq!(ids(&effects), ["profile:c1:i1:updated:1795168800005"]);
+        assert_eq!(customer.deadline(), Some(7 * DAY_MS));
+        // The same again, older news, what says nothing, and the same under a newer time.
+        assert_eq!(
+            customer.apply(11, updated("i1", 5, "cancellation")),
+            ignored(Ignored::Duplicate)
+        );
+        assert_eq!(
+            customer.apply(12, updated("i1", 4, "solved")),
+            ignored(Ignored::Superseded)
+        );
+        assert_eq!(customer.apply(13, updated("i1", 13, "No Disposition")), []);
+        assert_eq!(customer.apply(14, updated("i1", 14, "cancellation")), []);
+        // And out of the segment again.
+        let effects = customer.apply(HOUR_MS, updated("i1", 15, "solved"));
+        let expected = ("profile:c1:i1:updated:1795168800015".to_owned(), json!([]));
+        assert_eq!(segments(&effects), expected);
+        assert_eq!(customer.deadline(), None);
+    }
+}
+
+#[test]
+fn s4_09_a_change_within_the_merge_time_goes_at_its_end_and_is_stored_meanwhile() {
+    let mut customer = Stage::customer();
+    customer.apply(0, completed("i1", 0, json!({})));
+    assert_eq!(customer.apply(1, updated("i1", 1, "complaint")), []);
+    assert_eq!(customer.deadline(), Some(5_000));
+    let bytes = customer.encoded();
+    customer.actor = Actor::decode(Side::Customer, "c1", &bytes).unwrap();
+    assert_eq!(customer.encoded(), bytes);
+    let effects = customer.wake(5_000);
+    let expected = (
+        "profile:c1:i1:updated:1795168800001".to_owned(),
+        json!(["churn_risk"]),
+    );
+    assert_eq!(segments(&effects), expected);
+}
+
+#[test]
+fn s4_09_an_older_contact_or_an_unlisted_one_decides_nothing() {
+    let mut customer = Stage::new(Key::Customer("c1"), unmerged());
+    customer.apply(0, completed("i1", 0, json!({})));
+    customer.apply(1, completed("i2", 1, json!({})));
+    assert_eq!(customer.apply(2, updated("i1", 2, "complaint")), []);
+    assert_eq!(customer.apply(3, updated("i3", 3, "complaint")), []);
+    let effects = customer.apply(4, updated("i2", 4, "complaint"));
+    assert_eq!(segments(&effects).1, json!(["churn_risk"]));
+}
+
+#[test]
+fn s4_09_a_change_that_comes_before_its_completion_counts_if_it_is_later_than_its_end() {
+    for (changed_ms, own, tags) in [
+        (1, Some("open"), json!(["churn_risk"])),
+        (0, Some("open"), json!([])),
+        (-1, None, json!(["churn_risk"])),
+    ] {
+        let mut customer = Stage::asking_customer();
+        customer.apply(0, updated("i1", changed_ms, "complaint"));
+        let more = own.map_or(json!({}), |own| json!({ "disposition": own }));
+        let effects = customer.apply(1, completed("i1", 0, more));
+        assert_eq!(segments(&effects[..1]).1, tags, "{changed_ms}");
+    }
+}
+
+#[test]
+fn s4_09_rules_that_read_more_of_the_completion_are_asked_with_what_it_said() {
+    let more = r#"
+        [[rule]]
+        name = "angry_vip"
+        on = "interaction.completed"
+        when = '''
+        event.disposition == "complaint" && event.queue_id == "vip" && "gold" in event.tags
+        && event.sentiment < 0.0 && !has(event.summary) && size(event.skills) == 0
+        && event.ended_at - event.started_at == 300000 && event.customer.customer_id == "c1"
+        '''
+        segment = "angry_vip"
+    "#;
+    let rules = rules_and(more);
+    let mut customer = Stage::new(Key::Customer("c1"), rules.clone());
+    let said = json!({ "queue_id": "vip", "tags": ["gold"], "sentiment": -0.5 });
+    customer.apply(0, completed("i1", 0, said.clone()));
+    let bytes = customer.encoded();
+    customer.actor = Actor::decode(Side::Customer, "c1", &bytes).unwrap();
+    let effects = customer.apply(5_000, updated("i1", 1, "complaint"));
+    assert_eq!(segments(&effects).1, json!(["angry_vip", "churn_risk"]));
+
+    // Decided by rules that read less: segments stay until the next completion.
+    let mut customer = Stage::customer();
+    customer.apply(0, completed("i1", 0, said));
+    customer.rules = rules;
+    assert_eq!(
+        customer.apply(5_000, updated("i1", 1, "complaint")),
+        ignored(Ignored::RulesChanged)
+    );
+}
+
+#[test]
+fn s5_07_a_disposition_that_stands_for_none_is_none_in_conditions() {
+    let more = r#"
+        [[rule]]
+        name = "unnamed"
+        on = "interaction.completed"
+        when = "!has(event.disposition)"
+        segment = "unnamed"
+    "#;
+    for (disposition, tags) in [
+        ("No Disposition", json!(["unnamed"])),
+        (" no disposition ", json!(["unnamed"])),
+        (" ", json!(["unnamed"])),
+        ("No Dispositions", json!([])),
+    ] {
+        let mut customer = Stage::new(Key::Customer("c1"), rules_and(more));
+        let effects = customer.apply(0, completed("i1", 0, json!({ "disposition": disposition })));
+        assert_eq!(segments(&effects).1, tags, "{disposition}");
+    }
 }
 
 #[test]

@@ -7,8 +7,9 @@ use aftercall_actors::{
     effect::Ignored,
     event::{Body, OutcomeKind},
     identity::{ATTRIBUTES_BYTES_MAX, Known, Resolution},
-    key::Side,
-    value::Id,
+    key::{Key, Side},
+    rules::RuleSet,
+    value::{self, Id},
 };
 use common::*;
 use serde_json::{Value, json};
@@ -20,7 +21,10 @@ fn s5_01_the_start_of_an_interaction_asks_who_the_customer_is_once() {
     assert_eq!(told(&effects), ["identity.requested identity:i1"]);
     assert_eq!(
         data(&effects),
-        json!({ "interaction_id": "i1", "channel": "voice", "customer": { "customer_id": "c1" } })
+        json!({
+            "interaction_id": "i1", "channel": "voice", "identifier": "c1", "identifier_type": "customer_id",
+            "customer": { "customer_id": "c1" },
+        })
     );
     assert_eq!(
         customer.apply(HOUR_MS - 1, started("i1")),
@@ -34,11 +38,152 @@ fn s5_01_the_start_of_an_interaction_asks_who_the_customer_is_once() {
 }
 
 #[test]
+fn s5_11_the_first_identifier_in_the_configured_order_resolves_the_customer() {
+    let all = json!({
+        "customer_id": "c1", "phone": "+49 30 123456", "email": "Ann@Example.com", "cdp_user_id": "u7",
+    });
+    let withheld = json!({ "customer_id": "c1", "phone": "anonymous", "email": "a@b" });
+    const SHIPPED: &str = r#"["phone", "email", "customer_id", "cdp_user_id"]"#;
+    for (order, customer, expected) in [
+        (SHIPPED, &all, json!(["+4930123456", "phone"])),
+        (
+            r#"["email", "phone"]"#,
+            &all,
+            json!(["ann@example.com", "email"]),
+        ),
+        (r#"["customer_id"]"#, &all, json!(["c1", "customer_id"])),
+        (
+            r#"["cdp_user_id", "phone"]"#,
+            &all,
+            json!(["u7", "cdp_user_id"]),
+        ),
+        (SHIPPED, &withheld, json!(["a@b", "email"])),
+        (
+            r#"["phone", "customer_id"]"#,
+            &withheld,
+            json!(["c1", "customer_id"]),
+        ),
+    ] {
+        let mut stage = Stage::new(Key::Customer("c1"), asking_with(SHIPPED, order));
+        let asked = data(&stage.apply(0, started_by(customer)));
+        assert_eq!(
+            json!([asked["identifier"], asked["identifier_type"]]),
+            expected
+        );
+        assert_eq!(asked["customer"], *customer, "as it was");
+    }
+    let mut stage = Stage::new(Key::Customer("c1"), asking_with(SHIPPED, r#"["phone"]"#));
+    assert_eq!(
+        stage.apply(0, started_by(&withheld)),
+        ignored(Ignored::NoIdentifier)
+    );
+    assert!(stage.is_blank(0));
+}
+
+#[test]
+fn s5_11_s5_13_a_caller_without_a_customer_id_is_resolved_and_what_they_did_is_tracked() {
+    for (start, end) in [
+        (
+            json!({ "phone": "+4930123456" }),
+            json!({ "phone": "+49 30 123456", "email": "a@b" }),
+        ),
+        (
+            json!({ "email": "a@b" }),
+            json!({ "email": "A@B", "phone": "anonymous" }),
+        ),
+    ] {
+        let started = started_by(&start);
+        let key = key_of(&started);
+        let mut caller = Stage::new(key, RuleSet::default_rules());
+        let effects = caller.apply(0, started);
+        assert_eq!(told(&effects), ["identity.requested identity:i1"]);
+        let body = completed("i1", 1, json!({ "disposition": "sold", "customer": end }));
+        assert_eq!(key_of(&body), key);
+        // No profile to update, and the owner counts that.
+        assert_eq!(caller.apply(1, body), []);
+        let response = json!({ "confidence_score": 0.95, "user_id": "u1" });
+        let answer = outcome(
+            OutcomeKind::Identity,
+            &key.to_string(),
+            "identity:i1",
+            "resolved",
+            response,
+        );
+        assert_eq!(key_of(&answer), key);
+        let effects = caller.apply(2, answer);
+        assert_eq!(
+            told(&effects),
+            ["interaction.outcome outcome:i1:1795168500001"]
+        );
+        assert_eq!(data(&effects)["user_id"], "u1");
+        let changed = json!({ "interaction_id": "i1", "updated_at": NOW_MS + 3, "disposition": "x", "customer": start });
+        let changed = Body::InteractionUpdated(serde_json::from_value(changed).unwrap());
+        assert_eq!(key_of(&changed), key);
+        assert_eq!(told(&caller.apply(3, changed)).len(), 1);
+        // Known to the next interaction as well, also while the platform is away (S5.03).
+        let body = completed("i2", 4, json!({ "disposition": "sold", "customer": end }));
+        assert_eq!(
+            told(&caller.apply(4, body)),
+            ["interaction.outcome outcome:i2:1795168500004"]
+        );
+        let bytes = caller.encoded();
+        assert_eq!(
+            Actor::decode(Side::Customer, "x", &bytes).unwrap(),
+            caller.actor
+        );
+    }
+}
+
+#[test]
+fn s5_11_the_token_of_a_caller_is_that_of_no_customer_and_no_key_shows_the_number() {
+    let body = started_by(&json!({ "phone": "+4930123456" }));
+    let key = key_of(&body);
+    assert_eq!((key.token().as_str(), key.side()), ("_", Side::Customer));
+    for partitions in [1, 8, 64] {
+        assert_eq!(key.partition(partitions), Key::Nobody.partition(partitions));
+    }
+    let text = key.to_string();
+    assert!(text.starts_with("caller/") && !text.contains("4930123456"));
+    assert_eq!(value::key_of(&text), Some(key));
+    for other in [
+        "caller/",
+        "caller/1",
+        "caller/+4930123456",
+        "caller/00000000000000000000000000000ABC",
+    ] {
+        assert_eq!(value::key_of(other), None, "{other}");
+    }
+    for customer in [json!({ "phone": "anonymous" }), json!({})] {
+        assert_eq!(started_by(&customer).customer(), None, "{customer}");
+    }
+}
+
+fn started_by(customer: &Value) -> Body {
+    let data = json!({
+        "interaction_id": "i1", "channel": "voice", "started_at": NOW_MS, "queue_id": "q1", "customer": customer,
+    });
+    Body::InteractionStarted(serde_json::from_value(data).unwrap())
+}
+
+/// The caller's key, which borrows nothing.
+fn key_of(body: &Body) -> Key<'static> {
+    match body.customer() {
+        Some(Key::Caller(hash)) => Key::Caller(hash),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn s5_02_only_a_confidence_above_nine_tenths_is_accepted() {
     for (confidence, accepted) in [
         (json!(0.900_000_000_000_000_1), true),
         (json!(0.91), true),
         (json!(1), true),
+        (json!(1.0), true),
+        (json!(1.000_000_000_000_000_2), false),
+        (json!(95), false),
+        (json!(-1), false),
+        (json!(true), false),
         (json!(0.9), false),
         (json!(0.899), false),
         (json!(0), false),

@@ -481,3 +481,40 @@ fn s3_16_alerts_say_whom_they_are_for() {
         );
     }
 }
+
+#[test]
+fn s3_16_an_alert_says_may_or_may_not_only_where_that_is_so() {
+    for (reason, expected) in [
+        (None, "may or may not have been issued"),
+        (Some("unknown"), "may or may not have been issued"),
+        (
+            Some("unreached"),
+            "was not requested, as its provider could not be reached",
+        ),
+        (
+            Some("unsendable"),
+            "was not requested, as its request could not be made",
+        ),
+        (
+            Some("failed"),
+            "was not issued, as far as its provider's answers say",
+        ),
+    ] {
+        let mut agent = rewarded();
+        agent.apply(0, points("a", 500));
+        let mut told = serde_json::json!({
+            "output_id": id(0), "subject": "agent/a1", "status": "needs_review", "attempts": 4,
+        });
+        if let Some(reason) = reason {
+            told["reason"] = reason.into();
+        }
+        let told = serde_json::from_value(told).unwrap();
+        let kind = aftercall_actors::event::OutcomeKind::Reward;
+        let effects = agent.apply(1, aftercall_actors::event::Body::Outcome(kind, told));
+        let alert = data(&effects);
+        let summary = alert["summary"].as_str().unwrap();
+        let expected = format!(" {expected}; its points stay locked until that is decided.");
+        assert!(summary.ends_with(&expected), "{summary}");
+        assert_eq!(rewards(&agent).held(), 500);
+    }
+}

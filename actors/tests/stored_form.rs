@@ -1,14 +1,16 @@
 //! The stored form: what was written once stays readable, and stays small.
 //!
 //! `golden/` holds one agent and one customer of every format version, as hexadecimal text, and one more of each for
-//! fields that were added since (`-requests`: what others are asked and told; `-exports`: cancellations and exports). A change that
+//! fields that were added since (`-requests`: what others are asked and told; `-decided` and `-told`: what a changed
+//! disposition needs; `-exports`: cancellations and exports). Where a state of today holds more, the older file is read
+//! and written as it was. A change that
 //! makes these tests fail would make stored states unreadable: add a field instead, and a golden file.
 
 mod common;
 
 use aftercall_actors::{
     actor::Actor,
-    effect::Effect,
+    effect::{Effect, Ignored},
     event::{Body, OutcomeKind},
     key::{Key, Side},
     output::Output,
@@ -20,8 +22,41 @@ use common::*;
 use serde_json::{Value, json};
 
 #[test]
-fn an_agent_of_format_1_is_written_and_read_as_ever() {
-    assert_golden(&an_agent(), Side::Agent, include_str!("golden/agent-1.hex"));
+fn an_agent_with_versions_of_responses_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/agent-1-responses.hex");
+    assert_golden(&an_agent_with_versions(), Side::Agent, golden);
+}
+
+/// Written before it was kept what an eNPS response gave, and what an alert said.
+#[test]
+fn an_agent_from_before_responses_could_be_corrected_goes_on() {
+    let golden = include_str!("golden/agent-1.hex");
+    let mut agent = an_agent();
+    let mut older = Stage::agent();
+    older.actor = Actor::decode(Side::Agent, "a1", &bytes_of(golden)).unwrap();
+    assert_eq!(older.points(), agent.points());
+    assert_eq!(
+        Actor::decode(Side::Agent, "a1", &older.encoded()).unwrap(),
+        older.actor
+    );
+    // What it knows as applied stays so, though nothing else remembers it.
+    for body in [
+        survey("r1", json!({ "csat": 1 })),
+        survey("r3", json!({ "csat": 4, "revision": 3 })),
+        enps("e0", 0, 0),
+    ] {
+        assert_eq!(older.apply(6_000, body), ignored(Ignored::Duplicate));
+    }
+    // A later version counts; of one alerted before, nothing is known to update.
+    let worse = |revision: u8| survey("r1", json!({ "csat": 2, "revision": revision }));
+    assert_eq!(
+        older.apply(6_001, worse(1)),
+        ignored(Ignored::AlreadyAlerted)
+    );
+    let fewer = survey("r2", json!({ "csat": 4, "revision": 1 }));
+    older.apply(6_002, fewer.clone());
+    agent.apply(6_002, fewer);
+    assert_eq!(older.points(), agent.points());
 }
 
 #[test]
@@ -69,8 +104,10 @@ fn an_agent_from_before_there_were_rewards_goes_on() {
 
 #[test]
 fn a_customer_of_format_1_is_written_and_read_as_ever() {
-    let golden = include_str!("golden/customer-1.hex");
+    let golden = include_str!("golden/customer-1-decided.hex");
     assert_golden(&a_customer(), Side::Customer, golden);
+    let golden = include_str!("golden/customer-1.hex");
+    assert_goes_on(golden, a_customer());
 }
 
 #[test]
@@ -81,8 +118,13 @@ fn an_agent_with_requests_is_written_and_read_as_ever() {
 
 #[test]
 fn a_customer_with_requests_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/customer-1-told.hex");
+    let mut customer = an_asking_customer();
+    customer.apply(7, completed("i4", 7, json!({ "disposition": "sold" })));
+    customer.apply(8, updated("i4", 8, "returned"));
+    assert_golden(&customer, Side::Customer, golden);
     let golden = include_str!("golden/customer-1-requests.hex");
-    assert_golden(&an_asking_customer(), Side::Customer, golden);
+    assert_goes_on(golden, an_asking_customer());
 }
 
 #[test]
@@ -139,6 +181,29 @@ fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
     }
 }
 
+/// A customer of an older file: stored again it is the same, and from its next completion on it acts as one of today.
+fn assert_goes_on(golden: &str, mut today: Stage) {
+    let mut older = Stage::new(today.key, today.rules.clone());
+    let bytes = bytes_of(golden);
+    older.actor = Actor::decode(Side::Customer, "x1", &bytes).unwrap();
+    assert_eq!(older.encoded(), bytes);
+    for (after_ms, body) in [
+        (10_000, updated("i0", 9_000, "sold")),
+        (
+            20_000,
+            completed("i5", 20_000, json!({ "disposition": "complaint" })),
+        ),
+        (30_000, updated("i5", 30_000, "sold")),
+        // What was noted without its time is forgotten by now.
+        (2_000_000, updated("i0", 2_000_000, "sold")),
+    ] {
+        let effects = today.apply(after_ms, body.clone());
+        assert_eq!(told(&older.apply(after_ms, body)), told(&effects));
+        assert_eq!(older.wake(after_ms + 9_000), today.wake(after_ms + 9_000));
+    }
+    assert_eq!(older.actor, today.actor);
+}
+
 fn assert_golden(stage: &Stage, side: Side, golden: &str) {
     let written: String = stage.encoded().iter().map(|b| format!("{b:02x}")).collect();
     let wrapped: Vec<&str> = (0..written.len())
@@ -150,14 +215,47 @@ fn assert_golden(stage: &Stage, side: Side, golden: &str) {
         golden.trim(),
         "written otherwise than before"
     );
-    let bytes = bytes_of(golden);
-    assert_eq!(Actor::decode(side, "x1", &bytes).unwrap(), stage.actor);
+    let read = Actor::decode(side, "x1", &bytes_of(golden)).unwrap();
+    assert_eq!(read, stage.actor);
 }
 
 fn bytes_of(golden: &str) -> Vec<u8> {
     let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.chunks(2).map(byte).collect()
+}
+
+/// With an alert that was updated and whose lookups are over, one that was updated while they go on, a revision that is a
+/// time, and eNPS responses of each category, one of them corrected, one from before the window.
+fn an_agent_with_versions() -> Stage {
+    let mut agent = an_agent();
+    agent.apply(
+        6_000,
+        survey("r1", json!({ "csat": 1, "comment": "lawsuit" })),
+    );
+    agent.apply(
+        6_001,
+        survey("r4", json!({ "csat": 4, "revision": NOW_MS })),
+    );
+    agent.apply(6_002, enps("e0", 9, 0));
+    agent.apply(6_003, enps("old", 9, -8 * DAY_MS));
+    agent.rules = RuleSet::default_rules();
+    agent.apply(
+        6_004,
+        survey("r5", json!({ "csat": 2, "channel": "voice" })),
+    );
+    let found = json!({ "url": "https://r/5" });
+    let found = outcome(
+        OutcomeKind::Enrichment,
+        "agent/a1",
+        "enrich:low_csat:r5:recording:1",
+        "available",
+        found,
+    );
+    agent.apply(6_005, found);
+    agent.apply(6_006, survey("r6", json!({ "csat": 2 })));
+    agent.apply(6_007, survey("r6", json!({ "csat": 1 })));
+    agent
 }
 
 /// With something in every column.

@@ -3,9 +3,10 @@
 mod common;
 
 use aftercall_actors::{
+    actor::Actor,
     effect::{Effect, Ignored},
     event::Body,
-    key::Key,
+    key::{Key, Side},
 };
 use common::*;
 use serde_json::json;
@@ -126,17 +127,249 @@ fn s5_07_without_a_disposition_it_waits_fifteen_minutes_for_one() {
         assert_eq!(told(&effects).len(), 1, "only the profile");
         assert_eq!(customer.deadline(), Some(WAIT_MS));
         assert!(!customer.is_blank(10 * DAY_MS));
-        let effects = customer.apply(after_ms, updated("i1", after_ms, "sold"));
+        let effects = outcomes(&customer.apply(after_ms, updated("i1", after_ms, "sold")));
         assert_eq!(
-            told(&effects),
+            told(&effects[..1]),
             ["interaction.outcome outcome:i1:1795168500000"],
             "{after_ms}"
         );
-        assert_eq!(data(&effects)["outcome"].as_str(), outcome);
+        assert_eq!(data(&effects[..1])["outcome"].as_str(), outcome);
         assert_eq!(customer.deadline(), None);
-        // Told once, whatever changes later.
-        let late = customer.apply(after_ms + 1, updated("i1", after_ms + 1, "returned"));
-        assert_eq!(late, []);
+        // What came after the wait was over is a change of what was told.
+        let late = match outcome {
+            Some(_) => vec![],
+            None => vec![format!(
+                "interaction.outcome outcome:i1:1795168500000:{}",
+                NOW_MS + after_ms
+            )],
+        };
+        assert_eq!(told(&effects[1..]), late);
+    }
+}
+
+/// The outcomes among the effects.
+fn outcomes(effects: &[Effect]) -> Vec<Effect> {
+    effects
+        .iter()
+        .filter(|effect| is_outcome(effect))
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn s5_13_a_disposition_that_changes_again_is_told_again_under_an_id_of_its_own() {
+    let mut customer = sure();
+    customer.apply(0, ended("i1", 0, "sold"));
+    let change = |customer: &mut Stage, at_ms: i64, disposition: &str| {
+        outcomes(&customer.apply(at_ms, updated("i1", at_ms, disposition)))
+    };
+    let effects = change(&mut customer, 20, "returned");
+    assert_eq!(
+        told(&effects),
+        ["interaction.outcome outcome:i1:1795168500000:1795168800020"]
+    );
+    assert_eq!(
+        data(&effects),
+        json!({
+            "user_id": "u1", "interaction_id": "i1", "interaction_type": "chat", "outcome": "returned",
+            "duration_s": 300.0, "agent_id": "a1", "timestamp": "2026-11-20T10:00:00.000Z",
+        })
+    );
+    // As it was, the same event again, and what says nothing: no news.
+    assert_eq!(change(&mut customer, 30, "returned"), []);
+    assert_eq!(
+        outcomes(&customer.apply(31, updated("i1", 20, "returned"))),
+        []
+    );
+    assert_eq!(change(&mut customer, 32, "no disposition"), []);
+    // Back to what it was is a change too; one from before it is not.
+    let effects = change(&mut customer, 40, "sold");
+    assert_eq!(
+        told(&effects),
+        ["interaction.outcome outcome:i1:1795168500000:1795168800040"]
+    );
+    assert_eq!(data(&effects)["outcome"], "sold");
+    let late = customer.apply(41, updated("i1", 35, "kept"));
+    assert!(
+        told(&late).contains(&"ignored superseded".to_owned()),
+        "{late:?}"
+    );
+    assert_eq!(outcomes(&late), []);
+}
+
+#[test]
+fn s5_13_changes_are_told_until_one_tick_before_their_time_is_over() {
+    for (after_ms, count) in [(DAY_MS - 1, 1), (DAY_MS, 0)] {
+        let mut customer = sure();
+        customer.apply(2, ended("i1", 0, "sold"));
+        let bytes = customer.encoded();
+        customer.actor = Actor::decode(Side::Customer, "c1", &bytes).unwrap();
+        assert_eq!(customer.encoded(), bytes);
+        let effects = customer.apply(2 + after_ms, updated("i1", 9, "returned"));
+        assert_eq!(outcomes(&effects).len(), count, "{after_ms}");
+    }
+    let rules = asking_with("changes = \"1d\"", "changes = \"0s\"");
+    let mut customer = Stage::new(Key::Customer("c1"), rules);
+    let user =
+        json!({ "customer": { "customer_id": "c1", "cdp_user_id": "u7" }, "disposition": "x" });
+    customer.apply(0, completed("i1", 0, user));
+    assert_eq!(outcomes(&customer.apply(1, updated("i1", 1, "y"))), []);
+}
+
+#[test]
+fn s5_13_of_more_outcomes_than_are_remembered_the_oldest_is_told_of_no_more() {
+    let mut customer = sure();
+    for n in 0..17 {
+        customer.apply(10, ended(&n.to_string(), n, "sold"));
+    }
+    for (interaction, count) in [("0", 0), ("1", 1), ("16", 1)] {
+        let effects = customer.apply(20, updated(interaction, 20, "returned"));
+        assert_eq!(outcomes(&effects).len(), count, "{interaction}");
+    }
+}
+
+#[test]
+fn s5_13_a_completion_before_the_answer_is_told_once_the_user_is_known() {
+    for after_ms in [1, WAIT_MS - 1] {
+        let mut customer = Stage::asking_customer();
+        customer.apply(0, started("i1"));
+        let effects = customer.apply(0, ended("i1", 0, "sold"));
+        assert_eq!(
+            told(&effects),
+            ["profile.updated profile:c1:i1:1795168500000"]
+        );
+        assert_eq!(customer.deadline(), Some(WAIT_MS));
+        assert!(!customer.is_blank(10 * DAY_MS));
+        let bytes = customer.encoded();
+        customer.actor = Actor::decode(Side::Customer, "c1", &bytes).unwrap();
+        assert_eq!(customer.encoded(), bytes);
+        let effects = customer.apply(after_ms, answered(0.95));
+        assert_eq!(
+            told(&effects),
+            ["interaction.outcome outcome:i1:1795168500000"]
+        );
+        assert_eq!(
+            (&data(&effects)["user_id"], &data(&effects)["outcome"]),
+            (&json!("u1"), &json!("sold"))
+        );
+        assert_eq!(customer.deadline(), None);
+    }
+}
+
+#[test]
+fn s5_13_an_answer_after_the_wait_comes_too_late_and_that_is_counted() {
+    let mut customer = Stage::asking_customer();
+    customer.apply(0, started("i1"));
+    customer.apply(0, ended("i1", 0, "sold"));
+    assert_eq!(customer.wake(WAIT_MS - 1), []);
+    assert_eq!(told(&customer.wake(WAIT_MS)), ["ignored no_user"]);
+    assert_eq!(customer.apply(WAIT_MS, answered(0.95)), []);
+    // The wait is over also where the answer itself brings the time.
+    let mut customer = Stage::asking_customer();
+    customer.apply(0, started("i1"));
+    customer.apply(0, ended("i1", 0, "sold"));
+    assert_eq!(
+        told(&customer.apply(WAIT_MS, answered(0.95))),
+        ["ignored no_user"]
+    );
+}
+
+#[test]
+fn s5_13_what_is_without_both_waits_for_both_in_either_order() {
+    for answer_first in [true, false] {
+        let mut customer = Stage::asking_customer();
+        customer.apply(0, started("i1"));
+        customer.apply(0, completed("i1", 0, json!({})));
+        let mut steps = [answered(0.95), updated("i1", 5_000, "sold")];
+        if !answer_first {
+            steps.reverse();
+        }
+        let [first, second] = steps;
+        assert_eq!(outcomes(&customer.apply(5_000, first)), []);
+        assert_eq!(customer.deadline(), Some(WAIT_MS));
+        let effects = outcomes(&customer.apply(10_000, second));
+        assert_eq!(
+            told(&effects),
+            ["interaction.outcome outcome:i1:1795168500000"]
+        );
+        assert_eq!(data(&effects)["outcome"], "sold");
+    }
+    // Known in time, and no disposition: it goes out as it is.
+    let mut customer = Stage::asking_customer();
+    customer.apply(0, started("i1"));
+    customer.apply(0, completed("i1", 0, json!({})));
+    customer.apply(1, answered(0.95));
+    assert_eq!(
+        told(&customer.wake(WAIT_MS)),
+        ["interaction.outcome outcome:i1:1795168500000"]
+    );
+}
+
+#[test]
+fn s5_06_s5_13_an_answer_that_knows_nobody_ends_the_wait_unless_another_is_to_come() {
+    for answer in [answered(0.9), failed("i1")] {
+        let mut customer = Stage::asking_customer();
+        customer.apply(0, started("i1"));
+        customer.apply(0, ended("i1", 0, "sold"));
+        let effects = customer.apply(1, answer.clone());
+        assert_eq!(
+            told(&effects).last().map(String::as_str),
+            Some("ignored no_user")
+        );
+        assert_eq!(customer.deadline(), None);
+        // Another question is out: its answer is waited for.
+        let mut customer = Stage::asking_customer();
+        customer.apply(0, started("i1"));
+        customer.apply(0, started("i2"));
+        customer.apply(0, ended("i1", 0, "sold"));
+        customer.apply(1, answer);
+        assert_eq!(customer.deadline(), Some(WAIT_MS));
+        let sure = json!({ "confidence_score": 0.95, "user_id": "u1" });
+        let effects = customer.apply(2, resolved("i2", sure));
+        assert_eq!(
+            told(&effects),
+            ["interaction.outcome outcome:i1:1795168500000"]
+        );
+    }
+}
+
+fn answered(confidence: f64) -> Body {
+    resolved(
+        "i1",
+        json!({ "confidence_score": confidence, "user_id": "u1" }),
+    )
+}
+
+#[test]
+fn s5_07_a_literal_no_disposition_counts_as_none_in_any_case_and_by_the_rules() {
+    for literal in ["No Disposition", "NO DISPOSITION", " no disposition"] {
+        let mut customer = sure();
+        assert_eq!(
+            outcomes(&customer.apply(10, ended("i1", 0, literal))),
+            [],
+            "{literal}"
+        );
+        assert_eq!(
+            outcomes(&customer.apply(11, updated("i1", 11, literal))),
+            []
+        );
+        let effects = customer.wake(10 + WAIT_MS);
+        let outcome = outcomes(&effects);
+        assert_eq!(data(&outcome).get("outcome"), None);
+    }
+    let rules = asking_with("[\"No Disposition\"]", "[\"-\", \"ohne Abschluß\"]");
+    let user = json!({ "customer_id": "c1", "cdp_user_id": "u7" });
+    for (literal, is_told) in [
+        ("-", false),
+        ("OHNE ABSCHLUß", false),
+        ("No Disposition", true),
+    ] {
+        let mut customer = Stage::new(Key::Customer("c1"), rules.clone());
+        let more = json!({ "disposition": literal, "customer": user });
+        assert_eq!(
+            outcomes(&customer.apply(0, completed("i1", 0, more))).len(),
+            usize::from(is_told)
+        );
     }
 }
 
@@ -160,6 +393,7 @@ fn s5_07_updates_without_a_disposition_or_of_another_interaction_settle_nothing(
     customer.apply(0, completed("i1", 0, json!({})));
     assert_eq!(customer.apply(1, updated("i2", 1, "sold")), []);
     assert_eq!(customer.apply(2, updated("i1", 2, "")), []);
+    assert_eq!(customer.apply(2, updated("i1", 2, "No Disposition")), []);
     assert_eq!(customer.deadline(), Some(WAIT_MS));
     // Each leg of an interaction waits for itself; its disposition is that of all.
     let moved = json!({ "started_at": NOW_MS });

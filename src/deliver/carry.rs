@@ -19,13 +19,20 @@ use super::{
 use crate::log::Lane;
 
 /// Which attempt at an output is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Turn {
     /// From 1 in each round.
     pub number: u32,
     /// Whether one before it may have been done, for all anybody knows: where the destination can be asked, it is
     /// asked first (S3.09).
     pub in_doubt: bool,
+    /// Whether one before it in this round may have been done: what that makes of an answer, conditions can say. How
+    /// former rounds ended is not remembered, so it is narrower than `in_doubt`.
+    pub unknown: bool,
+    /// What the attempts before it left of the output: those it was for are not told again.
+    pub progress: Option<Value>,
+    /// What identifies the content that the thread's last output said; see [`super::answer::Attempt::said`].
+    pub said: Option<u64>,
 }
 
 /// Takes outputs to one destination.
@@ -45,6 +52,11 @@ pub trait Carry: Send + Sync + 'static {
     /// Where it begins the first time it ever runs.
     fn start(&self) -> Start;
 
+    /// What lets us in, as it is now: another number once somebody has exchanged a secret, and nothing to guess it by.
+    fn credentials(&self) -> u64 {
+        0
+    }
+
     /// The lanes it takes outputs from; all kinds, if empty.
     fn lanes(&self) -> Vec<Lane>;
 
@@ -56,6 +68,12 @@ pub trait Carry: Send + Sync + 'static {
     /// # Errors
     /// If that cannot be found out: the output is not sent.
     fn thread(&self, parcel: &Parcel) -> Result<Option<String>, Fault>;
+
+    /// The lanes that an attempt would take a place in, where each has a rate of its own; asked before it begins.
+    /// Nothing may be sent for it. None: it may begin at once.
+    async fn lanes_of(&self, _: &Parcel, _: Option<&Value>, _: &Turn) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Makes an attempt to deliver an output. `handle` is what the last success of its thread left. Always ends: it
     /// keeps its own timeouts. Dropped half way, its outcome is unknown.
@@ -80,6 +98,10 @@ impl Carry for Courier {
         self.destination().start
     }
 
+    fn credentials(&self) -> u64 {
+        Self::fingerprint(self)
+    }
+
     fn lanes(&self) -> Vec<Lane> {
         let types = self.destination().selector.types();
         let kinds: BTreeSet<Kind> = types.filter_map(Kind::of).collect();
@@ -92,6 +114,10 @@ impl Carry for Courier {
 
     fn thread(&self, parcel: &Parcel) -> Result<Option<String>, Fault> {
         Self::thread(self, parcel)
+    }
+
+    async fn lanes_of(&self, parcel: &Parcel, handle: Option<&Value>, turn: &Turn) -> Vec<String> {
+        Self::lanes_of(self, parcel, handle, turn).await
     }
 
     async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {

@@ -26,6 +26,8 @@ pub struct Limits {
     pub concurrency: NonZeroU32,
     /// Attempts begun within each period, spread evenly; `None`: no limit.
     pub rate: Option<Rate>,
+    /// Whether each lane of the destination (a channel of Slack's) has this rate to itself (S2.11).
+    pub by_lane: bool,
 }
 
 /// So many within so long.
@@ -72,4 +74,12 @@ pub struct OutcomeRule {
     pub rejected: String,
     /// For one given up after its last attempt, or whose outcome nobody knows.
     pub failed: String,
+}
+
+impl OutcomeRule {
+    /// Whether a rejection frees points, and so is never said lightly (S3.16).
+    #[must_use]
+    pub fn is_of_rewards(&self) -> bool {
+        self.event_type == "reward.outcome"
+    }
 }

@@ -50,6 +50,12 @@ impl Person {
         mailbox(self.name.as_deref(), self.email.as_deref()?).ok()
     }
 
+    /// How a message calls them: by name, else by address.
+    #[must_use]
+    pub fn called(&self) -> Option<String> {
+        self.name.clone().or_else(|| self.email.clone())
+    }
+
     fn of(value: &Value) -> Self {
         let text = |name: &str| {
             let text = value.get(name)?.as_str()?.trim();
@@ -68,6 +74,8 @@ impl Person {
 pub struct Found {
     /// The people of the first step that had any; empty if none had.
     pub people: Vec<Person>,
+    /// Of these steps, people with an email address that none can be sent to.
+    pub left_out: Vec<Person>,
     /// What could not be found out on the way, for the message to say.
     pub missing: Vec<String>,
 }
@@ -86,6 +94,8 @@ struct Step {
 /// A directory that is asked.
 struct Directory {
     url: Template,
+    /// Whether an answer is of use only if it can be looked into.
+    reads_body: bool,
     exchange: Exchange,
     /// Answers by address; `None`: each time anew.
     cache: Option<Cache<String, Arc<Answer>>>,
@@ -119,11 +129,13 @@ impl Recipients {
             }
             match step.people(scope).await {
                 Ok(people) => {
-                    found.people = people
-                        .into_iter()
-                        .filter(&usable)
-                        .take(PEOPLE_MAX)
-                        .collect();
+                    let (people, others): (Vec<Person>, Vec<Person>) =
+                        people.into_iter().partition(&usable);
+                    found.people = people;
+                    found.people.truncate(PEOPLE_MAX);
+                    let unsendable =
+                        |person: &Person| person.email.is_some() && person.mailbox().is_none();
+                    found.left_out.extend(others.into_iter().filter(unsendable));
                     if !found.people.is_empty() {
                         return found;
                     }
@@ -146,7 +158,9 @@ impl Step {
         let lookup = step.lookup.as_ref();
         Ok(Self {
             when: step.when.clone(),
-            lookup: lookup.map(Directory::new).transpose()?,
+            lookup: lookup
+                .map(|lookup| Directory::new(lookup, step.people.reads_body()))
+                .transpose()?,
             people: step.people.clone(),
         })
     }
@@ -188,7 +202,7 @@ impl Step {
 }
 
 impl Directory {
-    fn new(lookup: &Lookup) -> Result<Self, TlsError> {
+    fn new(lookup: &Lookup, reads_body: bool) -> Result<Self, TlsError> {
         let settings = http::Settings {
             connect_timeout: lookup.timeout,
             total_timeout: lookup.timeout,
@@ -204,6 +218,7 @@ impl Directory {
         });
         Ok(Self {
             url: lookup.url.clone(),
+            reads_body,
             exchange: Exchange::new("recipients", settings, lookup.tls.clone(), &lookup.auth)?,
             cache,
         })
@@ -241,6 +256,11 @@ impl Directory {
         };
         let answer = self.exchange.send(request, "recipients").await?;
         match answer.status {
+            // A page, or half an answer: the next alert asks again.
+            200..=299 if self.reads_body && !answer.is_structured() => {
+                let why = "the lookup's answer is no JSON that could be looked into";
+                Err(Fault::NotReady(why.to_owned()))
+            }
             // Not to be there is an answer, and one to keep.
             200..=299 | 404 => Ok(answer),
             status => Err(Fault::NotReady(format!("the lookup answered {status}"))),

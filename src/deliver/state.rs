@@ -8,8 +8,10 @@
 //! |---|---|
 //! | `machine` | decides which facts come next, and what to do once they are committed |
 //! | `batch` | what goes into the machine, and what comes out |
+//! | `access` | whether our credentials are accepted, and what waits while they are not |
 //! | `conclusion` | what an attempt's end means for its item |
 //! | `weigh` | what an attempt's result says of the item and of the destination |
+//! | `due` | which of the items that may start goes first |
 //! | `threads` | order and memory of outputs about the same thing |
 //! | `pace` | waits before retries, and spacing under a rate limit |
 
@@ -23,14 +25,16 @@ use aftercall_actors::{
 use super::{
     policy::Policy,
     record::{
-        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Note, Reopened, Seen, Settled, Sign,
-        Standing, Started, Step, Taken, Told,
+        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Misconfigured, Note, Reason, Reopened,
+        Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
     },
 };
 use crate::log::Seq;
 
+mod access;
 mod batch;
 mod conclusion;
+mod due;
 mod machine;
 mod pace;
 mod threads;
@@ -40,9 +44,11 @@ mod weigh;
 mod tests;
 
 pub use batch::{Action, Batch, Decision, Find};
-pub use machine::Machine;
+pub use machine::{Machine, Question};
 
-use pace::Spacing;
+use access::Access;
+use due::{Class, Due};
+use pace::{Lanes, Spacing};
 use threads::Threads;
 
 /// Attempts shown of an item: the first few, which say how it began,
@@ -78,8 +84,10 @@ pub struct State {
     begun: BTreeSet<(LogTime, Seq)>,
     flights: usize,
     breaker: Breaker,
+    access: Access,
     paused_until: LogTime,
     spacing: Spacing,
+    lanes: Lanes,
     /// Dead letters no alarm has spoken of; its time and number are the last alarm's.
     unalarmed: Alarmed,
     alarm: Option<Alarmed>,
@@ -92,7 +100,8 @@ impl State {
     pub fn new(policy: Policy, looked: Looked) -> Self {
         Self {
             threads: Threads::new(policy.merge.as_ref().map(|merge| merge.every)),
-            spacing: Spacing::new(policy.limits.rate),
+            spacing: Spacing::new(policy.limits.rate.filter(|_| !policy.limits.by_lane)),
+            lanes: Lanes::new(policy.limits.rate.filter(|_| policy.limits.by_lane)),
             policy,
             looked,
             items: BTreeMap::new(),
@@ -101,6 +110,7 @@ impl State {
             begun: BTreeSet::new(),
             flights: 0,
             breaker: Breaker::default(),
+            access: Access::default(),
             paused_until: LogTime(i64::MIN),
             unalarmed: Alarmed {
                 at_ms: i64::MIN,
@@ -135,6 +145,12 @@ impl State {
         &self.breaker
     }
 
+    /// Our credentials are missing or not accepted; `None`: they are, as far as is known.
+    #[must_use]
+    pub const fn misconfigured(&self) -> Option<&Misconfigured> {
+        self.access.misconfigured.as_ref()
+    }
+
     /// Nothing is sent before.
     #[must_use]
     pub const fn paused_until(&self) -> LogTime {
@@ -145,6 +161,12 @@ impl State {
     #[must_use]
     pub fn handle(&self, thread: &str) -> Option<&str> {
         self.threads.handle(thread)
+    }
+
+    /// What identifies the content that an output of a thread said last.
+    #[must_use]
+    pub fn said(&self, thread: &str) -> Option<u64> {
+        self.threads.said(thread)
     }
 
     /// Takes one fact.
@@ -166,18 +188,13 @@ impl State {
                 self.decide(dropped.case);
                 Ok(())
             }
-            Fact::Started(started) => self.started(*started),
+            Fact::Started(started) => self.started(started),
             Fact::Ended(ended) => self.ended(ended),
             Fact::Settled(settled) => self.settled(settled),
             Fact::Merged(merged) => self.merged(*merged),
             Fact::Told(told) => self.told(*told),
             Fact::Alarmed(alarmed) => {
-                self.alarm = Some(alarmed.clone());
-                self.unalarmed = Alarmed {
-                    number: alarmed.number,
-                    at_ms: alarmed.at_ms,
-                    ..Alarmed::default()
-                };
+                self.alarmed(alarmed);
                 Ok(())
             }
             Fact::AlarmTold(_) => {
@@ -208,6 +225,9 @@ impl State {
             unalarmed: self.unalarmed.clone(),
             alarm: self.alarm.clone(),
             decided: self.decided.iter().copied().collect(),
+            lanes: self.lanes.records(),
+            misconfigured: self.access.misconfigured.clone(),
+            let_in_from_ms: self.access.let_in_from.map(|at| at.0),
         };
         let mut items: Vec<&Item> = self.items.values().collect();
         items.sort_unstable_by_key(|item| item.place);
@@ -230,6 +250,27 @@ impl State {
         self.unalarmed = standing.unalarmed.clone();
         self.alarm.clone_from(&standing.alarm);
         self.decided = standing.decided.iter().copied().collect();
+        self.lanes.remember(&standing.lanes);
+        self.access = Access {
+            misconfigured: standing.misconfigured.clone(),
+            let_in_from: standing.let_in_from_ms.map(LogTime),
+        };
+    }
+
+    /// An alarm about credentials speaks of no dead letter: those before it are still to be spoken of.
+    fn alarmed(&mut self, alarmed: &Alarmed) {
+        self.alarm = Some(alarmed.clone());
+        let (number, at_ms) = (alarmed.number, alarmed.at_ms);
+        if alarmed.reason() == Reason::Misconfigured {
+            self.access.alarmed();
+            (self.unalarmed.number, self.unalarmed.at_ms) = (number, at_ms);
+        } else {
+            self.unalarmed = Alarmed {
+                number,
+                at_ms,
+                ..Alarmed::default()
+            };
+        }
     }
 
     fn taken(&mut self, taken: &Taken) -> Result<(), Misfit> {
@@ -293,12 +334,14 @@ impl State {
         Ok(())
     }
 
-    fn started(&mut self, started: Started) -> Result<(), Misfit> {
-        let Started { seq, at_ms, probe } = started;
+    fn started(&mut self, started: &Started) -> Result<(), Misfit> {
+        let Started {
+            seq, at_ms, probe, ..
+        } = *started;
         let at = LogTime(at_ms);
         let item = waiting(&mut self.items, seq, "started while it does not wait")?;
         item.attempts += 1;
-        item.flight = Some(started);
+        item.flight = Some(started.clone());
         if item.first_at_ms.is_none() {
             item.first_at_ms = Some(at_ms);
             self.begun.insert((at, seq));
@@ -313,6 +356,7 @@ impl State {
         self.due.remove(seq);
         self.flights += 1;
         self.spacing.note(at);
+        self.lanes.note(&started.lanes, at);
         Ok(())
     }
 
@@ -322,14 +366,31 @@ impl State {
         let why = "an attempt ended that was not out";
         let item = self.items.get_mut(&seq).ok_or(Misfit { seq, why })?;
         let flight = item.flight.take().ok_or(Misfit { seq, why })?;
+        let seen = ended.note.seen();
         item.failures += u32::from(ended.counts);
-        item.unknown |= ended.note.seen() == Seen::Unknown;
+        item.unknown |= seen == Seen::Unknown;
+        item.asked |= seen.is_asked();
+        if seen == Seen::Misconfigured {
+            item.refused_at_ms = Some(at.0);
+        }
         note(&mut item.notes, &ended.note);
         if let Some(again_at_ms) = ended.again_at_ms {
             item.due_at_ms = again_at_ms;
         }
-        if let (Some(thread), Some(handle)) = (&item.taken.thread, &ended.handle) {
-            self.threads.set_handle(thread, handle, at);
+        if ended.progress.is_some() {
+            item.progress.clone_from(&ended.progress);
+        }
+        if let Some(thread) = &item.taken.thread {
+            if let Some(handle) = &ended.handle {
+                self.threads.set_handle(thread, handle, at);
+            }
+            if let Some(said) = ended.said {
+                self.threads.set_said(thread, said, at);
+            }
+        }
+        let output_id = &item.taken.id;
+        if let Some(since) = self.access.learn(LogTime(flight.at_ms), ended, output_id) {
+            self.put_off(since, at);
         }
         self.flights -= 1;
         let pass = if flight.probe {
@@ -344,12 +405,27 @@ impl State {
         };
         self.breaker.apply(at, &self.policy.breaker, input);
         if let Some(pause_until_ms) = ended.pause_until_ms {
-            self.paused_until = self.paused_until.max(LogTime(pause_until_ms));
+            let until = LogTime(pause_until_ms);
+            match ended.lanes.as_slice() {
+                [] => self.paused_until = self.paused_until.max(until),
+                lanes => self.lanes.pause(lanes, until),
+            }
         }
         if ended.again_at_ms.is_some() {
             self.arm(seq);
         }
         Ok(())
+    }
+
+    /// Deadlines have not run from `since` to `until` (S3.16).
+    fn put_off(&mut self, since: LogTime, until: LogTime) {
+        for (first, seq) in std::mem::take(&mut self.begun) {
+            let later = first.plus_ms(until.since_ms(since.max(first)).max(0));
+            if let Some(item) = self.items.get_mut(&seq) {
+                item.first_at_ms = Some(later.0);
+            }
+            self.begun.insert((later, seq));
+        }
     }
 
     fn settled(&mut self, settled: &Settled) -> Result<(), Misfit> {
@@ -421,7 +497,7 @@ impl State {
             }
             at = at.max(self.threads.free_at(thread));
         }
-        self.due.insert(seq, at, item.place);
+        self.due.insert(seq, at, item.place, Class::of(item));
     }
 }
 
@@ -443,31 +519,4 @@ fn note(notes: &mut Vec<Note>, note: &Note) {
         notes.remove(NOTES_FIRST);
     }
     notes.push(note.clone());
-}
-
-/// Items that may start, by when.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Due {
-    by_time: BTreeSet<(LogTime, u64, Seq)>,
-    by_seq: BTreeMap<Seq, (LogTime, u64)>,
-}
-
-impl Due {
-    fn insert(&mut self, seq: Seq, at: LogTime, place: u64) {
-        self.remove(seq);
-        self.by_seq.insert(seq, (at, place));
-        self.by_time.insert((at, place, seq));
-    }
-
-    fn remove(&mut self, seq: Seq) {
-        if let Some((at, place)) = self.by_seq.remove(&seq) {
-            self.by_time.remove(&(at, place, seq));
-        }
-    }
-
-    /// The item that may start first, and when.
-    fn first(&self) -> Option<(LogTime, Seq)> {
-        let (at, _, seq) = self.by_time.first()?;
-        Some((*at, *seq))
-    }
 }

@@ -9,16 +9,18 @@ use aftercall_actors::{
     output::{Kind, Severity},
     time::LogTime,
 };
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
     letter::{self, AttemptNote, Letter, Output},
     parcel::Parcel,
+    proof::Claim,
     record::{Alarmed, Ending, Item, Note, Reason, Seen, Settled},
 };
 use crate::{
-    envelope::{Storm, Told, dead_lettered_event, outcome_event},
+    envelope::{Storm, Told, dead_lettered_event, outcome_event, outcome_id},
     log::{AppendError, Log, LogError, NewDead, NewEvent, retry::read},
     telemetry::metrics,
 };
@@ -38,6 +40,8 @@ pub struct Teller {
     pub outcome_type: Option<String>,
     /// How much it matters that it gives up; `None`: operators are not told.
     pub alarm: Option<Severity>,
+    /// What its outcomes are proven with.
+    pub key: Bytes,
 }
 
 impl Teller {
@@ -74,6 +78,7 @@ impl Teller {
             destination: &self.destination,
             number: alarmed.number,
             reason: alarmed.reason().name(),
+            detail: Some(&*alarmed.why).filter(|why| !why.is_empty()),
             count: alarmed.count,
             output_id: &alarmed.output_id,
             severity,
@@ -94,7 +99,16 @@ impl Teller {
         event_type: &str,
     ) -> Option<NewEvent> {
         let response = settled.response.as_deref();
+        let claim = Claim {
+            destination: &self.destination,
+            id: &outcome_id(&self.destination, item.round, &item.taken.id),
+            event_type,
+            output_id: &item.taken.id,
+            subject: &item.taken.subject,
+            status,
+        };
         let mut told = Told {
+            proof: Some(claim.prove(&self.key)),
             destination: &self.destination,
             event_type,
             output_id: &item.taken.id,
@@ -102,6 +116,7 @@ impl Teller {
             round: item.round,
             status,
             attempts: item.attempts,
+            reason: why_not(item, settled),
             response: response.and_then(|text| serde_json::from_str::<Value>(text).ok()),
             at: LogTime(settled.at_ms),
         };
@@ -190,6 +205,16 @@ impl Teller {
     }
 }
 
+/// Why it was not done, in one word; none if it was.
+fn why_not(item: &Item, settled: &Settled) -> Option<&'static str> {
+    match settled.reason() {
+        Reason::None => None,
+        // "Perhaps it was done" would be wrong of what never arrived.
+        Reason::Failed if !item.asked => Some("unreached"),
+        reason => Some(reason.name()),
+    }
+}
+
 /// What is left of an output that retention has removed.
 fn remains(item: &Item) -> Output {
     let taken = &item.taken;
@@ -211,7 +236,8 @@ fn remains(item: &Item) -> Output {
 const fn reason(reason: Reason) -> letter::Reason {
     match reason {
         Reason::Rejected => letter::Reason::Rejected,
-        Reason::None | Reason::Failed => letter::Reason::Failed,
+        // Nothing is given up for want of credentials.
+        Reason::None | Reason::Failed | Reason::Misconfigured => letter::Reason::Failed,
         Reason::Unknown => letter::Reason::Unknown,
         Reason::Unsendable => letter::Reason::Unsendable,
     }

@@ -69,8 +69,12 @@ pub struct Told<'a> {
     pub status: &'a str,
     /// Attempts made.
     pub attempts: u32,
+    /// Why it was not done; `None` if it was.
+    pub reason: Option<&'a str>,
     /// What the vendor said.
     pub response: Option<Value>,
+    /// That the destination said so.
+    pub proof: Option<String>,
     /// Log time of the verdict.
     pub at: LogTime,
 }
@@ -81,20 +85,21 @@ pub struct Told<'a> {
 /// # Errors
 /// If a reader of the log would refuse it: the type is none of ours, the status no id, the response too long.
 pub fn outcome_event(told: &Told<'_>) -> Result<NewEvent, Reject> {
-    let id = named(
-        "outcome",
-        told.destination,
-        told.round.into(),
-        told.output_id,
-    );
+    let id = outcome_id(told.destination, told.round, told.output_id);
     let mut data = json!({
         "output_id": told.output_id,
         "subject": told.subject,
         "status": told.status,
         "attempts": told.attempts,
     });
-    if let (Some(response), Some(data)) = (&told.response, data.as_object_mut()) {
-        data.insert("response".into(), response.clone());
+    if let Some(reason) = told.reason {
+        data["reason"] = reason.into();
+    }
+    if let Some(response) = &told.response {
+        data["response"] = response.clone();
+    }
+    if let (Some(proof), Some(data)) = (&told.proof, data.as_object_mut()) {
+        data.insert("proof".into(), proof.as_str().into());
     }
     actors_event(
         &source(told.destination),
@@ -112,8 +117,10 @@ pub struct Storm<'a> {
     pub destination: &'a str,
     /// Consecutive in the destination.
     pub number: u64,
-    /// Why the newest was given up.
+    /// Why the newest was given up; or `misconfigured`.
     pub reason: &'a str,
+    /// What was said, of credentials.
+    pub detail: Option<&'a str>,
     /// How many.
     pub count: u64,
     /// CloudEvents id of the newest one's output.
@@ -130,7 +137,7 @@ pub struct Storm<'a> {
 /// As [`outcome_event`].
 pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
     let id = named("dead_lettered", storm.destination, storm.number, "");
-    let data = json!({
+    let mut data = json!({
         "destination": storm.destination,
         "reason": storm.reason,
         "count": storm.count,
@@ -138,6 +145,9 @@ pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
         "severity": storm.severity,
         "at": storm.at.to_string(),
     });
+    if let Some(detail) = storm.detail {
+        data["detail"] = detail.into();
+    }
     let event_type = "delivery.dead_lettered";
     actors_event(&source(storm.destination), &id, event_type, storm.at, &data)
 }
@@ -179,6 +189,18 @@ pub fn reward_decided_event(decided: &RewardDecided, as_of: Position) -> Result<
     actors_event(DESK, &id, "reward.decided", LogTime(decided.at.0), &data)
 }
 
+/// CloudEvents `id` of an outcome: of a destination's verdict on one round of an output.
+#[must_use]
+pub fn outcome_id(destination: &str, round: u32, output_id: &str) -> String {
+    named("outcome", destination, round.into(), output_id)
+}
+
+/// The destination that an outcome's CloudEvents `source` names, if it names one.
+#[must_use]
+pub fn outcome_source(source: &str) -> Option<&str> {
+    source.strip_prefix(SOURCE)?.strip_prefix("/deliver/")
+}
+
 fn source(destination: &str) -> String {
     format!("{SOURCE}/deliver/{destination}")
 }
@@ -213,7 +235,9 @@ fn actors_event(
     };
     let payload = serde_json::to_vec(&envelope)
         .map_err(|error| Reject::new(Reason::NotJson, error.to_string()))?;
-    Incoming::structured(payload.into()).into_new_event()
+    Incoming::structured(payload.into())
+        .check()?
+        .into_own_event()
 }
 
 /// Field order as every SDK writes it: what decodes in one pass.
@@ -303,7 +327,7 @@ mod tests {
 
     #[test]
     fn an_outcome_reaches_the_actor_of_the_output_under_an_id_of_its_own() {
-        let told = |round, output_id| {
+        let told_why = |round, output_id, reason| {
             let told = Told {
                 destination: "rewards",
                 event_type: "reward.outcome",
@@ -312,21 +336,30 @@ mod tests {
                 round,
                 status: "issued",
                 attempts: 2,
+                reason,
                 response: Some(json!({ "reward_id": "R1" })),
+                proof: Some("0a".to_owned()),
                 at: LogTime(1_000),
             };
             outcome_event(&told).expect("an event")
         };
+        let told = |round, output_id| told_why(round, output_id, None);
+        let Body::Outcome(_, failed) = decoded(told_why(1, "a", Some("unreached"))) else {
+            panic!("an outcome");
+        };
+        assert_eq!(failed.reason.as_deref(), Some("unreached"));
         let event = told(1, "reward:a");
         let Body::Outcome(_, outcome) = decoded(event.clone()) else {
             panic!("{event:?}");
         };
         assert_eq!((&*outcome.output_id, outcome.attempts), ("reward:a", 2));
+        assert_eq!(outcome.reason, None);
         assert_eq!(
             outcome.subject.key(),
             aftercall_actors::key::Key::Agent("7")
         );
         assert_eq!(outcome.response, Some(json!({ "reward_id": "R1" })));
+        assert_eq!(outcome.proof.as_deref(), Some("0a"));
         assert_eq!(event.message_id, told(1, "reward:a").message_id);
         assert_ne!(event.message_id, told(2, "reward:a").message_id);
         let long = "x".repeat(EVENT_ID_BYTES_MAX);
@@ -338,15 +371,19 @@ mod tests {
         let storm = Storm {
             destination: "rewards",
             number: 3,
-            reason: "rejected",
+            reason: "misconfigured",
+            detail: Some("answered 401"),
             count: 12,
             output_id: "reward:a",
             severity: Severity::Critical,
             at: LogTime(1_000),
         };
         let event = dead_lettered_event(&storm).expect("an event");
-        assert!(matches!(decoded(event.clone()), Body::DeadLettered(_)));
-        let Destination::Actors { owner, .. } = event.destination else {
+        let Body::DeadLettered(told) = decoded(event.clone()) else {
+            panic!("dead letters");
+        };
+        assert_eq!(told.detail.as_deref(), Some("answered 401"));
+        let Destination::Own { owner, .. } = event.destination else {
             panic!("for all");
         };
         assert_eq!(owner, "_");
@@ -372,7 +409,7 @@ mod tests {
         };
         let (event, data) = told("i1");
         assert_eq!(decoded(event.clone()), Body::ImportQuarantined(data));
-        let Destination::Actors { owner, .. } = &event.destination else {
+        let Destination::Own { owner, .. } = &event.destination else {
             panic!("for all");
         };
         assert_eq!(owner, "_");
@@ -387,6 +424,7 @@ mod tests {
             position: 1,
             time: LogTime(0),
             route: event.destination.route(8),
+            speaker: event.destination.speaker(),
             headers: event.headers,
             payload: event.payload,
         };

@@ -66,7 +66,8 @@ pub struct Entry {
 pub enum Kind {
     /// A source gave points on a workday for the first time.
     Earned,
-    /// A re-export or a later revision of a response: the difference to what stood there (S3.01).
+    /// A re-export or a later version of a response: the difference to what stood there (S3.01), with the owner whose the
+    /// response is now, if that is another (S2.15).
     Replaced,
     /// A person or process gave or took points (S3.12).
     Adjusted,

@@ -1,7 +1,8 @@
 //! The customer data platform: who a customer is, with how much confidence, and what became of their contacts
 //! (S5.01 to S5.06).
 //!
-//! What bites: a confidence of exactly 0.9, a low one, or none at all; answers with card and social security numbers in
+//! What bites: a confidence of exactly 0.9, a low one, or none at all; a 200 with another status than `success`; answers
+//! with card and social security numbers in
 //! them; answers beyond 10 KB; an outcome without a user.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,8 @@ pub struct Control {
     unknown: BTreeSet<String>,
     /// Identifiers whose profiles are beyond 10 KB.
     oversize: BTreeSet<String>,
+    /// `status` of the answer by identifier, in place of `success`; empty leaves it out.
+    status: BTreeMap<String, String>,
 }
 
 impl Cdp {
@@ -105,10 +108,12 @@ impl Cdp {
             }
         };
         let is_oversize = self.told.oversize.contains(identifier);
-        let mut found = json!({
-            "status": "success",
-            "profile": profile(identifier, is_oversize),
-        });
+        let mut found = json!({ "profile": profile(identifier, is_oversize) });
+        let status = self.told.status.get(identifier);
+        let status = status.map_or("success", String::as_str);
+        if !status.is_empty() {
+            found["status"] = status.into();
+        }
         if let Some(confidence) = confidence {
             found["confidence_score"] = confidence.into();
         }
@@ -179,6 +184,7 @@ impl Cdp {
         self.told.confidence.extend(control.confidence);
         self.told.unknown.extend(control.unknown);
         self.told.oversize.extend(control.oversize);
+        self.told.status.extend(control.status);
     }
 
     /// The outcomes tracked, oldest first.

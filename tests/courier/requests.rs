@@ -185,7 +185,7 @@ async fn s5_01_s5_02_s5_05_a_customer_is_resolved_and_only_the_summary_kept() {
         &vendor.only(),
         "POST /v1/profiles/resolve",
         &[("authorization", "Bearer secret-CDP_TOKEN")],
-        json!({"identifier": "cdp-91f3", "channel": "voice", "source": "aftercall"}),
+        json!({"identifier": "+493055501234", "channel": "voice", "source": "genesys"}),
     );
 }
 

@@ -163,6 +163,11 @@ impl Centre {
         assert_eq!((status.as_u16(), said), (202, expected));
     }
 
+    /// What the service has logged, a line each.
+    pub fn logged(&self) -> String {
+        self.service.log()
+    }
+
     /// Waits until a look finds something.
     pub async fn until<T>(&self, what: impl fmt::Display, look: impl AsyncFn() -> Option<T>) -> T {
         let since = Instant::now();

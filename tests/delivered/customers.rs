@@ -58,6 +58,16 @@ async fn s4_03_s4_05_s4_06_an_unknown_customer_is_created_once_and_later_updates
         json!(["PUT", "/crm/v1/customers/c-1", again, 200]),
     ];
     assert_eq!(requests(&centre), expected);
+    // Of whom the CRM did not have, operators find the id in the log at its ordinary level.
+    let logged = centre.logged();
+    let created: Vec<&str> = logged
+        .lines()
+        .filter(|line| line.contains("another request instead"))
+        .collect();
+    assert_eq!(created.len(), 1, "{logged}");
+    for part in ["INFO", "customer/c-1", "crm", "POST", "404", "201"] {
+        assert!(created[0].contains(part), "{part}: {}", created[0]);
+    }
 
     let keys = ["i-3", "i-4", "i-5"].map(profile_key);
     let fault = Fault::Status {
@@ -116,6 +126,108 @@ fn requests(centre: &Centre) -> Vec<Value> {
     calls
         .map(|call| json!([call["method"], call["path"], call["key"], call["status"]]))
         .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_11_s5_13_a_caller_with_only_a_number_is_resolved_by_it_and_tracked() {
+    let plan = Plan {
+        destinations: &["identity", "track"],
+        ..Plan::default()
+    };
+    let centre = Centre::open(Place::Embedded, &plan).await;
+    let told = json!({
+        "status": { "+15550002": "error", "+15550003": "partial", "+15550004": "" },
+    });
+    let control = centre.sandbox.sandbox.control("/control/cdp", &told);
+    control.expect("statuses");
+    let start = |interaction: &str, customer: Value| {
+        let data = json!({
+            "interaction_id": interaction, "channel": "voice", "queue_id": "billing", "customer": customer,
+            "started_at": STARTED,
+        });
+        ("interaction.started", data)
+    };
+    let starts = [
+        start("i-1", json!({ "phone": "+1 (555) 00-01" })),
+        // A 200 that says something else than success is no answer.
+        start("i-2", json!({ "phone": "+1 555 0002" })),
+        start("i-3", json!({ "phone": "+1 555 0003" })),
+        start("i-4", json!({ "phone": "+1 555 0004" })),
+        // Of several identifiers the number comes first, and a withheld one is none.
+        start(
+            "i-5",
+            json!({ "customer_id": "c-6", "phone": "001 555 0005" }),
+        ),
+        start(
+            "i-6",
+            json!({ "phone": "anonymous", "email": "Ann@Example.com" }),
+        ),
+        start("i-7", json!({ "phone": "anonymous" })),
+    ];
+    for (event_type, data) in starts {
+        let id = data["interaction_id"].as_str().expect("an id").to_owned();
+        centre.post(&[(event_type, &id, data)]).await;
+    }
+    for (interaction, status) in [
+        ("i-1", "resolved"),
+        ("i-2", "failed"),
+        ("i-3", "failed"),
+        ("i-4", "resolved"),
+        ("i-5", "resolved"),
+        ("i-6", "resolved"),
+    ] {
+        let outcome = centre.until_told(&format!("identity:{interaction}")).await;
+        assert_eq!(&*outcome.status, status, "{interaction}");
+    }
+    let mut asked: Vec<Value> = centre
+        .calls(Vendor::Cdp)
+        .into_iter()
+        .map(|call| json!([call["body"]["identifier"], call["body"]["source"]]))
+        .collect();
+    asked.sort_by_key(Value::to_string);
+    asked.dedup();
+    let names = [
+        "+15550001",
+        "+15550002",
+        "+15550003",
+        "+15550004",
+        "+15550005",
+        "ann@example.com",
+    ];
+    assert_eq!(asked, names.map(|name| json!([name, "genesys"])));
+
+    // The end of the interaction, and its disposition later, by the same number in another spelling.
+    let mut end = completion("i-1", "nobody");
+    end["customer"] = json!({ "phone": "tel:+1-555-0001" });
+    end["disposition"] = "No Disposition".into();
+    let change = json!({
+        "interaction_id": "i-1", "updated_at": "2026-11-20T08:40:00Z", "disposition": "sold",
+        "customer": { "phone": "+15550001" },
+    });
+    centre
+        .post(&[("interaction.completed", "end-1", end)])
+        .await;
+    centre
+        .post(&[("interaction.updated", "change-1", change)])
+        .await;
+    let tracked = centre
+        .until("a tracked outcome", async || {
+            let mut calls = centre.calls(Vendor::Cdp).into_iter();
+            calls.find(|call| call["path"] == "/cdp/v1/interactions/track")
+        })
+        .await;
+    assert_eq!(tracked["body"]["outcome"], "sold");
+    let outcomes = centre.outputs_of("interaction.outcome").await;
+    assert_eq!(outcomes.len(), 1);
+    assert!(
+        outcomes[0].subject.starts_with("caller/"),
+        "{:?}",
+        outcomes[0]
+    );
+    // No profile without a customer id.
+    assert_eq!(centre.outputs_of("profile.updated").await, []);
+    assert!(!centre.logged().contains("5550001"), "{}", centre.logged());
+    centre.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

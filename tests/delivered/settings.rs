@@ -123,6 +123,7 @@ fn secrets_from_files(value: &mut Value, folder: &Path, sandbox: &Spawned) {
                 let settings = Settings::default();
                 let secret = match name {
                     "SLACK_BOT_TOKEN" => SLACK_TOKEN.to_owned(),
+                    "SLACK_WEBHOOK_URL" => sandbox.url(Vendor::Slack) + "/services/T0/B0/floor",
                     "TEAMS_WEBHOOK_URL" => sandbox.url(Vendor::Teams) + "/workflows/floor",
                     _ if name.ends_with("_CLIENT_ID") => settings.client_id,
                     _ if name.ends_with("_CLIENT_SECRET") => settings.client_secret,

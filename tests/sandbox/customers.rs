@@ -164,6 +164,23 @@ fn s5_02_confidence_is_by_identifier() {
 }
 
 #[test]
+fn s5_11_the_answer_can_say_another_status_or_none() {
+    let mut vendors = Vendors::new();
+    vendors.control(
+        "/control/cdp",
+        &json!({ "status": { "+1": "error", "+2": "" } }),
+    );
+    let error = resolve(&mut vendors, "+1");
+    assert_eq!(
+        (error.status, &error.body["status"]),
+        (200, &json!("error"))
+    );
+    let silent = resolve(&mut vendors, "+2");
+    assert!(silent.body.get("status").is_none() && silent.body["profile"].is_object());
+    assert_eq!(resolve(&mut vendors, "+3").body["status"], "success");
+}
+
+#[test]
 fn s5_05_a_profile_can_be_beyond_10_kb() {
     let mut vendors = Vendors::new();
     vendors.control("/control/cdp", &json!({ "oversize": ["+1"] }));

@@ -25,6 +25,8 @@ pub struct Checker {
     pub mistakes: Vec<Mistake>,
     /// Its `mentions(..)`.
     pub mentions: Vec<Arc<Mention>>,
+    /// Names in the event's data that its paths begin with, each once.
+    pub reads: Vec<&'static str>,
 }
 
 type Typed = (Node, Kind);
@@ -36,6 +38,7 @@ impl Checker {
             topic,
             mistakes: Vec::new(),
             mentions: Vec::new(),
+            reads: Vec::new(),
         }
     }
 
@@ -182,6 +185,10 @@ impl Checker {
         }
         let joined = rest.join(".");
         if let Some(field) = fields.iter().find(|field| field.path == joined) {
+            let top = field.path.split('.').next().unwrap_or(field.path);
+            if *variable == "event" && !self.reads.contains(&top) {
+                self.reads.push(top);
+            }
             return Some(Named::Field(field));
         }
         if let ["answers", key] = rest

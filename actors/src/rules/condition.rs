@@ -21,6 +21,7 @@ pub const CONDITION_BYTES_MAX: usize = 4_096;
 pub struct Condition {
     root: Node,
     mentions: Vec<Arc<Mention>>,
+    reads: Vec<&'static str>,
 }
 
 /// One thing wrong with a condition.
@@ -84,6 +85,7 @@ impl Condition {
                 Ok(Self {
                     root,
                     mentions: checker.mentions,
+                    reads: checker.reads,
                 })
             }
             Some(_) | None => Err(checker.mistakes),
@@ -98,6 +100,11 @@ impl Condition {
     /// Whether it holds for each event of this metric, for none, or it depends.
     pub fn holds_for(&self, metric: &str) -> Option<bool> {
         about::holds_for(&self.root, metric)
+    }
+
+    /// Names in the event's data that it reads, or reads below.
+    pub fn reads(&self) -> &[&'static str] {
+        &self.reads
     }
 
     /// Its value as whole points.

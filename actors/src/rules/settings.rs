@@ -10,13 +10,15 @@ use super::{
     reader::{DAY_MS, Entry, HOUR_MS, Reader, SECOND_MS, get},
     suggest::{hint, nearest},
 };
-use crate::programs::Program;
+use crate::{identifier::IdentifierType, plausible::AheadMax, programs::Program};
 
 /// What a rule file sets besides its rules: all that decides outcomes takes effect at a log position with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The business unit's time zone: workdays are calendar dates in it.
     pub time_zone: TimeZone,
+    /// How far ahead of the log's clock an event may be dated (S1.07).
+    pub ahead_max: AheadMax,
     /// Length of the rolling points window, in workdays.
     pub points_window_days: u16,
     /// How long a survey or eNPS response id is remembered, in milliseconds of log time (S2.05).
@@ -33,6 +35,8 @@ pub struct Settings {
     pub queues: Vec<String>,
     /// Skills whose completions update profiles; empty for all (S4.01).
     pub skills: Vec<String>,
+    /// Dispositions that say that none was chosen, in lower case (S5.07).
+    pub no_dispositions: Vec<String>,
     /// Reward programs, in file order.
     pub programs: Vec<Program>,
     /// Whether an alert goes before or after what is looked up for it (S2.08).
@@ -47,12 +51,18 @@ pub struct Settings {
     pub survey_token_dedupe_ms: i64,
     /// Whether the start of an interaction asks who the customer is (S5.01).
     pub identity_requested: bool,
+    /// What a customer is resolved by, the first that an event has (S5.11).
+    pub identify_by: Vec<IdentifierType>,
     /// How long a resolved identity holds, in milliseconds of log time from the question (S5.03).
     pub identity_keep_ms: i64,
     /// Whether outcomes of interactions are told to the customer data platform (S5.06).
     pub outcome_tracked: bool,
-    /// How long a completion without a disposition waits for one, in milliseconds of log time (S5.07).
+    /// How long a completion waits for its disposition and for who the customer is, in milliseconds of log time (S5.07,
+    /// S5.13).
     pub outcome_wait_ms: i64,
+    /// How long after it was told an outcome is told again when its disposition changes, in milliseconds of log time
+    /// (S5.13).
+    pub outcome_changes_ms: i64,
 }
 
 /// Whether an alert goes before or after what is looked up for it (S2.08).
@@ -70,6 +80,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             time_zone: TimeZone::UTC,
+            ahead_max: AheadMax::default(),
             points_window_days: 90,
             survey_dedupe_ms: DAY_MS,
             completion_dedupe_ms: HOUR_MS,
@@ -78,6 +89,7 @@ impl Default for Settings {
             profile_merge_ms: 5_000,
             queues: Vec::new(),
             skills: Vec::new(),
+            no_dispositions: vec!["no disposition".to_owned()],
             programs: Vec::new(),
             enrichment_mode: EnrichmentMode::SendThenUpdate,
             enrichment_every_ms: 30 * SECOND_MS,
@@ -85,14 +97,29 @@ impl Default for Settings {
             survey_token_requested: true,
             survey_token_dedupe_ms: HOUR_MS,
             identity_requested: true,
+            identify_by: IdentifierType::ALL.to_vec(),
             identity_keep_ms: 7 * DAY_MS,
             outcome_tracked: true,
             outcome_wait_ms: 900 * SECOND_MS,
+            outcome_changes_ms: DAY_MS,
         }
     }
 }
 
 impl Settings {
+    /// A disposition that says something: one that is not blank and none of those that stand for none (S5.07).
+    #[must_use]
+    pub fn said<'a>(&self, disposition: Option<&'a str>) -> Option<&'a str> {
+        let text = disposition?;
+        let name = text.trim();
+        let is_listed = |none: &String| {
+            let lower = name.chars().flat_map(char::to_lowercase);
+            lower.eq(none.chars())
+        };
+        let says_nothing = name.is_empty() || self.no_dispositions.iter().any(is_listed);
+        (!says_nothing).then_some(text)
+    }
+
     /// Reads the sections of a file. Windows and dedupe memory are per actor, so each has an end that keeps an
     /// actor small.
     pub(super) fn read(reader: &mut Reader<'_>, file: &DeTable<'_>) -> Self {
@@ -102,6 +129,15 @@ impl Settings {
             && let Some(zone) = reader.time_zone(entry)
         {
             settings.time_zone = zone;
+        }
+        if let Some(section) = reader.section(file, "ahead", &["time", "workday", "effective"]) {
+            let (named, max) = (("ahead", section), &mut settings.ahead_max);
+            let mut set = |value_ms: &mut i64, key, allowed| {
+                *value_ms = reader.duration(named, key, allowed).unwrap_or(*value_ms);
+            };
+            set(&mut max.time_ms, "time", 0..=DAY_MS);
+            set(&mut max.workday_ms, "workday", DAY_MS..=31 * DAY_MS);
+            set(&mut max.effective_ms, "effective", 0..=366 * DAY_MS);
         }
         if let Some(section) = reader.section(file, "points", &["window"]) {
             let allowed = DAY_MS..=730 * DAY_MS;
@@ -129,12 +165,17 @@ impl Settings {
             let read = reader.duration(("enps", section), "window", allowed);
             set(&mut settings.enps_window_ms, read);
         }
-        if let Some(section) = reader.section(file, "completion", &["dedupe", "queues", "skills"]) {
+        let keys = ["dedupe", "queues", "skills", "no_disposition"];
+        if let Some(section) = reader.section(file, "completion", &keys) {
             let allowed = 60 * SECOND_MS..=7 * DAY_MS;
             let read = reader.duration(("completion", section), "dedupe", allowed);
             set(&mut settings.completion_dedupe_ms, read);
             settings.queues = reader.texts(section, "queues");
             settings.skills = reader.texts(section, "skills");
+            if get(section, "no_disposition").is_some() {
+                let texts = reader.texts(section, "no_disposition").into_iter();
+                settings.no_dispositions = texts.map(|text| text.trim().to_lowercase()).collect();
+            }
         }
         if let Some(section) = reader.section(file, "profile", &["merge", "history"]) {
             let read = reader.duration(("profile", section), "merge", 0..=HOUR_MS);
@@ -178,17 +219,20 @@ impl Settings {
             let dedupe = reader.duration(named, "dedupe", 60 * SECOND_MS..=7 * DAY_MS);
             set(&mut self.survey_token_dedupe_ms, dedupe);
         }
-        if let Some(section) = reader.section(file, "identity", &["mode", "keep"]) {
+        if let Some(section) = reader.section(file, "identity", &["mode", "by", "keep"]) {
             let named = ("identity", section);
             set(&mut self.identity_requested, reader.mode(named, &REQUESTED));
+            set(&mut self.identify_by, reader.identifiers(section));
             let keep = reader.duration(named, "keep", 60 * SECOND_MS..=90 * DAY_MS);
             set(&mut self.identity_keep_ms, keep);
         }
-        if let Some(section) = reader.section(file, "outcome", &["mode", "wait"]) {
+        if let Some(section) = reader.section(file, "outcome", &["mode", "wait", "changes"]) {
             let named = ("outcome", section);
             set(&mut self.outcome_tracked, reader.mode(named, &TRACKED));
             let wait = reader.duration(named, "wait", 0..=DAY_MS);
             set(&mut self.outcome_wait_ms, wait);
+            let changes = reader.duration(named, "changes", 0..=7 * DAY_MS);
+            set(&mut self.outcome_changes_ms, changes);
         }
     }
 }
@@ -209,6 +253,38 @@ impl Reader<'_> {
             self.wrong(&entry.span(), what);
         }
         found.map(|(_, mode)| *mode)
+    }
+
+    /// What customers are resolved by, if that is set: an order of types, each once.
+    fn identifiers(&mut self, section: &DeTable<'_>) -> Option<Vec<IdentifierType>> {
+        let entry = get(section, "by")?;
+        let names = self.texts(section, "by");
+        let mut types: Vec<IdentifierType> = Vec::new();
+        for name in &names {
+            let found = IdentifierType::ALL.into_iter().find(|of| of.name() == name);
+            match found {
+                Some(of) if types.contains(&of) => {
+                    let what = format!("`by` in `[identity]` names `{name}` twice");
+                    self.wrong(&entry.span(), what);
+                }
+                Some(of) => types.push(of),
+                None => {
+                    let near = hint(name, IdentifierType::ALL.map(IdentifierType::name));
+                    let what =
+                        format!("unknown identifier `{name}` in `by` in `[identity]`; {near}");
+                    self.wrong(&entry.span(), what);
+                }
+            }
+        }
+        if entry
+            .get_ref()
+            .as_array()
+            .is_some_and(|list| list.is_empty())
+        {
+            let what = "`by` in `[identity]` is empty; to ask nothing, write `mode = \"off\"`";
+            self.wrong(&entry.span(), what);
+        }
+        Some(types)
     }
 
     fn time_zone(&mut self, entry: &Entry<'_>) -> Option<TimeZone> {

@@ -59,7 +59,7 @@ Lines stand in the order of the log. Two exports of the same days are the same, 
 `points` is what a line changes the balance by, and the balance is available + held - debt. Kinds:
 
   earned                 a metric or a survey gave points on a workday
-  replaced               an export or a survey came again: the difference
+  replaced               an export or a survey came again, or for another agent: the difference
   adjusted               a person or process gave or took points
   expired                a workday left the window; booked at the agent's next event
   claimed                a threshold was reached: its points are held

@@ -2,15 +2,21 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, rc::Rc};
 
-use aftercall_actors::{actor::Actor, effect::Effect, key::Key, output::Kind as OutputKind};
+use aftercall_actors::{
+    actor::Actor,
+    effect::Effect,
+    event::{Body, OutcomeKind},
+    key::Key,
+    output::Kind as OutputKind,
+};
 
-use super::{Check, Discrepancy};
+use super::{Check, Discrepancy, outcomes::Heard};
 use crate::{
     ledger::{
         book::{Book, Books},
         entry::{Entry, Kind},
     },
-    log::Position,
+    log::{Position, Speaker},
     shard::witness::{Step, Witness},
 };
 
@@ -127,6 +133,8 @@ pub(super) struct Verified {
     pub(super) rewards: BTreeMap<Box<str>, Reward>,
     /// By the output's id.
     pub(super) said: BTreeMap<Box<str>, Said>,
+    /// Outcomes from the service's own place, in order.
+    pub(super) heard: Vec<Heard>,
 }
 
 type Lines = Rc<RefCell<Vec<Entry>>>;
@@ -147,6 +155,7 @@ pub(super) struct Watch<R> {
     held: BTreeMap<Box<str>, i64>,
     rewards: BTreeMap<Box<str>, Reward>,
     said: BTreeMap<Box<str>, Said>,
+    heard: Vec<Heard>,
     report: R,
 }
 
@@ -167,6 +176,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
             held: BTreeMap::new(),
             rewards: BTreeMap::new(),
             said: BTreeMap::new(),
+            heard: Vec::new(),
             report,
         }
     }
@@ -194,6 +204,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
             books,
             rewards: self.rewards,
             said: self.said,
+            heard: self.heard,
         }
     }
 
@@ -287,6 +298,13 @@ impl<R: FnMut(Discrepancy)> Witness for Watch<R> {
 
     fn after(&mut self, step: &Step<'_>) {
         self.note_rules(step);
+        if let (Some(event), Key::Agent(agent)) = (step.event, step.key)
+            && let Body::Outcome(OutcomeKind::Reward, outcome) = &event.body
+            && step.entry.speaker == Speaker::Service
+        {
+            let heard = Heard::new(step.entry.position, agent, event, outcome);
+            self.heard.push(heard);
+        }
         for effect in step.effects {
             let Effect::Emit { id, output } = effect else {
                 continue;
