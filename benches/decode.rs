@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use aftercall::{
     envelope::decode,
-    log::{Headers, RawEvent, Route},
+    log::{Headers, RawEvent, Route, Speaker},
     traffic::Traffic,
 };
 use aftercall_actors::time::{EventTime, LogTime};
@@ -78,6 +78,7 @@ fn stored(headers: Headers, payload: String) -> RawEvent {
         position: 1,
         time: LogTime(0),
         route: Route::All,
+        speaker: Speaker::Anyone,
         headers,
         payload: Bytes::from(payload),
     };

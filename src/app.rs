@@ -334,6 +334,11 @@ impl Engine {
     ) -> Result<Self, StartError> {
         report(&log.findings().await?)?;
         let desk = Desk::new(Arc::clone(log), tokens, &config.http);
+        let outcomes = destinations.iter().filter_map(|destination| {
+            let outcome = destination.policy().outcome.as_ref()?;
+            Some(outcome.event_type.clone())
+        });
+        desk.set_answered(outcomes.collect());
         let server = desk::start(Arc::clone(&desk), config.http.listen)?;
         for address in &server.addresses {
             tracing::info!(%address, "http listens");
@@ -381,6 +386,7 @@ impl Engine {
     /// If the log did not confirm; the same call again is safe.
     pub async fn activate(&self, rules: &RuleSet) -> Result<Option<Position>, AppendError> {
         let position = self.hosts.activate(rules).await?;
+        self.desk.set_ahead_max(rules.settings().ahead_max);
         let payers = self
             .carriers
             .iter()

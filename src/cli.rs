@@ -60,7 +60,7 @@ Exit codes:
 Environment:
   AFTERCALL_CONFIG  configuration file (--config)
   AFTERCALL_NATS    NATS servers (--nats)
-  AFTERCALL_TOKENS  bearer tokens of /v1 (events in, points and rewards out), separated by commas
+  AFTERCALL_TOKENS  bearer tokens of /v1 (events in, points out; deciding takes http.token_file), separated by commas
   RUST_LOG          log filter, such as info,aftercall::shard=debug
 
 First steps:

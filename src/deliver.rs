@@ -10,6 +10,7 @@
 //! | `load` | both files at once, checked against each other, to couriers |
 //! | `file`, `rehearsal`, `examples` | reads `destinations.toml`, and tries it on an example of each output |
 //! | `payout` | whether each reward has one destination that answers, over rules and destinations together |
+//! | `alarms` | whether operators hear of a destination that gives up, over all destinations together |
 //! | `surroundings` | the certificates and secrets that both point at, as they are here and now |
 //! | `selector` | which outputs a destination takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
@@ -40,6 +41,7 @@
 //! | `board`, `account` | what it says of itself, for people and for metrics |
 
 pub mod account;
+pub mod alarms;
 pub mod answer;
 pub mod board;
 pub mod carry;
@@ -64,6 +66,7 @@ pub mod message;
 pub mod parcel;
 pub mod payout;
 pub mod policy;
+pub mod proof;
 pub mod pull;
 pub mod recipients;
 pub mod record;

@@ -5,10 +5,11 @@
 //! recover, and stops being ready when they stand still. Neighbours: `envelope` reads CloudEvents, `app` starts it.
 
 use std::{
+    collections::BTreeSet,
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -18,9 +19,10 @@ use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer, Resource,
     dev::{Server, ServerHandle, Service},
     guard,
-    http::header::{self, HeaderMap},
+    http::{Method, header},
     web,
 };
+use aftercall_actors::plausible::AheadMax;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -31,18 +33,22 @@ use crate::{
     telemetry,
 };
 
+pub mod access;
 mod decisions;
 mod events;
 pub mod imports;
 mod intake;
 mod leaderboard;
+mod logins;
 mod parameters;
 mod points;
 pub mod problem;
 pub mod scrape;
 pub mod tokens;
 
+use access::{Grant, Route};
 use imports::Imports;
+use logins::{Failed, Logins};
 use problem::Problem;
 use tokens::Tokens;
 
@@ -50,6 +56,11 @@ use tokens::Tokens;
 pub struct Desk {
     log: Log,
     tokens: Arc<Tokens>,
+    logins: Arc<Logins>,
+    /// How far ahead events may be dated, by the rules that this process puts in force.
+    ahead_max: RwLock<AheadMax>,
+    /// Types of outcome that destinations report themselves.
+    answered: OnceLock<BTreeSet<String>>,
     limits: Limits,
     waiting: Arc<Semaphore>,
     waiting_max: usize,
@@ -87,6 +98,9 @@ impl Desk {
         Arc::new(Self {
             log,
             tokens,
+            logins: Arc::default(),
+            ahead_max: RwLock::default(),
+            answered: OnceLock::new(),
             limits: Limits {
                 body_bytes_max: config.body_max.as_usize(),
                 event_bytes_max: config.event_max.as_usize(),
@@ -126,6 +140,20 @@ impl Desk {
         let _ = self.asker.set(asker);
     }
 
+    /// Tells the desk how far ahead events may be dated: what readers of the log would set aside is refused at once.
+    pub fn set_ahead_max(&self, limits: AheadMax) {
+        *self
+            .ahead_max
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// Tells the desk which types of outcome destinations report, so that no token may. Counts once; before it none are.
+    pub fn set_answered(&self, types: BTreeSet<String>) {
+        // As for partitions.
+        let _ = self.answered.set(types);
+    }
+
     /// From now on the process says that it is not ready, so that no more work is sent its way.
     pub fn set_stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -138,17 +166,50 @@ impl Desk {
             .saturating_sub(self.waiting.available_permits())
     }
 
-    /// Whether a request carries a valid token.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let authorization = headers.get(header::AUTHORIZATION);
-        if self
-            .tokens
-            .admits(authorization.and_then(|value| value.to_str().ok()))
-        {
-            Ok(())
-        } else {
-            Err(Problem::Unauthorized)
+    /// Whose request it is, if the token it carries may use this route.
+    ///
+    /// # Errors
+    /// 401 for no valid token, after a while for an unknown one; 429 where too many of those are tried; 403 for one
+    /// without the role.
+    async fn admit(&self, request: &HttpRequest, route: Route) -> Result<Grant, Problem> {
+        let failed = |why: Failed| telemetry::metrics().login_failed(why.name()).inc();
+        let Some(authorization) = request.headers().get(header::AUTHORIZATION) else {
+            failed(Failed::Missing);
+            return Err(Problem::Unauthorized);
+        };
+        let Some(token) = authorization.to_str().ok().and_then(tokens::bearer) else {
+            failed(Failed::Malformed);
+            return Err(Problem::Unauthorized);
+        };
+        let address = request.peer_addr();
+        let address = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        if self.logins.is_full(address) {
+            failed(Failed::Slowed);
+            return Err(Problem::TooManyLogins);
         }
+        let Some(grant) = self.tokens.grant(token) else {
+            let Some(held) = self.logins.hold(address) else {
+                failed(Failed::Slowed);
+                return Err(Problem::TooManyLogins);
+            };
+            failed(Failed::Unknown);
+            tokio::time::sleep(logins::HELD_FOR).await;
+            drop(held);
+            return Err(Problem::Unauthorized);
+        };
+        if grant.roles.has_any(route.roles()) {
+            return Ok(grant);
+        }
+        let what = format!("{} {}", route.method(), route.path());
+        Err(self.forbid(&grant, &what, route.roles()))
+    }
+
+    /// The answer to someone who is known and may not: `what` needs one of `needed`.
+    fn forbid(&self, grant: &Grant, what: &str, needed: access::Roles) -> Problem {
+        telemetry::metrics()
+            .login_failed(Failed::Forbidden.name())
+            .inc();
+        Problem::forbidden(grant, what, needed)
     }
 
     fn asker(&self) -> Result<&Asker, Problem> {
@@ -225,12 +286,12 @@ fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAd
             .service(read_only("/livez").route(get().to(scrape::livez)))
             .service(read_only("/readyz").route(get().to(scrape::readyz)))
             .service(read_only("/metrics").route(get().to(scrape::metrics)))
-            .service(write_only(EVENTS).route(web::post().to(events::post)))
-            .service(write_only(IMPORTS_WFM).route(web::post().to(imports::post)))
-            .service(read_only(POINTS).route(get().to(points::get)))
-            .service(read_only(LEADERBOARD).route(get().to(leaderboard::get)))
-            .service(write_only(APPROVE).route(web::post().to(decisions::approve)))
-            .service(write_only(REJECT).route(web::post().to(decisions::reject)))
+            .service(resource(Route::Events, web::post().to(events::post)))
+            .service(resource(Route::ImportsWfm, web::post().to(imports::post)))
+            .service(resource(Route::Points, get().to(points::get)))
+            .service(resource(Route::Leaderboard, get().to(leaderboard::get)))
+            .service(resource(Route::Approve, web::post().to(decisions::approve)))
+            .service(resource(Route::Reject, web::post().to(decisions::reject)))
             .default_service(web::to(not_found))
     })
     .workers(WORKERS)
@@ -250,12 +311,14 @@ fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAd
     Ok((server.run(), addresses))
 }
 
-const EVENTS: &str = "/v1/events";
-const IMPORTS_WFM: &str = "/v1/imports/wfm";
-const POINTS: &str = "/v1/agents/{id}/points";
-const LEADERBOARD: &str = "/v1/leaderboard";
-const APPROVE: &str = "/v1/rewards/{id}/approve";
-const REJECT: &str = "/v1/rewards/{id}/reject";
+/// A resource of the table of routes.
+fn resource(route: Route, handler: actix_web::Route) -> Resource {
+    let resource = match route.method() {
+        Method::GET => read_only(route.path()),
+        _ => write_only(route.path()),
+    };
+    resource.route(handler)
+}
 
 /// A resource that only takes.
 fn write_only(path: &'static str) -> Resource {
@@ -283,19 +346,8 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
 /// The route as a label: one of a known few, whatever path was asked for.
 fn route_name(request: &HttpRequest) -> &'static str {
     let pattern = request.match_pattern();
-    let known = [
-        "/livez",
-        "/readyz",
-        "/metrics",
-        EVENTS,
-        IMPORTS_WFM,
-        POINTS,
-        LEADERBOARD,
-        APPROVE,
-        REJECT,
-    ];
-    known
-        .into_iter()
+    let open = ["/livez", "/readyz", "/metrics"].into_iter();
+    open.chain(Route::ALL.map(Route::path))
         .find(|route| pattern.as_deref() == Some(*route))
         .unwrap_or("other")
 }

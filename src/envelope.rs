@@ -24,10 +24,10 @@ mod structured;
 pub use attribute::to_header;
 pub use decode::{decode, name};
 pub use encode::{Origin, cause, output_attributes, output_source, structured_output};
-pub use incoming::Incoming;
+pub use incoming::{Checked, Incoming};
 pub use own::{
-    Storm, Told, dead_lettered_event, import_quarantined_event, outcome_event,
-    reward_decided_event, rules_activated_event, tick_event,
+    Storm, Told, dead_lettered_event, import_quarantined_event, outcome_event, outcome_id,
+    outcome_source, reward_decided_event, rules_activated_event, tick_event,
 };
 pub use reject::{Reason, Reject};
 

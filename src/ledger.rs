@@ -14,14 +14,15 @@
 //! | `claimed` | 0 | available to held |
 //! | `awaiting`, `requested`, `approved`, `needs_review` | 0 | nothing: how the reward stands |
 //! | `declined`, `rejected`, `withdrawn` | 0 | held to available |
-//! | `issued` | minus the cost | held leaves; available, if it had counted as rejected |
+//! | `issued` | minus the cost | held leaves; available, if it had counted as rejected or cancelled |
 //! | `reversal_requested`, `reversal_needs_review` | 0 | nothing: how the reward stands |
-//! | `reversed` | the cost | available |
+//! | `cancellation_needs_review`, `restored` | 0 | nothing: how the reward stands |
+//! | `reversed`, `cancelled` | the cost | available |
 //! | `reversal_refused` | 0 | what available lacked becomes debt |
 //! | `debt_paid` | 0 | available and debt fall together |
 //!
 //! `approved` and `declined` are a person's; what they lead to follows as a line of its own (`requested`, `issued`,
-//! `reversed`, `reversal_refused`). A row that changes no points makes no line. Bots, queues and nobody have points but
+//! `reversed`, `reversal_refused`, `restored`, `cancelled`). A row that changes no points makes no line. Bots, queues and nobody have points but
 //! get nothing for them: they have no account.
 
 mod book;

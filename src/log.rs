@@ -11,11 +11,7 @@
 
 use std::{fmt, sync::Arc};
 
-use aftercall_actors::{
-    key::{Side, partition_of_token},
-    output::Kind,
-    time::LogTime,
-};
+use aftercall_actors::{key::Side, output::Kind, time::LogTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -26,6 +22,7 @@ pub mod error;
 pub mod headers;
 pub mod jetstream;
 pub mod memory;
+pub mod place;
 pub mod retry;
 pub mod sqlite;
 pub mod stored;
@@ -33,6 +30,7 @@ pub mod stored;
 pub use dead::{DeadPlace, NewDead, StoredDead};
 pub use error::{AppendError, CommitError, LogError};
 pub use headers::Headers;
+pub use place::{Destination, Route, Speaker};
 
 /// Place of an event in the log: 1 for the first, without holes. 0 stands before the first.
 pub type Position = u64;
@@ -71,20 +69,6 @@ impl fmt::Display for PartitionId {
     }
 }
 
-/// Which partitions a stored event belongs to, according to its subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// One partition a side.
-    Pair {
-        /// Partition of the owner's token.
-        agent: u16,
-        /// Partition of the customer's token.
-        customer: u16,
-    },
-    /// Every partition: ticks and rule activations.
-    All,
-}
-
 /// An event as the log holds it, not yet decoded.
 #[derive(Clone, Debug)]
 pub struct RawEvent {
@@ -94,45 +78,12 @@ pub struct RawEvent {
     pub time: LogTime,
     /// Where its subject sends it.
     pub route: Route,
+    /// Whose place it stands in.
+    pub speaker: Speaker,
     /// Message headers: `ce-*` in binary mode, anything in structured mode.
     pub headers: Headers,
     /// Data in binary mode, the whole CloudEvent in structured mode.
     pub payload: Bytes,
-}
-
-/// Where a new event is to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// The partitions of an owner and a customer, by subject token (`Key::token`), `_` for none.
-    Actors {
-        /// Owner's token.
-        owner: String,
-        /// Customer's token.
-        customer: String,
-        /// CloudEvents type.
-        event_type: String,
-    },
-    /// Every partition. The name is the CloudEvents type (`tick`, `rules.activated`).
-    All {
-        /// CloudEvents type.
-        event_type: String,
-    },
-}
-
-impl Destination {
-    /// The partitions this leads to, of `count` a side; for the logs that have no server to work it out.
-    #[must_use]
-    pub fn route(&self, count: u16) -> Route {
-        match self {
-            Self::Actors {
-                owner, customer, ..
-            } => Route::Pair {
-                agent: partition_of_token(owner, count),
-                customer: partition_of_token(customer, count),
-            },
-            Self::All { .. } => Route::All,
-        }
-    }
 }
 
 /// An event to be stored.

@@ -12,6 +12,8 @@ pub enum Bug {
     DedupeForgottenOnRestart,
     /// Replay passes over the states stored with what was said, and says it again.
     OutputAgainOnReplay,
+    /// The owner that a response had before keeps what it gave, and does not update its alert.
+    FormerOwnerForgotten,
     /// Delivery tells of a verdict before the commit that holds it.
     ToldBeforeCommit,
     /// Delivery sends an attempt before the commit that counts it.
@@ -22,11 +24,12 @@ pub enum Bug {
 
 impl Bug {
     /// Those of the shards.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::CommitWithoutFence,
         Self::SnapshotAheadOfMark,
         Self::DedupeForgottenOnRestart,
         Self::OutputAgainOnReplay,
+        Self::FormerOwnerForgotten,
     ];
 
     /// Those of delivery.

@@ -98,6 +98,7 @@ pub struct Metrics {
     snapshot_age: GaugeVec,
     relay_backlog: IntGaugeVec,
     http_requests: IntCounterVec,
+    logins_failed: IntCounterVec,
     answers_refused: IntCounterVec,
     /// Events of HTTP requests that wait for the log's answer.
     pub http_appends_waiting: IntGauge,
@@ -178,6 +179,11 @@ impl Metrics {
     pub fn http_request(&self, route: &'static str, status: u16) -> IntCounter {
         self.http_requests
             .with_label_values(&[route, &status.to_string()])
+    }
+
+    /// Requests that were not let in, by reason: one of a known few.
+    pub fn login_failed(&self, reason: &'static str) -> IntCounter {
+        self.logins_failed.with_label_values(&[reason])
     }
 
     /// Adds a latency to a histogram of seconds.
@@ -331,6 +337,11 @@ impl Metrics {
                 "aftercall_http_requests_total",
                 "HTTP requests answered, by route and status",
                 &["route", "status"],
+            ),
+            logins_failed: make.counters(
+                "aftercall_http_logins_failed_total",
+                "Requests to /v1 that were not let in, by reason: missing, malformed, unknown, slowed, forbidden",
+                &["reason"],
             ),
             http_appends_waiting: make.gauge(
                 "aftercall_http_appends_waiting",

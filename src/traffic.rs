@@ -5,8 +5,8 @@
 //! eNPS answer fit together without anything being kept. JSON is put together from pieces: a generator slower than
 //! what it feeds would measure itself.
 //!
-//! Mix: half completions, a quarter starts, a fifth surveys (a tenth of them below 3), the rest WFM figures and
-//! eNPS answers. About 800 bytes an event.
+//! Mix: half completions, a quarter starts, a fifth surveys (a tenth of them below 3; of fifty one corrects the agent of
+//! one before it), the rest WFM figures and eNPS answers. About 800 bytes an event.
 
 use aftercall_actors::{key::Key, time::EventTime};
 use bytes::Bytes;
@@ -76,6 +76,10 @@ const FIRST_CONTACT: u64 = 1_000;
 /// How many contacts starts run ahead of completions, and surveys behind.
 const LEAD: u64 = 200;
 
+/// One survey in so many is a correction of the one so many before it.
+const CORRECTED_EACH: u64 = 50;
+const CORRECTED_BEHIND: u64 = 20;
+
 const INTERACTIONS: &str = "https://cx.example.com/interactions";
 const SURVEYS: &str = "https://cx.example.com/surveys";
 const ENPS: &str = "https://cx.example.com/enps";
@@ -116,9 +120,18 @@ impl Traffic {
             }
             // Two of five contacts answer.
             75..95 => {
-                let contact = self.contact(FIRST_CONTACT - LEAD + self.surveys * 5 / 2);
+                let number = self.surveys;
                 self.surveys += 1;
-                self.survey(&contact, at)
+                let answered = |survey: u64| FIRST_CONTACT - LEAD + survey * 5 / 2;
+                if number % CORRECTED_EACH == CORRECTED_EACH - 1 {
+                    let behind = answered(number - CORRECTED_BEHIND);
+                    let (mut contact, other) = (self.contact(behind), self.contact(behind + 1));
+                    // It turns out that another agent had it.
+                    (contact.agent, contact.agent_name) = (other.agent, other.agent_name);
+                    (contact.bot, contact.topic) = (other.bot, other.topic);
+                    return self.survey(&contact, 1, at);
+                }
+                self.survey(&self.contact(answered(number)), 0, at)
             }
             95..98 => self.wfm(at),
             _ => {
@@ -226,7 +239,7 @@ impl Traffic {
         )
     }
 
-    fn survey(&mut self, contact: &Contact, at: EventTime) -> GeneratedEvent {
+    fn survey(&mut self, contact: &Contact, revision: u64, at: EventTime) -> GeneratedEvent {
         let time = at.to_string();
         let (mut json, id) = self.open(SURVEYS, "survey.response.created", &time);
         let csat = match self.random.below(100) {
@@ -237,7 +250,8 @@ impl Traffic {
             _ => 5,
         };
         json.raw(r#""response_id":"rsp-"#).raw(&contact.interaction);
-        json.raw(r#"","revision":0,"survey_id":"post-contact-v4","#);
+        json.raw(r#"","revision":"#).number(revision);
+        json.raw(r#","survey_id":"post-contact-v4","#);
         json.field("interaction_id", &contact.interaction);
         json.field("submitted_at", &time);
         json.raw(r#""csat":"#).number(csat).raw(",");

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use aftercall::{
     envelope,
-    log::{Headers, PartitionId, RawEvent, Route},
+    log::{Headers, PartitionId, RawEvent, Route, Speaker},
     shard::{
         batch::route,
         engine::{COMMIT_BYTES_MAX, Engine, Head, Relayed, Start},
         table::Table,
     },
 };
-use aftercall_actors::{key::Side, rules::RuleSet, time::LogTime};
+use aftercall_actors::{key::Side, responses::Responses, rules::RuleSet, time::LogTime};
 use serde_json::json;
 
 const CUSTOMERS: u64 = 6_000;
@@ -26,6 +26,7 @@ fn s4_05_updates_that_all_come_due_after_a_pause_fit_their_records() {
     let mut engine = Engine::new(Start {
         partition,
         table: Table::new(Side::Customer),
+        responses: Responses::default(),
         rules: RuleSet::default_rules(),
         now: LogTime(i64::MIN),
         floor: 0,
@@ -47,6 +48,7 @@ fn s4_05_updates_that_all_come_due_after_a_pause_fit_their_records() {
         position: events.len() as u64 + 1,
         time: LogTime(BEGAN_MS + 60_000),
         route: Route::All,
+        speaker: Speaker::Service,
         headers: tick.headers,
         payload: tick.payload,
     });
@@ -100,6 +102,7 @@ fn completion(position: u64, customer: u64, round: u64) -> RawEvent {
             agent: 0,
             customer: 0,
         },
+        speaker: Speaker::Anyone,
         headers: Headers::Empty,
         payload: whole.to_string().into_bytes().into(),
     }

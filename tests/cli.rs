@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[path = "cli/check.rs"]
 mod check;
@@ -359,6 +359,33 @@ fn an_interrupted_publish_goes_on_and_every_event_is_stored_once() {
         (&again["stored"], &again["duplicates"]),
         (&0.into(), &COUNT.into()),
         "{again}"
+    );
+}
+
+/// Issue 9: what only aftercall says is not published with the rest by the way.
+#[test]
+fn s3_07_an_outcome_is_published_only_if_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = json!({
+        "specversion": "1.0", "id": "o1", "source": "/tests", "type": "reward.outcome",
+        "data": {"output_id": "r", "subject": "agent/a1", "status": "rejected"},
+    });
+    let input = format!("{}\n{outcome}", survey("r1", 1));
+    let output = run_in(dir.path(), &["publish", "-", "--dir", "data"], &input);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        errors(&output)
+            .contains("-:2: reserved_type: type: `reward.outcome` is said by aftercall alone"),
+        "{}",
+        errors(&output)
+    );
+    assert!(text(&output).starts_with("1 events stored, 0 already there, 1 lines bad"));
+    let args = ["publish", "--own", "-", "--dir", "data"];
+    let output = run_in(dir.path(), &args, &outcome.to_string());
+    assert!(
+        text(&output).starts_with("1 events stored"),
+        "{}",
+        text(&output)
     );
 }
 

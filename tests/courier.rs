@@ -7,12 +7,16 @@ mod channels;
 mod faults;
 #[path = "courier/fixtures.rs"]
 mod fixtures;
+#[path = "courier/plain.rs"]
+mod plain;
 #[path = "support/python.rs"]
 mod python;
 #[path = "courier/recipients.rs"]
 mod recipients;
 #[path = "courier/requests.rs"]
 mod requests;
+#[path = "courier/several.rs"]
+mod several;
 #[path = "support/smtp.rs"]
 mod smtp;
 #[path = "courier/vendor.rs"]

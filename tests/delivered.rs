@@ -24,3 +24,5 @@ mod rewards;
 mod service;
 #[path = "delivered/settings.rs"]
 mod settings;
+#[path = "delivered/several.rs"]
+mod several;

@@ -170,6 +170,7 @@ fn carrier(name: &'static str, manner: Manner) -> Carrier {
             limits: Limits {
                 concurrency: some(8),
                 rate: None,
+                by_lane: false,
             },
             retry: Retry {
                 attempts: some(4),
@@ -238,6 +239,9 @@ impl Carry for Carrier {
             handle: None,
             status: None,
             response: None,
+            progress: None,
+            said: None,
+            lanes: Vec::new(),
         }
     }
 }

@@ -52,6 +52,15 @@ fn each_planted_bug_is_found() {
 }
 
 #[test]
+fn s2_11_a_rate_that_is_not_kept_in_each_lane_is_found() {
+    vendor::HIDES_LANES.set(true);
+    let found = (0..SEEDS_TO_FIND).find_map(|seed| story::run(seed, false).err());
+    vendor::HIDES_LANES.set(false);
+    let broken = found.expect("found");
+    assert!(broken.contains("lanes_keep_their_distance"), "{broken}");
+}
+
+#[test]
 fn a_seed_is_a_run() {
     assert_eq!(story::ledger(7), story::ledger(7));
     assert_ne!(story::ledger(7), story::ledger(8));

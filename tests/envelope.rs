@@ -2,7 +2,7 @@
 
 use aftercall::{
     envelope::{Incoming, Reason, decode},
-    log::{Headers, RawEvent, Route},
+    log::{Headers, RawEvent, Route, Speaker},
 };
 use aftercall_actors::{
     event::{Body, Event},
@@ -52,6 +52,44 @@ fn binary_mode_and_base64_data_decode_to_the_same_event() {
     let event =
         decode_in(&Headers::Empty, base64.to_string(), route(Key::Nobody)).expect("decodes");
     assert_eq!(event.body.owner(), Some(Key::Nobody));
+}
+
+/// Issue 9: what anyone publishes under the public subjects says nothing in the service's name, and no time that
+/// cannot be; in a log from before both are what they were, since its states rest on them.
+#[test]
+fn s3_07_s1_07_what_counts_of_an_event_depends_on_whose_place_it_stands_in() {
+    let seconds = json!({
+        "specversion": "1.0", "id": "e-p-s", "source": "survey/eu", "type": "survey.response.created",
+        "data": {
+            "response_id": "p-s", "interaction_id": "i-p-s", "submitted_at": 1_795_167_000, "csat": 5,
+            "routing": {"agent_id": "a1"}
+        },
+    });
+    let inexact = json!({
+        "specversion": "1.0", "id": "m", "source": "wfm", "type": "wfm.metric.recorded",
+        "data": {"agent_id": "a1", "date": "2026-11-20", "metric": "points", "value": 1e16},
+    });
+    let outcome = json!({
+        "specversion": "1.0", "id": "o", "source": "aftercall/deliver/rewards", "type": "reward.outcome",
+        "data": {"output_id": "r", "subject": "agent/a1", "status": "rejected"},
+    });
+    for (event, reason) in [
+        (seconds, Reason::OutOfRange),
+        (inexact, Reason::OutOfRange),
+        (outcome, Reason::ReservedType),
+    ] {
+        let from = |speaker| {
+            let raw = RawEvent {
+                speaker,
+                ..raw(Headers::Empty, event.to_string().into(), pair("a1"))
+            };
+            decode(&raw, PARTITIONS).map_err(|reject| reject.reason)
+        };
+        assert_eq!(from(Speaker::Anyone).expect_err("refused"), reason);
+        for speaker in [Speaker::Service, Speaker::Unknown] {
+            assert!(from(speaker).is_ok(), "{speaker:?}: {event}");
+        }
+    }
 }
 
 #[test]
@@ -339,7 +377,9 @@ fn whole_numbers_end_where_their_type_does() {
         ("0", None),
         ("1.0", None),
         ("4294967295", None),
-        ("4294967296", Some(Reason::OutOfRange)),
+        // A time in milliseconds is a revision too.
+        ("1795168800000", None),
+        ("9007199254740991", None),
     ] {
         let event = SURVEY.replace(r#""csat":2"#, &format!(r#""csat":2,"revision":{revision}"#));
         let found = structured(&event).map_err(|reject| reject.reason).err();
@@ -526,6 +566,8 @@ fn raw(headers: Headers, payload: Bytes, route: Route) -> RawEvent {
         position: 1,
         time: LogTime(0),
         route,
+        // As in a log from before whose an event is was kept; of the others see `speakers`.
+        speaker: Speaker::Unknown,
         headers,
         payload,
     }

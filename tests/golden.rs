@@ -8,8 +8,9 @@ use std::{fs, path::PathBuf};
 
 use aftercall::{
     deliver::record::{
-        self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Item, Looked, Memory,
-        Merged, Note, Reason, Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
+        self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Item, LaneRecord,
+        Looked, Memory, Merged, Note, Reason, Seen, Settled, Sign, Standing, Started, Step, Taken,
+        Told,
     },
     log::Lane,
     shard::{
@@ -66,6 +67,7 @@ fn a_delivery_record_of_version_1_reads_as_it_was_written() {
             "delivery-checkpoint-v1.bin",
             delivery_record(checkpoint(), Some(delivery::Piece { index: 1, count: 2 })),
         ),
+        ("delivery-lanes-v1.bin", delivery_record(lanes(), None)),
     ] {
         let golden = golden(name, &record.to_bytes());
         let read = delivery::Record::read(&golden).expect("a record that stays readable");
@@ -204,6 +206,8 @@ fn delivery_record(facts: Vec<Fact>, piece: Option<delivery::Piece>) -> delivery
         logic: "0.1.0".to_owned(),
         piece,
         steps: facts.into_iter().map(Step::from).collect(),
+        // As records were written before there was one.
+        key: bytes::Bytes::new(),
     }
 }
 
@@ -231,6 +235,7 @@ fn facts() -> Vec<Fact> {
             seq: 901,
             at_ms: 1_795_163_400_300,
             probe: true,
+            ..Started::default()
         }),
         Fact::Ended(Ended {
             seq: 901,
@@ -240,6 +245,7 @@ fn facts() -> Vec<Fact> {
             again_at_ms: Some(1_795_163_401_000),
             pause_until_ms: Some(1_795_163_402_000),
             handle: Some(r#"{"ts":"1.2"}"#.to_owned()),
+            ..Ended::default()
         }),
         Fact::Settled(settled()),
         Fact::Merged(Merged {
@@ -275,6 +281,7 @@ fn checkpoint() -> Vec<Fact> {
                 output: 12,
                 round: 1,
             }],
+            ..Standing::default()
         }),
         Fact::Remembered(Memory {
             key: "alert:Jörg".to_owned(),
@@ -282,6 +289,7 @@ fn checkpoint() -> Vec<Fact> {
             started_at_ms: Some(1_795_163_400_000),
             newest: 901,
             touched_ms: 1_795_163_400_250,
+            ..Memory::default()
         }),
         Fact::Held(Item {
             taken: taken(),
@@ -296,9 +304,49 @@ fn checkpoint() -> Vec<Fact> {
                 seq: 901,
                 at_ms: 1_795_163_400_300,
                 probe: false,
+                ..Started::default()
             }),
             settled: Some(settled()),
             notes: vec![note()],
+            ..Item::default()
+        }),
+    ]
+}
+
+/// What records say of lanes, of outputs that are for several, and of what was said: added to version 1.
+fn lanes() -> Vec<Fact> {
+    let progress = r#"{"done":true,"left":[{"channel":"C2"}],"refused":[]}"#;
+    let names = || vec!["C1".to_owned(), "chat.update".to_owned()];
+    vec![
+        Fact::Standing(Standing {
+            lanes: vec![LaneRecord {
+                name: "C1".to_owned(),
+                free_at_us: 1_795_163_401_000_000,
+                paused_until_ms: 1_795_163_430_000,
+            }],
+            ..Standing::default()
+        }),
+        Fact::Remembered(Memory {
+            key: "alert:Jörg".to_owned(),
+            said: Some(0x0102_0304_0506_0708),
+            ..Memory::default()
+        }),
+        Fact::Held(Item {
+            taken: taken(),
+            progress: Some(progress.to_owned()),
+            ..Item::default()
+        }),
+        Fact::Started(Started {
+            seq: 901,
+            lanes: names(),
+            ..Started::default()
+        }),
+        Fact::Ended(Ended {
+            seq: 901,
+            progress: Some(progress.to_owned()),
+            said: Some(0xffff_ffff_ffff_ffff),
+            lanes: names(),
+            ..Ended::default()
         }),
     ]
 }

@@ -19,10 +19,14 @@ use serde_json::{Value, json};
 
 #[path = "http/imports.rs"]
 mod imports;
+#[path = "http/logins.rs"]
+mod logins;
 #[path = "http/monitoring.rs"]
 mod monitoring;
 #[path = "http/server.rs"]
 mod server;
+#[path = "http/times.rs"]
+mod times;
 
 use server::{BATCH, STRUCTURED, TOKEN, read_head, with_server, with_server_of};
 

@@ -15,3 +15,5 @@ mod outputs;
 mod reading;
 #[path = "jetstream/settings.rs"]
 mod settings;
+#[path = "jetstream/speakers.rs"]
+mod speakers;

@@ -10,7 +10,7 @@ mod decisions;
 #[path = "rewards_http/leaderboard.rs"]
 mod leaderboard;
 
-use centre::{TOKEN, problem, program, with_centre, with_desk_alone};
+use centre::{KIM, TOKEN, problem, program, with_centre, with_desk_alone};
 use reqwest::Method;
 use serde_json::json;
 
@@ -109,7 +109,7 @@ fn nothing_is_told_without_a_token_by_another_method_or_before_partitions_are_ta
         }
         let early = centre
             .request(Method::POST, "/v1/rewards/r1/approve")
-            .bearer_auth(TOKEN);
+            .bearer_auth(KIM);
         let early = early.json(&json!({ "by": "kim" })).send().await.unwrap();
         problem(early, 503, "no-answer").await;
         let labels = centre

@@ -337,7 +337,11 @@ fn new_event(input: &Input, number: usize, now: LogTime) -> Result<NewEvent, Rej
             });
             let fields = event.as_object().expect("an event is an object").clone();
             whole.as_object_mut().expect("an object").extend(fields);
-            Incoming::structured(whole.to_string().into()).into_new_event()?
+            let event = Incoming::structured(whole.to_string().into()).check()?;
+            match event.body().is_own() {
+                true => event.into_own_event()?,
+                false => event.into_new_event()?,
+            }
         }
         Input::Stored(stored) => stored.event(),
         Input::Rules(text) => {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use aftercall::{
     envelope::{Reason, Reject, decode},
-    log::{Headers, RawEvent, Route},
+    log::{Headers, RawEvent, Route, Speaker},
     schema,
 };
 use aftercall_actors::{
@@ -225,6 +225,7 @@ fn parse(event: &Value) -> Result<Event, Reject> {
                 position: 1,
                 time: LogTime(0),
                 route,
+                speaker: Speaker::Service,
                 headers: Headers::Empty,
                 payload: event.to_string().into(),
             },

@@ -248,6 +248,7 @@ fn server(mail: &MailServer) -> Server {
         host: "localhost".to_owned(),
         port: mail.port,
         security: SmtpSecurity::StartTls,
+        ehlo: None,
         roots_pem: Some(std::fs::read(mail.cert_file()).expect("the certificate")),
         connect_timeout: Duration::from_secs(5),
         total_timeout: Duration::from_secs(10),

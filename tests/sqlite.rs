@@ -73,11 +73,11 @@ fn a_file_of_another_format_is_refused_with_both_numbers() {
     drop(open(folder.path(), None));
     let file = Connection::open(folder.path().join(FILE)).unwrap();
     file.busy_timeout(Duration::from_secs(10)).unwrap();
-    file.pragma_update(None, "user_version", 3).unwrap();
+    file.pragma_update(None, "user_version", 4).unwrap();
     drop(file);
     let refused = refusal(folder.path(), None);
     assert!(
-        refused.contains("has format 3, and this program reads formats 1 to 2"),
+        refused.contains("has format 4, and this program reads formats 1 to 3"),
         "{refused}"
     );
 }

@@ -6,6 +6,7 @@ use crate::{
     effect::Effects,
     event::Event,
     key::{Key, Side},
+    responses::Share,
     rules::{RuleSet, Settings},
     time::LogTime,
 };
@@ -58,6 +59,24 @@ impl Actor {
     ) {
         match self {
             Self::Agent(agent) => agent.apply(key, context, event, effects),
+            Self::Customer(customer) => customer.apply(key, context, event, effects),
+        }
+    }
+
+    /// Applies this actor's share of a version of a survey or eNPS response, as [`Responses`] has judged it.
+    ///
+    /// [`Responses`]: crate::responses::Responses
+    pub fn respond(
+        &mut self,
+        key: Key<'_>,
+        context: &Context<'_>,
+        event: &Event,
+        share: Share,
+        effects: &mut Effects,
+    ) {
+        match self {
+            Self::Agent(agent) => agent.respond(key, context, event, share, effects),
+            // Responses have no part in customers.
             Self::Customer(customer) => customer.apply(key, context, event, effects),
         }
     }

@@ -9,11 +9,14 @@ use crate::{
     effect::{Effect, Effects, Ignored},
     enps::Enps,
     enrichment::Enrichment,
-    event::{Body, Event, Outcome, OutcomeKind, PointsAdjusted, WfmMetric},
+    event::{
+        Body, EnpsResponse, Event, Outcome, OutcomeKind, PointsAdjusted, SurveyResponse, WfmMetric,
+    },
     imports::Imports,
     key::Key,
     points::{PointsWindow, Replaced, Source, Workday},
     redemption::{Moment, Rewards},
+    responses::Share,
     rules::{Figures, Hit, RuleSet, Settings},
     state::{self, DecodeError, StoredAgent},
     storms::Storms,
@@ -78,42 +81,9 @@ impl Agent {
     ) {
         let (now, settings) = (context.now, context.rules.settings());
         match &event.body {
-            Body::SurveyResponse(response) => {
-                self.surveys.expire(now, settings);
-                if let Err(ignored) = self.surveys.admit(response) {
-                    return effects.push(Effect::Ignore(ignored));
-                }
-                let start = self.expire(now, settings);
-                let before = self.points.sum();
-                let hits = self.hits(context, event, effects);
-                self.surveys.apply(
-                    key,
-                    now,
-                    response,
-                    &hits,
-                    settings,
-                    start,
-                    &mut self.points,
-                    &mut self.enrichment,
-                    effects,
-                );
-                self.redeem(key, now, settings, before, effects);
-            }
-            Body::EnpsResponse(response) => {
-                let start = self.expire(now, settings);
-                let before = self.points.sum();
-                if self.enps.score(now, response, settings, effects) {
-                    let hits = self.hits(context, event, effects);
-                    self.enps.coach(now, response, &hits, settings, effects);
-                    let given = surveys::points_of(&hits).unwrap_or(0);
-                    let day = Workday::of(response.submitted_at, &settings.time_zone);
-                    if day >= start {
-                        self.points.add(day, Source::Survey, given);
-                    } else if given != 0 {
-                        effects.push(Effect::Ignore(Ignored::TooOld));
-                    }
-                    self.redeem(key, now, settings, before, effects);
-                }
+            // Without a word of whose it is, it is this owner's alone, and new if nothing here says otherwise.
+            Body::SurveyResponse(_) | Body::EnpsResponse(_) => {
+                self.respond(key, context, event, Share::WHOLE, effects);
             }
             Body::WfmMetric(metric) => {
                 let start = self.expire(now, settings);
@@ -157,6 +127,109 @@ impl Agent {
             | Body::Tick
             | Body::RulesActivated(_) => {}
         }
+    }
+
+    /// Applies this owner's share of a version of a survey or eNPS response, which the event is about.
+    pub fn respond(
+        &mut self,
+        key: Key<'_>,
+        context: &Context<'_>,
+        event: &Event,
+        share: Share,
+        effects: &mut Effects,
+    ) {
+        match &event.body {
+            Body::SurveyResponse(response) => {
+                self.survey(key, context, (event, response), share, effects);
+            }
+            Body::EnpsResponse(response) => {
+                self.score(key, context, (event, response), share, effects);
+            }
+            Body::InteractionStarted(_)
+            | Body::InteractionWrapup(_)
+            | Body::InteractionCompleted(_)
+            | Body::InteractionUpdated(_)
+            | Body::WfmMetric(_)
+            | Body::PointsAdjusted(_)
+            | Body::RewardDecided(_)
+            | Body::AlertAcknowledged(_)
+            | Body::Outcome(..)
+            | Body::DeadLettered(_)
+            | Body::ImportQuarantined(_)
+            | Body::Tick
+            | Body::RulesActivated(_) => effects.push(Effect::Ignore(Ignored::NoPart)),
+        }
+    }
+
+    fn survey(
+        &mut self,
+        key: Key<'_>,
+        context: &Context<'_>,
+        (event, response): (&Event, &SurveyResponse),
+        share: Share,
+        effects: &mut Effects,
+    ) {
+        let (now, settings) = (context.now, context.rules.settings());
+        self.surveys.expire(now, settings);
+        self.enrichment.expire(now, settings);
+        if share.version.is_first
+            && let Err(ignored) = self.surveys.admit(response)
+        {
+            return effects.push(Effect::Ignore(ignored));
+        }
+        let start = self.expire(now, settings);
+        let before = self.points.sum();
+        let hits = match share.counts || share.alerts {
+            true => self.hits(context, event, effects),
+            false => Vec::new(),
+        };
+        self.surveys.apply(
+            key,
+            now,
+            response,
+            share,
+            &hits,
+            settings,
+            start,
+            &mut self.points,
+            &mut self.enrichment,
+            effects,
+        );
+        self.redeem(key, now, settings, before, effects);
+    }
+
+    fn score(
+        &mut self,
+        key: Key<'_>,
+        context: &Context<'_>,
+        (event, response): (&Event, &EnpsResponse),
+        share: Share,
+        effects: &mut Effects,
+    ) {
+        let (now, settings) = (context.now, context.rules.settings());
+        let start = self.expire(now, settings);
+        let before = self.points.sum();
+        if share.version.is_first
+            && let Err(ignored) = self.enps.admit(response)
+        {
+            return effects.push(Effect::Ignore(ignored));
+        }
+        self.enps.take_back(response, start, &mut self.points);
+        if share.counts {
+            self.enps
+                .score(now, response, share.version, settings, effects);
+            let hits = self.hits(context, event, effects);
+            self.enps
+                .coach(now, response, share.version, &hits, settings, effects);
+            let given = surveys::points_of(&hits).unwrap_or(0);
+            let day = Workday::of(response.submitted_at, &settings.time_zone);
+            if day >= start {
+                self.enps.give(response, given, day, &mut self.points);
+            } else if given != 0 {
+                effects.push(Effect::Ignore(Ignored::TooOld));
+            }
+        }
+        self.redeem(key, now, settings, before, effects);
     }
 
     /// Claims and takes back what follows from the points, after an event at whose beginning they were `before`.
@@ -205,7 +278,7 @@ impl Agent {
                 .is_blank(now, adjustment_dedupe_ms(settings))
             && self.points.is_blank(window_start(now, settings))
             && self.rewards.is_blank()
-            && self.enrichment.is_blank()
+            && self.enrichment.is_blank(now, settings)
             && self.tokens.is_blank(now, settings)
             && self.storms.is_blank(now)
             && self.imports.is_blank(now)
@@ -219,6 +292,15 @@ impl Agent {
         held.saturating_sub(self.rewards.debt())
     }
 
+    /// This agent without what it knows of the exports its points came with: what older programs did not keep.
+    #[must_use]
+    pub fn without_exports(&self) -> Self {
+        let mut agent = self.clone();
+        agent.points.forget_all_exports();
+        agent.rewards.forget_all_exports();
+        agent
+    }
+
     /// Points by workday that no claim holds, oldest first.
     #[must_use]
     pub const fn window(&self) -> &PointsWindow {
@@ -229,6 +311,12 @@ impl Agent {
     #[must_use]
     pub const fn rewards(&self) -> &Rewards {
         &self.rewards
+    }
+
+    /// eNPS, as of the last event that asked for its figures.
+    #[must_use]
+    pub const fn enps(&self) -> &Enps {
+        &self.enps
     }
 
     /// Brings all that figures rest on up to `now`. Returns the oldest workday that counts.
@@ -277,8 +365,10 @@ impl Agent {
             event.recorded_at,
         );
         if replaced == Replaced::Stored {
-            self.rewards
-                .note_export(event.export_version.as_deref(), rules.settings());
+            let version = event.export_version.as_deref();
+            let day = Workday::from_date(event.date.0);
+            self.points.came_with(day, &event.metric, version);
+            self.rewards.note_export(version);
         }
         effects.extend(match replaced {
             Replaced::Stored => None,
@@ -368,11 +458,13 @@ impl Agent {
         self.adjustments
             .encode(ADJUSTMENT_KEYS, ADJUSTMENT_AT, into);
         self.points.encode(into);
+        self.enps.encode_scored(into);
         self.rewards.encode(into);
         self.enrichment.encode(into);
         self.tokens.encode(into);
         self.storms.encode(into);
         self.imports.encode(into);
+        self.enrichment.encode_told(into);
     }
 
     /// Reads the stored form.
@@ -399,8 +491,9 @@ impl Agent {
                 &stored.recorded,
             )
             .and_then(|window| window.with_spent(&stored.spent_days, &stored.spent))
+            .and_then(|window| window.with_exports(stored.exports, &stored.cell_exports))
             .ok_or(DecodeError::Columns("points"))?,
-            enrichment: Enrichment::decode(&stored.enrichments)
+            enrichment: Enrichment::decode(&stored.enrichments, &stored.told)
                 .ok_or(DecodeError::Columns("enrichments"))?,
             tokens,
             storms,

@@ -7,7 +7,7 @@
 use crate::{
     event::{ActorRef, Channel, SurveyResponse},
     key::Key,
-    output::{Alert, Recording, RecordingStatus, Severity},
+    output::{Alert, Audience, Recording, RecordingStatus, Severity},
     rules::{Action, Hit, Rule},
     time::{EventTime, LogTime},
 };
@@ -39,10 +39,10 @@ pub fn foremost<'a>(hits: &[Hit<'a>]) -> Option<(&'a Rule, Severity)> {
     foremost
 }
 
-/// The alert under `rule`, with the keywords of all rules that hold.
+/// The alert under the rule of that name, with the keywords of all rules that hold.
 #[must_use]
 pub fn alert(
-    (rule, severity): (&Rule, Severity),
+    (rule, severity): (&str, Severity),
     key: Key<'_>,
     now: LogTime,
     event: &SurveyResponse,
@@ -64,9 +64,10 @@ pub fn alert(
         }
     }
     Alert {
-        alert_id: alert_id(&rule.name, &event.response_id),
-        rule: rule.name.clone(),
+        alert_id: alert_id(rule, &event.response_id),
+        rule: rule.to_owned(),
         severity,
+        audience: Audience::Supervisor,
         owner: ActorRef::from(key),
         agent_id: text(&routing.agent_id),
         agent_name: routing.agent_name.clone(),
@@ -86,7 +87,8 @@ pub fn alert(
     }
 }
 
-/// An alert about no interaction: about a reward, or about the system itself. Its `summary` is the sentence for people.
+/// An alert about no interaction: about an agent's reward, for administration, or about the system itself, for
+/// operations. Its `summary` is the sentence for people.
 #[must_use]
 pub fn notice(
     alert_id: String,
@@ -99,6 +101,12 @@ pub fn notice(
         alert_id,
         rule: rule.to_owned(),
         severity,
+        audience: match key {
+            Key::Agent(_) => Audience::Administration,
+            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => {
+                Audience::Operations
+            }
+        },
         owner: ActorRef::from(key),
         agent_id: match key {
             Key::Agent(id) => Some(id.to_owned()),

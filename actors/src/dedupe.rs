@@ -34,6 +34,11 @@ impl KeyHash {
         Self::from_u128(xxh3_128_with_seed(id.as_bytes(), number))
     }
 
+    /// A part of it, for a hash table.
+    pub(crate) const fn low(self) -> u64 {
+        self.low
+    }
+
     /// A part of it, to find candidates by.
     const fn mark(self) -> u32 {
         self.low as u32
@@ -133,19 +138,27 @@ impl<T> Dedupe<T> {
     ///
     /// Returns false if the memory was full and forgot its oldest entry early.
     pub fn remember(&mut self, now: LogTime, key: KeyHash, value: T) -> bool {
-        if let Some(place) = self.position(key) {
-            self.entries.remove(place);
-            match self.index.as_deref_mut() {
-                Some(Index::Marks(marks)) => {
-                    marks.remove(place);
-                }
-                Some(Index::Times(times)) => {
-                    times.remove(&key);
-                }
-                None => {}
-            }
-        }
+        self.forget(key);
         self.add(now, key, value)
+    }
+
+    /// Forgets `key`. What was kept with it.
+    pub(crate) fn forget(&mut self, key: KeyHash) -> Option<T> {
+        let place = self.position(key)?;
+        let entry = self.entries.remove(place)?;
+        match self.index.as_deref_mut() {
+            Some(Index::Marks(marks)) => {
+                marks.remove(place);
+            }
+            Some(Index::Times(times)) => {
+                times.remove(&key);
+            }
+            None => {}
+        }
+        if self.entries.is_empty() {
+            self.index = None;
+        }
+        Some(entry.value)
     }
 
     /// [`Self::remember`] for a key that [`Self::get`] did not find.

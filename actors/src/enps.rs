@@ -1,7 +1,9 @@
 //! eNPS of one agent: each response scored once, and a spike of detractors noticed (S1.07, S1.09).
 //!
 //! The window is kept to times, categories and the ids of detractors, which are a coaching task's evidence. A
-//! coaching rule fires when it begins to hold, not at each response while it does. Used by `agent`.
+//! coaching rule fires when it begins to hold, not at each response while it does. A response that comes again with
+//! another score, or for another agent, is scored anew and leaves the window as what it was (S2.15): which versions are
+//! new, `responses` has decided. Used by `agent`.
 
 use std::collections::VecDeque;
 
@@ -10,6 +12,8 @@ use crate::{
     effect::{Effect, Effects, Ignored},
     event::EnpsResponse,
     output::{Category, CoachingRequest, EnpsMetadata, EnpsScored, Output},
+    points::{PointsWindow, Source, Workday},
+    responses::Version,
     rules::{Action, Hit, Settings},
     state::StoredAgent,
     time::{EventTime, LogTime},
@@ -43,6 +47,18 @@ struct Response {
     evidence: Option<Box<str>>,
 }
 
+/// What a scored response gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Scored {
+    /// As in the window.
+    at: EventTime,
+    /// `None` if it is not in the window, or was scored before this was kept.
+    category: Option<Category>,
+    /// Points it was given, in the survey cell of `day`.
+    given: i64,
+    day: Workday,
+}
+
 /// A coaching rule that held at the last response.
 #[derive(Clone, Debug, PartialEq)]
 struct Firing {
@@ -57,7 +73,7 @@ struct Firing {
 /// `now - t < window`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Enps {
-    scored: Dedupe<()>,
+    scored: Dedupe<Scored>,
     window: VecDeque<Response>,
     /// Detractors in the window.
     detractors: u32,
@@ -84,26 +100,53 @@ impl Enps {
         (responses, self.detractors, share)
     }
 
-    /// Scores a response and takes it into the window. False if it was scored before. Expire first.
+    /// Whether this response is new, as far as is known here. Expire first.
+    ///
+    /// # Errors
+    /// If it was scored before.
+    pub fn admit(&self, event: &EnpsResponse) -> Result<(), Ignored> {
+        match self.scored.get(key_of(event)) {
+            Some(_) => Err(Ignored::Duplicate),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes back what an earlier version of the response gave: its place in the window, and its points, unless their
+    /// workday has left before `start`. Expire first.
+    pub fn take_back(&mut self, event: &EnpsResponse, start: Workday, points: &mut PointsWindow) {
+        let Some(was) = self.scored.forget(key_of(event)) else {
+            return;
+        };
+        if was.given != 0 && was.day >= start {
+            points.add(was.day, Source::Survey, was.given.wrapping_neg());
+        }
+        let is_it = |response: &Response| {
+            let evidence = response.evidence.as_deref();
+            Some(response.category) == was.category
+                && response.at == was.at
+                // Of others than detractors one is like the other.
+                && evidence.is_none_or(|id| *id == *event.response_id)
+        };
+        if let Some(place) = self.window.iter().rposition(is_it)
+            && let Some(left) = self.window.remove(place)
+        {
+            self.detractors -= u32::from(left.evidence.is_some());
+        }
+    }
+
+    /// Scores a version of a response that is not in the window, and takes it in. Expire first.
     pub fn score(
         &mut self,
         now: LogTime,
         event: &EnpsResponse,
+        version: Version,
         settings: &Settings,
         effects: &mut Effects,
-    ) -> bool {
-        let key = KeyHash::of(&event.response_id, 0);
-        if self.scored.get(key).is_some() {
-            effects.push(Effect::Ignore(Ignored::Duplicate));
-            return false;
-        }
-        if !self.scored.add(now, key, ()) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
-        }
+    ) {
         let category = category(event.score);
         let text = |id: &Option<crate::value::Id>| id.as_deref().map(str::to_owned);
         effects.push(Effect::Emit {
-            id: format!("enps:{}", event.response_id),
+            id: version.output_id(format!("enps:{}", event.response_id)),
             output: Output::EnpsScored(EnpsScored {
                 response_id: event.response_id.to_string(),
                 agent_id: event.agent_id.to_string(),
@@ -118,9 +161,17 @@ impl Enps {
             }),
         });
         let at = event.submitted_at.min(EventTime(now.0));
-        if is_past(now, at, settings) {
-            effects.push(Effect::Ignore(Ignored::TooOld));
-            return true;
+        let is_past = is_past(now, at, settings);
+        let scored = Scored {
+            at,
+            category: (!is_past).then_some(category),
+            ..Scored::default()
+        };
+        if !self.scored.remember(now, key_of(event), scored) {
+            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+        }
+        if is_past {
+            return effects.push(Effect::Ignore(Ignored::TooOld));
         }
         let evidence = matches!(category, Category::Detractor).then(|| (*event.response_id).into());
         self.detractors += u32::from(evidence.is_some());
@@ -134,7 +185,23 @@ impl Enps {
         if self.window.len() > RESPONSES_MAX {
             self.drop_oldest();
         }
-        true
+    }
+
+    /// Gives the points of a response that was scored just now.
+    pub fn give(
+        &mut self,
+        event: &EnpsResponse,
+        given: i64,
+        day: Workday,
+        points: &mut PointsWindow,
+    ) {
+        if given == 0 {
+            return;
+        }
+        points.add(day, Source::Survey, given);
+        if let Some((_, scored)) = self.scored.get_mut(key_of(event)) {
+            (scored.given, scored.day) = (given, day);
+        }
     }
 
     /// Fires the coaching rules that hold now and did not before, or last fired a window's length ago.
@@ -142,6 +209,7 @@ impl Enps {
         &mut self,
         now: LogTime,
         event: &EnpsResponse,
+        version: Version,
         hits: &[Hit<'_>],
         settings: &Settings,
         effects: &mut Effects,
@@ -162,7 +230,7 @@ impl Enps {
                 }),
             }
             effects.push(Effect::Emit {
-                id: format!("coaching:{rule}:{}", event.response_id),
+                id: version.output_id(format!("coaching:{rule}:{}", event.response_id)),
                 output: Output::CoachingRequested(CoachingRequest {
                     agent_id: event.agent_id.to_string(),
                     reason: reason.clone(),
@@ -202,6 +270,10 @@ impl Enps {
     }
 }
 
+fn key_of(event: &EnpsResponse) -> KeyHash {
+    KeyHash::of(&event.response_id, 0)
+}
+
 fn is_past(now: LogTime, at: EventTime, settings: &Settings) -> bool {
     now.since_ms(LogTime(at.0)) >= settings.enps_window_ms
 }
@@ -214,6 +286,14 @@ const CATEGORIES: u32 = 13;
 const DETRACTORS: u32 = 14;
 const COACHING_RULES: u32 = 15;
 const COACHING_AT: u32 = 16;
+const WINDOW_AT: u32 = 24;
+const WINDOW_AS: u32 = 25;
+const GIVING: u32 = 26;
+const GIVEN_DAYS: u32 = 27;
+const GIVEN: u32 = 28;
+
+/// Stands for a response that is not in the window.
+const NOT_IN_WINDOW: u8 = 3;
 
 const fn byte_of(category: Category) -> u8 {
     match category {
@@ -253,6 +333,49 @@ impl Enps {
         wire::sints(COACHING_AT, wire::deltas(fired), into);
     }
 
+    /// The columns of what each scored response gave, whose tags come later.
+    pub(crate) fn encode_scored(&self, into: &mut Vec<u8>) {
+        let scored = || self.scored.iter().map(|entry| &entry.value);
+        let at = scored().map(|scored| scored.at.0);
+        wire::sints(WINDOW_AT, wire::deltas(at), into);
+        let categories = scored().map(|scored| [scored.category.map_or(NOT_IN_WINDOW, byte_of)]);
+        wire::pieces(WINDOW_AS, categories, into);
+        let giving = scored().enumerate().filter(|(_, scored)| scored.given != 0);
+        let places = giving.clone().map(|(place, _)| place as i64);
+        wire::sints(GIVING, wire::deltas(places), into);
+        let days = giving.clone().map(|(_, scored)| i64::from(scored.day.0));
+        wire::sints(GIVEN_DAYS, wire::deltas(days), into);
+        wire::sints(GIVEN, giving.map(|(_, scored)| scored.given), into);
+    }
+
+    /// What each scored response gave; older states do not say.
+    fn decode_scored(stored: &StoredAgent) -> Option<Dedupe<Scored>> {
+        let mut scored: Dedupe<Scored> = Dedupe::decode(&stored.enps_keys, &stored.enps_at)?;
+        let (at, categories) = (&stored.enps_scored_at, &stored.enps_scored_as);
+        let fits = at.len() == categories.len()
+            && (at.is_empty() || at.len() == scored.iter().len())
+            && stored.enps_giving.len() == stored.enps_given.len()
+            && stored.enps_giving.len() == stored.enps_given_days.len();
+        if !fits {
+            return None;
+        }
+        let mut values: Vec<&mut Scored> = scored.values_mut().collect();
+        for (value, (at, byte)) in values.iter_mut().zip(wire::undelta(at).zip(categories)) {
+            value.at = EventTime(at);
+            value.category = match *byte {
+                NOT_IN_WINDOW => None,
+                byte => Some(category_of(byte)?),
+            };
+        }
+        let days = wire::undelta(&stored.enps_given_days);
+        let giving = wire::undelta(&stored.enps_giving).zip(days);
+        for ((place, day), given) in giving.zip(&stored.enps_given) {
+            let value = values.get_mut(usize::try_from(place).ok()?)?;
+            (value.given, value.day) = (*given, Workday(i32::try_from(day).ok()?));
+        }
+        Some(scored)
+    }
+
     /// `None` if the columns do not fit together.
     pub(crate) fn decode(stored: &mut StoredAgent) -> Option<Self> {
         let mut ids = std::mem::take(&mut stored.enps_detractors).into_iter();
@@ -260,7 +383,7 @@ impl Enps {
         let fits = stored.enps_submitted.len() == stored.enps_categories.len()
             && rules.len() == stored.coaching_at.len();
         let mut enps = Self {
-            scored: Dedupe::decode(&stored.enps_keys, &stored.enps_at).filter(|_| fits)?,
+            scored: Self::decode_scored(stored).filter(|_| fits)?,
             ..Self::default()
         };
         let submitted = wire::undelta(&stored.enps_submitted);

@@ -5,16 +5,24 @@
 //! alert was raised. Whatever becomes of the lookups, the alert goes out: before them, or, in mode `hold`, at the
 //! latest at that end. So that an update can say everything again, an alert is held here until its lookups are over.
 //!
+//! A later version of its response may change what an alert says (S2.15): its agent becomes known, a comment comes, a more
+//! severe rule holds. The two sources of updates count them together, so no update's id is used twice. Once its lookups
+//! are over only what the response itself does not say is kept of an alert ([`Told`]), for as long as the response is.
+//!
 //! `surveys` raises alerts through here; `agent` brings outcomes and time. The lookups themselves are made by a
 //! destination, which takes `enrichment.requested` and answers with `enrichment.outcome`: status `available` (with
 //! `response.url` or `response.summary`), `pending`, `failed` or `deleted`; any other is a lookup that failed, and may
 //! do better next time.
 
 mod stored;
+mod told;
 
 use std::collections::VecDeque;
 
+pub use self::told::TOLD_MAX;
+use self::told::Told;
 use crate::{
+    dedupe::KeyHash,
     effect::{Effect, Effects, Ignored},
     event::Outcome,
     output::{Alert, EnrichmentRequest, Output, RecordingStatus},
@@ -90,6 +98,8 @@ struct Open {
     ends_at: LogTime,
     recording: Lookup,
     summary: Lookup,
+    /// When the last version of its response came.
+    revised_at: LogTime,
 }
 
 /// Alerts of one actor whose lookups go on, in the order in which they were raised.
@@ -99,6 +109,8 @@ struct Open {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Enrichment {
     open: VecDeque<Open>,
+    /// Alerts of remembered responses whose lookups are over, in that order.
+    told: VecDeque<Told>,
 }
 
 impl Enrichment {
@@ -121,7 +133,11 @@ impl Enrichment {
                 return effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
             }
             (Some(Open { held: false, .. }), _) => return effects.push(raised(alert)),
-            (None, EnrichmentMode::Off) => return effects.push(raised(without_lookups(alert))),
+            (None, EnrichmentMode::Off) => {
+                let alert = without_lookups(alert);
+                self.keep(Told::of(&alert, 0, now), effects);
+                return effects.push(raised(alert));
+            }
             (None, EnrichmentMode::SendThenUpdate) => false,
             (None, EnrichmentMode::Hold) => true,
         };
@@ -136,6 +152,7 @@ impl Enrichment {
             ends_at: now.plus_ms(settings.enrichment_for_ms),
             recording: first(Field::Recording),
             summary: first(Field::Summary),
+            revised_at: now,
             alert,
         };
         if !held {
@@ -148,6 +165,32 @@ impl Enrichment {
         }
         self.open.push_back(open);
         self.make_room(effects);
+    }
+
+    /// Brings the alert of the response with this key up to what a later version of it says. `draft` is the alert as it
+    /// would be raised now: under no rule (``) if none holds. Of two severities the higher stays, with its rule. False if
+    /// nothing that people see differs, or if nothing is known of the alert any more.
+    pub fn revise(
+        &mut self,
+        now: LogTime,
+        key: KeyHash,
+        draft: Alert,
+        effects: &mut Effects,
+    ) -> bool {
+        if let Some(open) = self.open.iter_mut().find(|open| open.is_of(key)) {
+            open.revised_at = open.revised_at.max(now);
+            return open.revise(draft, effects);
+        }
+        match self.told.iter_mut().find(|told| told.is_of(key)) {
+            Some(told) => told.revise(now, draft, effects),
+            None => false,
+        }
+    }
+
+    /// Forgets alerts of responses whose time has passed.
+    pub fn expire(&mut self, now: LogTime, settings: &Settings) {
+        self.told
+            .retain(|told| !told.is_over(now, settings.survey_dedupe_ms));
     }
 
     /// Takes what became of a question.
@@ -176,7 +219,9 @@ impl Enrichment {
         }
         if open.is_over() {
             open.end(effects);
-            self.open.remove(place);
+            if let Some(open) = self.open.remove(place) {
+                self.keep(open.told(), effects);
+            }
         }
     }
 
@@ -185,9 +230,11 @@ impl Enrichment {
         if self.deadline().is_none_or(|due| due > now) {
             return;
         }
+        let mut over = Vec::new();
         self.open.retain_mut(|open| {
             if open.ends_at <= now {
                 open.end(effects);
+                over.push(open.told());
                 return false;
             }
             for field in Field::ALL {
@@ -195,6 +242,9 @@ impl Enrichment {
             }
             true
         });
+        for told in over {
+            self.keep(told, effects);
+        }
     }
 
     /// When the next question goes or lookups end.
@@ -210,10 +260,17 @@ impl Enrichment {
         self.open.iter().map(due).min()
     }
 
-    /// Whether no lookup goes on.
+    /// Whether, at `now`, no lookup goes on and no alert is remembered.
     #[must_use]
-    pub fn is_blank(&self) -> bool {
-        self.open.is_empty()
+    pub fn is_blank(&self, now: LogTime, settings: &Settings) -> bool {
+        let mut told = self.told.iter();
+        self.open.is_empty() && told.all(|told| told.is_over(now, settings.survey_dedupe_ms))
+    }
+
+    /// Remembers an alert whose lookups are over.
+    fn keep(&mut self, told: Told, effects: &mut Effects) {
+        self.told.push_back(told);
+        told::make_room(&mut self.told, effects);
     }
 
     /// Ends the lookups of the oldest early, until the others fit.
@@ -226,6 +283,7 @@ impl Enrichment {
             bytes -= oldest.bytes();
             effects.push(Effect::Ignore(Ignored::WaitOverflow));
             oldest.end(effects);
+            self.keep(oldest.told(), effects);
         }
     }
 }
@@ -326,14 +384,29 @@ impl Open {
         }
     }
 
+    /// Whether this is the alert of the response with this key.
+    fn is_of(&self, key: KeyHash) -> bool {
+        let response = self.alert.response_id.as_deref();
+        response.is_some_and(|id| KeyHash::of(id, 0) == key)
+    }
+
+    fn revise(&mut self, draft: Alert, effects: &mut Effects) -> bool {
+        let is_news = told::revise(&mut self.alert, draft);
+        if is_news {
+            self.update(effects);
+        }
+        is_news
+    }
+
+    fn told(&self) -> Told {
+        Told::of(&self.alert, self.updates, self.revised_at)
+    }
+
     /// Says the alert again, if it was said before.
     fn update(&mut self, effects: &mut Effects) {
         if !self.held {
             self.updates = self.updates.saturating_add(1);
-            effects.push(Effect::Emit {
-                id: format!("{}:u{}", self.alert.alert_id, self.updates),
-                output: Output::AlertUpdated(self.alert.clone()),
-            });
+            effects.push(updated(self.alert.clone(), self.updates));
         }
     }
 
@@ -385,6 +458,13 @@ fn raised(alert: Alert) -> Effect {
     Effect::Emit {
         id: alert.alert_id.clone(),
         output: Output::AlertRaised(alert),
+    }
+}
+
+fn updated(alert: Alert, number: u32) -> Effect {
+    Effect::Emit {
+        id: format!("{}:u{number}", alert.alert_id),
+        output: Output::AlertUpdated(alert),
     }
 }
 

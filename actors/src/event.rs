@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     key::Key,
     object::{object, optional_object},
+    output::Severity,
     time::EventTime,
-    value::{Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32},
+    value::{
+        Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32,
+        whole_u64,
+    },
 };
 
 /// A decoded event: its CloudEvents identity and its body.
@@ -307,9 +311,10 @@ pub struct Routing {
 pub struct SurveyResponse {
     /// The response; with `revision` the business key.
     pub response_id: Id,
-    /// 0 for the first version; higher ones replace it (score first, comment later).
-    #[serde(default, deserialize_with = "whole_u32")]
-    pub revision: u32,
+    /// Which version this is: a higher one replaces it (score first, comment later), and may count from 0 or be a time
+    /// in milliseconds. Of one revision, what comes with other content replaces too; what comes again is a repetition.
+    #[serde(default, deserialize_with = "whole_u64")]
+    pub revision: u64,
     /// The survey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub survey_id: Option<Id>,
@@ -482,6 +487,9 @@ pub struct Outcome {
     /// What the vendor said, as far as it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<serde_json::Value>,
+    /// That a destination said so: made of what only its delivery records know, and looked at by `ledger verify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 /// `delivery.dead_lettered`: a destination has given up on outputs since the last event of this type about it.
@@ -498,6 +506,9 @@ pub struct DeadLettered {
     pub output_id: String,
     /// When it gave up on it (event time).
     pub at: EventTime,
+    /// How much it matters; `critical`, if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
 }
 
 /// `import.quarantined`: an import of a file has ended, and not all of the file is good (REQUIREMENTS S3.02).
@@ -638,6 +649,29 @@ impl Body {
         match &reference.customer_id {
             Some(id) => Some(Key::Customer(id)),
             None => reference.caller().map(Key::Caller),
+        }
+    }
+
+    /// Whether the service alone says this: what became of its own outputs, what people decided at its desk, trouble it
+    /// met, and what moves all partitions on. From elsewhere it would be a claim about money without proof.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        match self {
+            Self::RewardDecided(_)
+            | Self::Outcome(..)
+            | Self::DeadLettered(_)
+            | Self::ImportQuarantined(_)
+            | Self::Tick
+            | Self::RulesActivated(_) => true,
+            Self::InteractionStarted(_)
+            | Self::InteractionWrapup(_)
+            | Self::InteractionCompleted(_)
+            | Self::InteractionUpdated(_)
+            | Self::SurveyResponse(_)
+            | Self::EnpsResponse(_)
+            | Self::WfmMetric(_)
+            | Self::PointsAdjusted(_)
+            | Self::AlertAcknowledged(_) => false,
         }
     }
 

@@ -215,6 +215,35 @@ pub enum Severity {
     Critical,
 }
 
+/// Whom an alert is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// Who leads the agent, or looks after the queue.
+    #[default]
+    Supervisor,
+    /// Who looks after points and rewards (REQUIREMENTS S3.07, S3.08, S3.16).
+    Administration,
+    /// Who runs the system: a destination that gives up, an import of which something was left out.
+    Operations,
+}
+
+impl Audience {
+    /// The name in the data.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Supervisor => "supervisor",
+            Self::Administration => "administration",
+            Self::Operations => "operations",
+        }
+    }
+
+    const fn is_supervisor(&self) -> bool {
+        matches!(self, Self::Supervisor)
+    }
+}
+
 /// Whether the recording can be listened to yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -246,6 +275,9 @@ pub struct Alert {
     pub rule: String,
     /// How much it matters.
     pub severity: Severity,
+    /// Whom it is for; a supervisor, if it is not said.
+    #[serde(default, skip_serializing_if = "Audience::is_supervisor")]
+    pub audience: Audience,
     /// The actor that raised it.
     pub owner: ActorRef,
     /// Agent, if one handled the interaction.

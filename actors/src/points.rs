@@ -6,6 +6,7 @@
 //! what goes in, `redemption` what is taken out (`spending`); this part knows neither rules nor events.
 
 mod days;
+mod exports;
 mod spending;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -157,7 +158,12 @@ struct Cell {
     recorded_at: i64,
     day: Workday,
     source: u8,
+    /// Place of its export's version among them plus one, or [`UNNAMED`]. It takes what padding would.
+    export: u16,
 }
+
+/// No version of an export.
+const UNNAMED: u16 = 0;
 
 /// No time of record. Cheaper than an option: there are hundreds of cells.
 const UNRECORDED: i64 = i64::MIN;
@@ -171,6 +177,8 @@ pub struct PointsWindow {
     cells: Vec<Cell>,
     /// Names of metrics; the place of one plus [`METRICS_FROM`] is its source number.
     metrics: Vec<Box<str>>,
+    /// Versions of exports that cells came with, each once, and none that no cell came with.
+    exports: Vec<Box<str>>,
     /// What was taken out of workdays, in their order, each once; negative where more came back than was taken.
     spent: Vec<Part>,
     /// Of all cells, less what was taken out.
@@ -235,6 +243,7 @@ impl PointsWindow {
             self.sum = self.sum.wrapping_sub(cell.points);
         }
         self.forget_metrics_if_empty();
+        self.forget_exports();
     }
 
     /// Adds `points`, which may be negative, to what `source` has given on `day`.
@@ -259,6 +268,7 @@ impl PointsWindow {
                     recorded_at: UNRECORDED,
                     day,
                     source: source.number(),
+                    export: UNNAMED,
                 },
             ),
         }
@@ -286,18 +296,21 @@ impl PointsWindow {
             recorded_at,
             day,
             source,
+            export: UNNAMED,
         };
         match self.position(day, source) {
             Ok(index) => {
                 let old = self.cells[index];
-                if old == cell {
+                // Which export says it once more does not matter.
+                if (old.points, old.recorded_at) == (points, recorded_at) {
                     return Replaced::Unchanged;
                 }
                 if recorded_at != UNRECORDED && recorded_at < old.recorded_at {
                     return Replaced::Superseded;
                 }
                 self.sum = self.sum.wrapping_sub(old.points);
-                self.cells[index] = cell;
+                let export = old.export;
+                self.cells[index] = Cell { export, ..cell };
             }
             Err(index) => self.cells.insert(index, cell),
         }
@@ -383,6 +396,7 @@ impl PointsWindow {
         });
         wire::uints(RECORDED, recorded, into);
         self.encode_spent(into);
+        self.encode_exports(into);
     }
 
     /// `None` if the columns do not fit together.
@@ -396,6 +410,7 @@ impl PointsWindow {
         let mut window = Self {
             cells: Vec::with_capacity(points.len()),
             metrics: metrics.into_iter().map(Into::into).collect(),
+            exports: Vec::new(),
             spent: Vec::new(),
             sum: 0,
         };
@@ -428,6 +443,7 @@ impl PointsWindow {
                     recorded_at,
                     day,
                     source,
+                    export: UNNAMED,
                 });
             }
         }

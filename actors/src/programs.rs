@@ -25,6 +25,8 @@ pub struct Program {
     pub enabled: bool,
     /// Whether a person has to agree.
     pub approval: Approval,
+    /// What an issued reward that its provider then cancels, or cannot deliver, does to the points.
+    pub on_cancelled: OnCancelled,
     /// What each agent's share of the budget allows.
     pub share: Option<Limit>,
     /// The highest threshold first: of several tiers that are reached, the highest is claimed.
@@ -53,6 +55,15 @@ pub enum Approval {
     OverCap,
     /// Always.
     Always,
+}
+
+/// What becomes of the points of an issued reward that its provider cancels, or that bounces or fails there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCancelled {
+    /// They come back at once. Its tier is claimed again, under another id, with new points on a later workday.
+    Free,
+    /// They stay spent until a person decides: whether money was spent is not known.
+    Hold,
 }
 
 /// How much an agent may have within a period.

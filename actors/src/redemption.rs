@@ -31,6 +31,7 @@ use crate::{
     effect::{Effect, Effects, Ignored},
     event::{Decision, Outcome, RewardDecided},
     points::{PointsWindow, Workday},
+    programs::OnCancelled,
     rules::Settings,
     time::LogTime,
 };
@@ -39,6 +40,9 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Most issued rewards remembered of one agent. Above it the oldest that is settled is forgotten early.
 pub const GIVEN_MAX: usize = 4_096;
+
+/// Most rejected claims remembered of one agent whose tiers were claimed again. Above it the oldest is forgotten early.
+const REPLACED_MAX: usize = 1_024;
 
 /// When and to whom something happens.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +72,16 @@ pub struct Standings {
     pub stage: Stage,
 }
 
+/// A claim that was not given, after its tier was claimed again or may be. Its provider may still say that it was.
+#[derive(Clone, Debug, PartialEq)]
+struct Replaced {
+    /// Place of its tier in the agent's list.
+    tier: usize,
+    claim: Claim,
+    /// Log time since when.
+    at: LogTime,
+}
+
 /// An agent's rewards.
 ///
 /// Clock: log time; workdays only say which points are taken. What was issued is remembered for the points window or
@@ -78,9 +92,11 @@ pub struct Rewards {
     tiers: Vec<Standings>,
     /// In the order in which they were issued.
     given: Vec<Given>,
+    /// In the order in which they were replaced; remembered as long as what was issued.
+    replaced: Vec<Replaced>,
     /// Points owed for rewards that could not be taken back; later points pay it first.
     debt: i64,
-    /// Version of the export that points came from last, for the provider.
+    /// Version of the export that points came from last: for points of which it is not known otherwise.
     export_version: Option<Box<str>>,
     /// When time alone may bring a reward, as of the last look.
     due: Option<LogTime>,
@@ -131,7 +147,8 @@ impl Rewards {
         let Some((rule, id)) = alert_id.split_once(':') else {
             return false;
         };
-        let id = id.strip_suffix(REVERSE).unwrap_or(id);
+        // What stands behind it says of a reversal, or which time.
+        let id = id.get(..id::REWARD_ID_BYTES).unwrap_or(id);
         let is_one = |tier: &Standings| {
             // It is only for counting, so the latest are enough.
             let mut ordinals = (0..tier.claimed).rev().take(GIVEN_MAX);
@@ -141,9 +158,8 @@ impl Rewards {
     }
 
     /// Notes which export the points of a row came with.
-    pub fn note_export(&mut self, version: Option<&str>, settings: &Settings) {
-        let wanted = settings.programs.iter().any(|program| program.enabled);
-        if wanted && version.is_some() && self.export_version.as_deref() != version {
+    pub fn note_export(&mut self, version: Option<&str>) {
+        if version.is_some() && self.export_version.as_deref() != version {
             self.export_version = version.map(Into::into);
         }
     }
@@ -151,6 +167,18 @@ impl Rewards {
     /// An empty window came from no export.
     pub fn forget_export(&mut self) {
         self.export_version = None;
+    }
+
+    /// Forgets which export the points of any claim came with.
+    pub(crate) fn forget_all_exports(&mut self) {
+        self.export_version = None;
+        let tiers = self.tiers.iter_mut();
+        let stages = tiers.filter_map(|tier| tier.stage.claim_mut());
+        let given = self.given.iter_mut().map(|given| &mut given.claim);
+        let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.claim);
+        for claim in stages.chain(given).chain(replaced) {
+            claim.export_version = None;
+        }
     }
 
     /// Follows an event that changed the window's sum by `change`.
@@ -198,27 +226,48 @@ impl Rewards {
                 let input = match status {
                     "issued" => Input::Issued,
                     "rejected" => Input::Rejected,
-                    // `needs_review`, and whatever else a configuration makes of an answer: a person can read it.
+                    // `needs_review`, and whatever else is made of an answer: a person can read it.
                     _ => Input::Unclear,
                 };
                 self.turn(moment, place, input, points, effects);
             }
             (Some(Place::Given(place)), true) => {
+                let frees = self.frees(moment, self.given[place].tier);
                 let input = match status {
-                    "reversed" => Turn::Reversed,
+                    "reversed" => Turn::TakenBack { frees },
                     "rejected" | "refused" => Turn::Refused,
                     _ => Turn::Unclear,
                 };
-                self.turn_given(moment, place, input, points, effects);
+                self.turn_given(moment, (place, input), status, points, effects);
             }
             (Some(Place::Given(place)), false) => {
-                self.turn_given(moment, place, Turn::Repeated, points, effects);
+                let frees = self.frees(moment, self.given[place].tier);
+                let input = match status {
+                    "issued" => Turn::Issued,
+                    "cancelled" | "canceled" | "reversed" => Turn::TakenBack { frees },
+                    "bounced" | "failed" => Turn::Undelivered { frees },
+                    // It does not go with `issued`: which of the two holds is for a person to find out.
+                    _ => Turn::Undelivered { frees: false },
+                };
+                self.turn_given(moment, (place, input), status, points, effects);
             }
-            // A reversal of what was never issued, or a reward of nobody's here.
-            (Some(Place::Tier(_)), true) | (None, _) => {
+            (Some(Place::Replaced(place)), false) if status == "issued" => {
+                let Replaced { tier, claim, .. } = self.replaced.remove(place);
+                self.give_late(moment, tier, claim, points, effects);
+                self.balance(moment, false, true, points, effects);
+            }
+            // A reversal of what was never issued, more words about a claim that is past, or a reward of another agent's.
+            (Some(Place::Tier(_) | Place::Replaced(_)), _) | (None, _) => {
                 effects.push(Effect::Ignore(Ignored::UnknownRequest));
             }
         }
+    }
+
+    /// Whether the program of a tier frees the points of what its provider cancels.
+    fn frees(&self, moment: Moment<'_>, tier: usize) -> bool {
+        let name = &*self.tiers[tier].program;
+        let mut programs = moment.settings.programs.iter();
+        programs.any(|p| p.name == *name && p.on_cancelled == OnCancelled::Free)
     }
 
     /// Takes in what a person decided.
@@ -232,7 +281,8 @@ impl Rewards {
         // Points may have left since the last event: nobody can approve what is not covered any more.
         self.withdraw(moment, points, effects);
         let id: &str = &decided.reward_id;
-        match self.place(moment.agent, id.strip_suffix(REVERSE).unwrap_or(id)) {
+        let reversed = id.strip_suffix(REVERSE);
+        match self.place(moment.agent, reversed.unwrap_or(id)) {
             Some(Place::Tier(place)) => {
                 let input = match decided.decision {
                     Decision::Approve => Input::Approved,
@@ -251,14 +301,32 @@ impl Rewards {
                 }
                 self.turn(moment, place, input, points, effects);
             }
+            // There is no reversal that it could be about.
+            Some(Place::Given(place)) if reversed.is_some() && self.is_said_gone(place) => {
+                effects.push(Effect::Ignore(Ignored::UnknownRequest));
+            }
             Some(Place::Given(place)) => {
                 let input = match decided.decision {
                     Decision::Approve => Turn::Approved,
                     Decision::Reject => Turn::Declined,
                 };
-                self.turn_given(moment, place, input, points, effects);
+                self.turn_given(moment, (place, input), "", points, effects);
             }
-            None => effects.push(Effect::Ignore(Ignored::UnknownRequest)),
+            Some(Place::Replaced(_)) | None => {
+                effects.push(Effect::Ignore(Ignored::UnknownRequest));
+            }
+        }
+    }
+
+    /// Whether the provider said of an issued reward that the agent does not have it.
+    fn is_said_gone(&self, given: usize) -> bool {
+        match self.given[given].standing {
+            Standing::Held { .. } | Standing::Cancelled { .. } => true,
+            Standing::Issued
+            | Standing::Reversing
+            | Standing::Review
+            | Standing::Reversed
+            | Standing::Debt => false,
         }
     }
 
@@ -277,6 +345,12 @@ impl Rewards {
         given
             .rposition(|given| is_it(&self.tiers[given.tier], &given.claim))
             .map(Place::Given)
+            .or_else(|| {
+                let mut replaced = self.replaced.iter();
+                replaced
+                    .position(|replaced| is_it(&self.tiers[replaced.tier], &replaced.claim))
+                    .map(Place::Replaced)
+            })
     }
 
     /// Gives a tier an input and does what follows.
@@ -308,11 +382,7 @@ impl Rewards {
         let stage = std::mem::take(&mut tier.stage);
         let (stage, step) = stage.after(input, moment.today, moment.now);
         tier.stage = stage;
-        let speaker = Speaker {
-            moment,
-            tier,
-            export_version: self.export_version.as_deref(),
-        };
+        let speaker = Speaker { moment, tier };
         let claim = tier.stage.claim();
         match step {
             stage::Step::Ignore => {
@@ -341,17 +411,47 @@ impl Rewards {
                 points.give_back(&claim.parts, moment.start);
                 Followed::Moved
             }
-            stage::Step::Reopen => Followed::Moved,
+            stage::Step::Reopen(claim) => {
+                self.replace(moment, place, claim);
+                Followed::Moved
+            }
             stage::Step::Give(claim) => {
                 self.give(moment, place, claim);
                 Followed::Spent
             }
-            stage::Step::GiveLate(mut claim) => {
-                claim.parts = points.take(claim.points, moment.today);
-                self.give(moment, place, claim);
+            stage::Step::GiveLate(claim) => {
+                self.give_late(moment, place, claim, points, effects);
                 Followed::Spent
             }
         }
+    }
+
+    /// Remembers a claim that was not given, for the case that it was.
+    fn replace(&mut self, moment: Moment<'_>, tier: usize, claim: Claim) {
+        if self.replaced.len() >= REPLACED_MAX {
+            self.replaced.remove(0);
+        }
+        let at = moment.now;
+        self.replaced.push(Replaced { tier, claim, at });
+    }
+
+    /// Gives what had counted as not given: its points are taken now, whether they are there or not, and administration
+    /// hears of it.
+    fn give_late(
+        &mut self,
+        moment: Moment<'_>,
+        tier: usize,
+        mut claim: Claim,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        claim.parts = points.take(claim.points, moment.today);
+        let speaker = Speaker {
+            moment,
+            tier: &self.tiers[tier],
+        };
+        effects.push(speaker.issued_after_all(&claim, 0));
+        self.give(moment, tier, claim);
     }
 
     fn give(&mut self, moment: Moment<'_>, tier: usize, claim: Claim) {
@@ -365,36 +465,40 @@ impl Rewards {
             claim,
             at: moment.now,
             standing: Standing::Issued,
+            doubts: 0,
         });
     }
 
-    /// Gives an issued reward an input and does what follows.
+    /// Gives an issued reward an input and does what follows. `word` is the provider's, if it has said one.
     fn turn_given(
         &mut self,
         moment: Moment<'_>,
-        place: usize,
-        input: Turn,
+        (place, input): (usize, Turn),
+        word: &str,
         points: &mut PointsWindow,
         effects: &mut Effects,
     ) {
         let given = &mut self.given[place];
-        let (standing, step) = given.standing.after(input);
+        let (standing, step) = given.standing.after(input, moment.today);
         given.standing = standing;
         let speaker = Speaker {
             moment,
             tier: &self.tiers[given.tier],
-            export_version: self.export_version.as_deref(),
         };
         match step {
             given::Step::Ignore => effects.push(Effect::Ignore(Ignored::LateOutcome)),
             given::Step::Reverse => effects.push(speaker.reversal(&given.claim)),
             given::Step::Park => effects.push(speaker.review_reversal(&given.claim)),
-            given::Step::Return => {
-                let parts = std::mem::take(&mut given.claim.parts);
-                points.give_back(&parts, moment.start);
-                // One reversal may not have been enough.
-                self.balance(moment, false, true, points, effects);
+            given::Step::Doubt => {
+                effects.push(speaker.doubted(&given.claim, word, given.doubts));
+                given.doubts = given.doubts.saturating_add(1);
             }
+            given::Step::Free => {
+                effects.push(speaker.cancelled(&given.claim, word, given.doubts));
+                given.doubts = given.doubts.saturating_add(1);
+                self.give_back(moment, place, points, effects);
+            }
+            given::Step::Return => self.give_back(moment, place, points, effects),
             given::Step::Owe => {
                 effects.push(speaker.reversal_refused(&given.claim));
                 let lacking = self.covered(points).saturating_neg().max(0);
@@ -402,7 +506,33 @@ impl Rewards {
                 self.debt = self.debt.saturating_add(lacking);
                 self.balance(moment, false, false, points, effects);
             }
+            // What was lacking meanwhile may have waited for this one.
+            given::Step::Keep => self.balance(moment, false, true, points, effects),
+            given::Step::Restore => {
+                effects.push(speaker.issued_after_all(&given.claim, given.doubts));
+                self.balance(moment, false, true, points, effects);
+            }
+            given::Step::Retake => {
+                given.claim.parts = points.take(given.claim.points, moment.today);
+                effects.push(speaker.issued_after_all(&given.claim, given.doubts));
+                self.balance(moment, false, true, points, effects);
+            }
+            given::Step::Reopen => self.balance(moment, false, false, points, effects),
         }
+    }
+
+    /// Puts the points of an issued reward back.
+    fn give_back(
+        &mut self,
+        moment: Moment<'_>,
+        place: usize,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
+        let parts = std::mem::take(&mut self.given[place].claim.parts);
+        points.give_back(&parts, moment.start);
+        // One that came back may not have been enough.
+        self.balance(moment, false, true, points, effects);
     }
 
     /// What the balance would be if every claim failed and every reversal succeeded, the debt aside.
@@ -454,7 +584,7 @@ impl Rewards {
             let given = &self.given[place];
             let is_recent = moment.now.since_ms(given.at) < window_ms;
             if self.covered(points) < 0 && is_recent && matches!(given.standing, Standing::Issued) {
-                self.turn_given(moment, place, Turn::Short, points, effects);
+                self.turn_given(moment, (place, Turn::Short), "", points, effects);
             }
         }
     }
@@ -466,6 +596,8 @@ enum Place {
     Tier(usize),
     /// An issued reward.
     Given(usize),
+    /// A claim that was not given, and is past.
+    Replaced(usize),
 }
 
 /// What a step did to the points.

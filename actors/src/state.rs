@@ -96,6 +96,19 @@ pub(crate) struct StoredAgent {
     /// For each bit of a metric: 0, or 1 plus the zigzag difference of the time of record to the last one.
     #[prost(uint64, repeated, tag = "23")]
     pub recorded: Vec<u64>,
+    /// Of each eNPS response that was scored: event time in the window, as differences; one byte for the category, 3 if it
+    /// is not in the window. None in states from before responses could be corrected.
+    #[prost(sint64, repeated, tag = "24")]
+    pub enps_scored_at: Vec<i64>,
+    #[prost(bytes = "vec", tag = "25")]
+    pub enps_scored_as: Vec<u8>,
+    /// Places of those that gave points, as differences; the workdays, as differences; the points.
+    #[prost(sint64, repeated, tag = "26")]
+    pub enps_giving: Vec<i64>,
+    #[prost(sint64, repeated, tag = "27")]
+    pub enps_given_days: Vec<i64>,
+    #[prost(sint64, repeated, tag = "28")]
+    pub enps_given: Vec<i64>,
     /// Alerts whose lookups go on.
     #[prost(message, repeated, tag = "40")]
     pub enrichments: Vec<StoredEnrichment>,
@@ -117,6 +130,9 @@ pub(crate) struct StoredAgent {
     pub import_alert_keys: Vec<u8>,
     #[prost(sint64, repeated, tag = "47")]
     pub import_alert_at: Vec<i64>,
+    /// Alerts whose lookups are over.
+    #[prost(message, repeated, tag = "48")]
+    pub told: Vec<StoredTold>,
     // Tags 60 to 79: rewards.
     /// Workdays out of which points were taken, as differences; how many of each.
     #[prost(sint64, repeated, tag = "60")]
@@ -138,6 +154,14 @@ pub(crate) struct StoredAgent {
     /// Log time at which time alone may bring a reward.
     #[prost(sint64, optional, tag = "66")]
     pub reward_due: Option<i64>,
+    /// Claims that were not given, and are past.
+    #[prost(message, repeated, tag = "67")]
+    pub replaced: Vec<StoredReplaced>,
+    /// Versions of exports that points came with; for each cell of a metric the number of its own, from 1, or 0.
+    #[prost(string, repeated, tag = "68")]
+    pub exports: Vec<String>,
+    #[prost(uint32, repeated, tag = "69")]
+    pub cell_exports: Vec<u32>,
 }
 
 /// An alert whose lookups go on.
@@ -169,6 +193,92 @@ pub(crate) struct StoredEnrichment {
     pub summary_asks: u32,
     #[prost(sint64, tag = "10")]
     pub summary_at: i64,
+    /// Log time of the last version of its response, if that is not the first.
+    #[prost(sint64, optional, tag = "11")]
+    pub revised_at: Option<i64>,
+}
+
+/// An alert whose lookups are over, as far as a later version of its response needs it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredTold {
+    /// Hash of the response's id, 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
+    /// Log time from which it is remembered.
+    #[prost(sint64, tag = "2")]
+    pub at: i64,
+    /// The rule in the alert's id, and the one it names, if that is another.
+    #[prost(string, tag = "3")]
+    pub raised_under: String,
+    #[prost(string, optional, tag = "4")]
+    pub rule: Option<String>,
+    /// 0 info, 1 warning, 2 critical.
+    #[prost(uint32, tag = "5")]
+    pub severity: u32,
+    /// Updates that went out.
+    #[prost(uint32, tag = "6")]
+    pub updates: u32,
+    #[prost(sint64, tag = "7")]
+    pub raised_at: i64,
+    /// The recording: 0 pending, 1 available, 2 unavailable; where it is.
+    #[prost(uint32, tag = "8")]
+    pub recording: u32,
+    #[prost(string, optional, tag = "9")]
+    pub url: Option<String>,
+    #[prost(string, optional, tag = "10")]
+    pub summary: Option<String>,
+    /// Hash of what it said of its response last.
+    #[prost(fixed64, tag = "11")]
+    pub said: u64,
+    /// What was looked up and not found: 1 the recording, 2 the summary, 3 both.
+    #[prost(uint32, tag = "12")]
+    pub missing: u32,
+}
+
+/// A segment of the responses of all owners.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredResponses {
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// Number of the first segment that is remembered.
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+    /// Responses: 16 bytes each; log time of each, as differences.
+    #[prost(bytes = "vec", tag = "3")]
+    pub keys: Vec<u8>,
+    #[prost(sint64, repeated, tag = "4")]
+    pub at: Vec<i64>,
+    /// Hashes of each one's last content, and of the owner its first event named.
+    #[prost(fixed32, repeated, tag = "5")]
+    pub contents: Vec<u32>,
+    #[prost(fixed32, repeated, tag = "6")]
+    pub homes: Vec<u32>,
+    /// Places of those whose first owner's actor lives in this partition, as differences; these owners' keys.
+    #[prost(sint64, repeated, tag = "7")]
+    pub named: Vec<i64>,
+    #[prost(string, repeated, tag = "8")]
+    pub names: Vec<String>,
+    /// Those that came as another revision than 0, in several versions, or for several owners; by place.
+    #[prost(message, repeated, tag = "9")]
+    pub more: Vec<StoredVersion>,
+}
+
+/// A response that is more than its first version.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredVersion {
+    #[prost(uint32, tag = "1")]
+    pub place: u32,
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// Hashes of what the same revision said before.
+    #[prost(fixed32, repeated, tag = "3")]
+    pub earlier: Vec<u32>,
+    /// Hash of the owner its last event named, if that is another than the first; that owner's key, if its actor lives
+    /// in this partition.
+    #[prost(fixed32, optional, tag = "4")]
+    pub last: Option<u32>,
+    #[prost(string, optional, tag = "5")]
+    pub last_name: Option<String>,
 }
 
 /// A storm of dead letters.
@@ -220,6 +330,9 @@ pub(crate) struct StoredClaim {
     pub part_days: Vec<i64>,
     #[prost(sint64, repeated, tag = "6")]
     pub part_points: Vec<i64>,
+    /// Version of the export its points came with.
+    #[prost(string, optional, tag = "7")]
+    pub export_version: Option<String>,
 }
 
 /// A reward that was issued.
@@ -235,6 +348,27 @@ pub(crate) struct StoredGiven {
     pub at: i64,
     #[prost(uint32, tag = "4")]
     pub standing: u32,
+    /// Of one that is held or cancelled: whether its reversal was refused before.
+    #[prost(bool, tag = "5")]
+    pub owed: bool,
+    /// Of one that is cancelled: the workday since which its tier waits.
+    #[prost(sint32, optional, tag = "6")]
+    pub waits: Option<i32>,
+    #[prost(uint32, tag = "7")]
+    pub doubts: u32,
+}
+
+/// A claim that was not given, and is past.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredReplaced {
+    /// Place of its tier.
+    #[prost(uint32, tag = "1")]
+    pub tier: u32,
+    #[prost(message, optional, tag = "2")]
+    pub claim: Option<StoredClaim>,
+    /// Log time since when.
+    #[prost(sint64, tag = "3")]
+    pub at: i64,
 }
 
 /// A customer.
@@ -384,6 +518,8 @@ mod tests {
             include_str!("../tests/golden/agent-1-rewards.hex"),
             include_str!("../tests/golden/agent-1-debt.hex"),
             include_str!("../tests/golden/agent-1-requests.hex"),
+            include_str!("../tests/golden/agent-1-responses.hex"),
+            include_str!("../tests/golden/agent-1-exports.hex"),
         ] {
             let agent = golden(agent);
             let read = StoredAgent::decode(&*agent).unwrap();

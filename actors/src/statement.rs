@@ -228,6 +228,10 @@ pub enum StandingName {
     Reversed,
     /// Not taken back; what was lacking is a debt.
     Debt,
+    /// Its provider says that the agent does not have it after all; a person is to decide.
+    Held,
+    /// The agent does not have it after all; its points came back.
+    Cancelled,
 }
 
 impl From<Standing> for StandingName {
@@ -238,6 +242,8 @@ impl From<Standing> for StandingName {
             Standing::Review => Self::NeedsReview,
             Standing::Reversed => Self::Reversed,
             Standing::Debt => Self::Debt,
+            Standing::Held { .. } => Self::Held,
+            Standing::Cancelled { .. } => Self::Cancelled,
         }
     }
 }

@@ -121,7 +121,8 @@ fn alert(key: Key<'_>, now: LogTime, event: &Event, told: &DeadLettered) -> Aler
     let summary = format!(
         "destination {destination} has given up on {count} {outputs}; last reason: {reason}"
     );
-    alert::notice(id, (RULE, Severity::Critical), key, now, summary)
+    let severity = told.severity.unwrap_or(Severity::Critical);
+    alert::notice(id, (RULE, severity), key, now, summary)
 }
 
 /// Tags in the stored agent.

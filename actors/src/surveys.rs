@@ -1,7 +1,10 @@
-//! Survey responses of one owner: each counts once, a later revision anew (S2.05).
+//! Survey responses of one owner: each counts once, a later version anew (S2.05, S2.15).
 //!
-//! For each response it keeps the last revision, whether it has alerted, and the points it was given, so that
-//! a revision can take these back. Used by `agent`; `alert` makes the alert.
+//! For each response it keeps whether it has alerted, and the points it was given, so that a later version can take these
+//! back. Which versions are new, and what of one is this owner's, `responses` has decided; the revision is kept for
+//! responses from before it did. Of one that has moved, points and alert are two owners': then the figures in the
+//! conditions of alerts are those of the first owner, and in those of points the last one's. Used by `agent`; `alert`
+//! makes the alert.
 
 use crate::{
     alert,
@@ -10,7 +13,9 @@ use crate::{
     enrichment::Enrichment,
     event::SurveyResponse,
     key::Key,
+    output::Severity,
     points::{PointsWindow, Source, Workday},
+    responses::Share,
     rules::{Action, Hit, Settings},
     state::StoredAgent,
     time::LogTime,
@@ -20,7 +25,7 @@ use crate::{
 /// What is known of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Response {
-    revision: u32,
+    revision: u64,
     alerted: bool,
     /// Points it was given, in the survey cell of `day`.
     given: i64,
@@ -42,7 +47,7 @@ impl Surveys {
         self.responses.expire(now, settings.survey_dedupe_ms);
     }
 
-    /// Whether this revision is new.
+    /// Whether this revision is new, as far as is known here.
     ///
     /// # Errors
     /// If it, or a later one, was applied before.
@@ -54,14 +59,15 @@ impl Surveys {
         }
     }
 
-    /// Applies an admitted revision, given the rules that hold for it. `start` is the oldest workday that
-    /// still counts. An alert goes out through `enrichment`.
+    /// Applies this owner's share of a version, given the rules that hold for it. `start` is the oldest workday that
+    /// still counts. An alert goes out, and is updated, through `enrichment`.
     #[expect(clippy::too_many_arguments, reason = "all of it is input")]
     pub fn apply(
         &mut self,
         key: Key<'_>,
         now: LogTime,
         event: &SurveyResponse,
+        share: Share,
         hits: &[Hit<'_>],
         settings: &Settings,
         start: Workday,
@@ -73,21 +79,36 @@ impl Surveys {
         let seen = self.responses.get(id).copied();
         let mut response = seen.unwrap_or_default();
         response.revision = event.revision;
-        match (alert::foremost(hits), response.alerted) {
-            (Some(foremost), false) => {
+        if share.alerts {
+            let foremost = alert::foremost(hits).map(|(rule, severity)| (&*rule.name, severity));
+            if response.alerted {
+                let draft = alert::alert(
+                    // A version under which nothing alerts any more changes what the alert says, and not its rank.
+                    foremost.unwrap_or(("", Severity::Info)),
+                    key,
+                    now,
+                    event,
+                    hits,
+                );
+                let is_news = enrichment.revise(now, id, draft, effects);
+                if !is_news && foremost.is_some() {
+                    effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
+                }
+            } else if let Some(foremost) = foremost {
                 let alert = alert::alert(foremost, key, now, event, hits);
                 response.alerted = true;
                 enrichment.raise(now, alert, settings, effects);
             }
-            (Some(_), true) => effects.push(Effect::Ignore(Ignored::AlreadyAlerted)),
-            (None, _) => {}
         }
         // What left the window with its workday is not taken back again.
         if response.given != 0 && response.day >= start {
             points.add(response.day, Source::Survey, response.given.wrapping_neg());
         }
         (response.given, response.day) = (0, Workday::default());
-        let given = points_of(hits).unwrap_or(0);
+        let given = match share.counts {
+            true => points_of(hits).unwrap_or(0),
+            false => 0,
+        };
         if given != 0 {
             let day = Workday::of(event.submitted_at, &settings.time_zone);
             if day >= start {
@@ -96,6 +117,10 @@ impl Surveys {
             } else {
                 effects.push(Effect::Ignore(Ignored::TooOld));
             }
+        }
+        if !share.counts && !share.alerts {
+            self.responses.forget(id);
+            return;
         }
         let fits = match seen {
             Some(_) => self.responses.remember(now, id, response),
@@ -166,7 +191,7 @@ impl Surveys {
         let place = |(place, _): (usize, &Response)| place as i64;
         let revised = responses().filter(|(_, r)| r.revision != 0);
         wire::sints(REVISED, wire::deltas(revised.clone().map(place)), into);
-        wire::uints(REVISIONS, revised.map(|(_, r)| u64::from(r.revision)), into);
+        wire::uints(REVISIONS, revised.map(|(_, r)| r.revision), into);
         let alerted = responses().filter(|(_, r)| r.alerted);
         wire::sints(ALERTED, wire::deltas(alerted.map(place)), into);
         let giving = responses().filter(|(_, r)| r.given != 0);
@@ -188,7 +213,7 @@ impl Surveys {
         }
         let place = |place: i64| usize::try_from(place).ok();
         for (at, revision) in wire::undelta(&stored.survey_revised).zip(&stored.survey_revisions) {
-            values.get_mut(place(at)?)?.revision = u32::try_from(*revision).ok()?;
+            values.get_mut(place(at)?)?.revision = *revision;
         }
         for at in wire::undelta(&stored.survey_alerted) {
             values.get_mut(place(at)?)?.alerted = true;

@@ -186,6 +186,12 @@ pub(crate) fn whole_u32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u3
     u32::try_from(n).map_err(|_| outside(n, 0, u32::MAX.into()))
 }
 
+/// A whole number that is not negative, as [`whole`] reads it.
+pub(crate) fn whole_u64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let n = whole(deserializer)?;
+    u64::try_from(n).map_err(|_| outside(n, 0, i64::MAX))
+}
+
 /// A whole number that fits, as [`whole`] reads it.
 pub(crate) fn whole_i32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     let n = whole(deserializer)?;

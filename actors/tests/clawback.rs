@@ -118,7 +118,11 @@ fn s3_12_points_taken_while_it_is_unclear_reverse_it_when_a_person_says_it_was_i
 
 #[test]
 fn s3_12_a_reward_issued_after_it_was_declined_is_reversed_if_it_is_not_covered() {
-    for (left, said) in [(500, vec![]), (499, vec![reverse(0)])] {
+    let told = format!("reward_issued_after_all:{}", id(0));
+    for (left, said) in [
+        (500, vec![told.clone()]),
+        (499, vec![told.clone(), reverse(0)]),
+    ] {
         let mut agent = rewarded();
         agent.apply(0, taken("grant", -500));
         agent.apply(1, reward_outcome(&id(0), "needs_review"));

@@ -185,7 +185,8 @@ fn body_of(told: &Told) -> Body {
 /// What the points must sum up to, nothing being old enough to leave.
 #[derive(Default)]
 struct Ledger {
-    surveys: BTreeMap<u8, (u8, i64)>,
+    /// Revision, what it said so far, and what the last of that gave.
+    surveys: BTreeMap<u8, (u8, Vec<(u8, bool, i64)>, i64)>,
     rows: BTreeMap<u8, (i64, Option<i64>)>,
     adjustments: BTreeMap<u8, i64>,
 }
@@ -194,12 +195,20 @@ impl Ledger {
     fn note(&mut self, told: &Told) {
         match *told {
             Told::Survey {
-                id, revision, csat, ..
+                id,
+                revision,
+                csat,
+                keyword,
+                days_ago,
             } => {
                 let given = if csat == 5 { 10 } else { 0 };
-                let seen = self.surveys.get(&id);
-                if seen.is_none_or(|seen| revision > seen.0) {
-                    self.surveys.insert(id, (revision, given));
+                let content = (csat, keyword, days_ago);
+                let seen = self.surveys.entry(id).or_default();
+                if revision > seen.0 {
+                    *seen = (revision, vec![content], given);
+                } else if revision == seen.0 && !seen.1.contains(&content) {
+                    seen.1.push(content);
+                    seen.2 = given;
                 }
             }
             Told::Wfm {
@@ -226,7 +235,7 @@ impl Ledger {
     }
 
     fn sum(&self) -> i64 {
-        let surveys = self.surveys.values().map(|seen| seen.1);
+        let surveys = self.surveys.values().map(|seen| seen.2);
         let rows = self.rows.values().map(|row| row.0);
         surveys
             .chain(rows)

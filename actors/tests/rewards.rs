@@ -273,7 +273,8 @@ fn s3_08_a_reward_issued_after_a_person_declined_it_is_paid_for() {
     agent.apply(1, reward_outcome(&id(0), "needs_review"));
     agent.apply(2, decided(&id(0), "reject"));
     assert_eq!(agent.points(), 700);
-    assert_eq!(agent.apply(3, reward_outcome(&id(0), "issued")), []);
+    let late = agent.apply(3, reward_outcome(&id(0), "issued"));
+    assert_eq!(ids(&late), [format!("reward_issued_after_all:{}", id(0))]);
     assert_eq!(agent.points(), 200);
 }
 
@@ -320,8 +321,8 @@ fn s3_05_repeated_late_and_unknown_outcomes_change_nothing_and_are_counted() {
     let after = agent.encoded();
     for (output, status) in [
         (&id(0), "issued"),
-        (&id(0), "rejected"),
-        (&reversal, "reversed"),
+        (&reversal, "needs_review"),
+        (&reversal, "refused"),
     ] {
         assert_eq!(
             agent.apply(3, reward_outcome(output, status)),

@@ -18,6 +18,7 @@ fn s3_04_the_kill_switch_in_each_stage_takes_the_outcome_and_asks_for_nothing() 
     // What was reached, what happened before the switch, what comes after it, and what is then free, held and said.
     let rejected = || format!("reward_rejected:{}", id(0));
     let review = || format!("reward_needs_review:{}", id(0));
+    let after_all = || format!("reward_issued_after_all:{}", id(0));
     for (before, after, free, held, said) in [
         (None, Some("issued"), 600, 0, vec![]),
         (None, Some("rejected"), 1_100, 0, vec![rejected()]),
@@ -31,7 +32,7 @@ fn s3_04_the_kill_switch_in_each_stage_takes_the_outcome_and_asks_for_nothing() 
             0,
             vec![rejected()],
         ),
-        (Some("rejected"), Some("issued"), 600, 0, vec![]),
+        (Some("rejected"), Some("issued"), 600, 0, vec![after_all()]),
         (Some("issued"), None, 100, 500, vec![]),
     ] {
         let mut agent = rewarded();

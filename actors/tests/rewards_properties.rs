@@ -78,10 +78,12 @@ fn lives_see_every_entry_and_every_rule() {
         said.extend(ids.filter_map(|id| Some(id.split_once(':')?.0.to_owned())));
         seen.extend(agent.seen);
     }
-    assert_eq!(entries.len(), 11, "{entries:?}");
+    assert_eq!(entries.len(), 13, "{entries:?}");
     said.retain(|rule| rule.starts_with("reward_"));
     let alerts = [
         "reward_awaiting_approval",
+        "reward_cancelled",
+        "reward_issued_after_all",
         "reward_needs_review",
         "reward_rejected",
         "reward_reversal_refused",

@@ -3,7 +3,7 @@
 use aftercall_actors::{
     effect::Effect,
     event::{Body, Event},
-    programs::{Approval, Program, Tier},
+    programs::{Approval, OnCancelled, Program, Tier},
     rules::{Figures, RuleSet, Settings},
 };
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ fn the_shipped_file_shows_every_setting_with_its_default() {
         cap: None,
     };
     let program = Program {
+        on_cancelled: OnCancelled::Hold,
         name: "recognition".into(),
         enabled: false,
         approval: Approval::OverCap,
@@ -143,8 +144,13 @@ fn s3_03_points_of_the_export_count_as_they_are_rounded_half_away_from_zero() {
     assert_eq!(points("points", json!(2.5)), ["wfm_points +3"]);
     assert_eq!(points("points", json!(2.49)), ["wfm_points +2"]);
     assert_eq!(points("points", json!(-2.5)), ["wfm_points -3"]);
-    assert_eq!(points("points", json!(1e12)), ["wfm_points +2147483647"]);
-    assert_eq!(points("points", json!(-1e12)), ["wfm_points -2147483648"]);
+    assert_eq!(
+        points("points", json!(2147483647)),
+        ["wfm_points +2147483647"]
+    );
+    // Issue 9: what is more than can be counted is not counted as less.
+    assert_eq!(points("points", json!(1e12)), NONE);
+    assert_eq!(points("points", json!(-1e12)), NONE);
     assert_eq!(points("points", json!(0)), ["wfm_points"]);
     assert_eq!(points("adherence", json!(1)), NONE);
 }

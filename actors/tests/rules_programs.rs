@@ -1,7 +1,7 @@
 //! Reward programs in a rule file: what they mean, and every mistake with the exact message a person gets.
 
 use aftercall_actors::{
-    programs::{Amount, Approval, Limit, Program, Tier},
+    programs::{Amount, Approval, Limit, OnCancelled, Program, Tier},
     rules::RuleSet,
 };
 
@@ -40,7 +40,7 @@ fn s3_04_a_program_is_read_with_its_highest_tier_first() {
         [[program.tier]]\nname = \"low\"\nthreshold = 500\nreward_type = \"card\"\n\
         cap = { rewards = 2, per = \"7d\" }\n\
         [[program.tier]]\nname = \"high\"\nthreshold = 1_000\nreward_type = \"day off\"\n\
-        [[program]]\nname = \"q\"\nenabled = false\n[[program.tier]]\nname = \"low\"\nthreshold = 1\nreward_type = \"x\"";
+        [[program]]\nname = \"q\"\nenabled = false\non_cancelled = \"free\"\n[[program.tier]]\nname = \"low\"\nthreshold = 1\nreward_type = \"x\"";
     let tier = |name: &str, threshold, reward_type: &str, cap| Tier {
         name: name.to_owned(),
         threshold,
@@ -52,6 +52,7 @@ fn s3_04_a_program_is_read_with_its_highest_tier_first() {
         period_ms: days * DAY_MS,
     };
     let first = Program {
+        on_cancelled: OnCancelled::Hold,
         name: "p".to_owned(),
         enabled: true,
         approval: Approval::Unneeded,
@@ -62,6 +63,7 @@ fn s3_04_a_program_is_read_with_its_highest_tier_first() {
         ],
     };
     let second = Program {
+        on_cancelled: OnCancelled::Free,
         name: "q".to_owned(),
         enabled: false,
         approval: Approval::OverCap,

@@ -110,7 +110,7 @@ fn s2_04_every_keyword_of_every_list_is_reported_even_if_the_score_alone_would_d
 }
 
 #[test]
-fn points_are_saturated_and_rounded_half_away_from_zero() {
+fn s3_01_points_are_rounded_half_away_from_zero_and_beyond_32_bits_the_rule_fails() {
     let points = |expression: &str| {
         let action = format!("points = \"{expression}\"");
         let (hits, effects) = asked(&rules(&[("r", "true", &action)]), &json!({ "csat": 3 }));
@@ -121,10 +121,20 @@ fn points_are_saturated_and_rounded_half_away_from_zero() {
     assert_eq!(points("0.5"), ["r 1"]);
     assert_eq!(points("-0.5"), ["r -1"]);
     assert_eq!(points("0.49"), ["r 0"]);
-    assert_eq!(points("2147483648"), ["r 2147483647"]);
-    assert_eq!(points("-2147483649"), ["r -2147483648"]);
-    assert_eq!(points("1.0 / 0.0"), ["r 2147483647"]);
-    assert_eq!(points("-1.0 / 0.0"), ["r -2147483648"]);
+    assert_eq!(points("2147483646 + event.csat - 2"), ["r 2147483647"]);
+    assert_eq!(points("-2147483648.4"), ["r -2147483648"]);
+    for beyond in [
+        "2147483645 + event.csat",
+        "-2147483649",
+        "2147483647.5",
+        "1.0 / 0.0",
+        "-1.0 / 0.0",
+    ] {
+        let action = format!("points = \"{beyond}\"");
+        let (hits, effects) = asked(&rules(&[("r", "true", &action)]), &json!({ "csat": 3 }));
+        assert_eq!(hits, Vec::<String>::new(), "{beyond}");
+        assert_eq!(effects.len(), 1, "{beyond}: {effects:?}");
+    }
 }
 
 #[test]

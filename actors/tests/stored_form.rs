@@ -2,15 +2,19 @@
 //!
 //! `golden/` holds one agent and one customer of every format version, as hexadecimal text, and one more of each for
 //! fields that were added since (`-requests`: what others are asked and told; `-decided` and `-told`: what a changed
-//! disposition needs). Where a state of today holds more, the older file is read and written as it was. A change that
+//! disposition needs; `-exports`: cancellations and exports). Where a state of today holds more, the older file is read
+//! and written as it was. A change that
 //! makes these tests fail would make stored states unreadable: add a field instead, and a golden file.
 
 mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    effect::{Effect, Ignored},
     event::{Body, OutcomeKind},
     key::{Key, Side},
+    output::Output,
+    points::Workday,
     redemption::{REVERSE, Stage as Tier, Standing, reward_id},
     rules::RuleSet,
 };
@@ -18,16 +22,74 @@ use common::*;
 use serde_json::{Value, json};
 
 #[test]
-fn an_agent_of_format_1_is_written_and_read_as_ever() {
-    assert_golden(&an_agent(), Side::Agent, include_str!("golden/agent-1.hex"));
+fn an_agent_with_versions_of_responses_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/agent-1-responses.hex");
+    assert_golden(&an_agent_with_versions(), Side::Agent, golden);
+}
+
+/// Written before it was kept what an eNPS response gave, and what an alert said.
+#[test]
+fn an_agent_from_before_responses_could_be_corrected_goes_on() {
+    let golden = include_str!("golden/agent-1.hex");
+    let mut agent = an_agent();
+    let mut older = Stage::agent();
+    older.actor = Actor::decode(Side::Agent, "a1", &bytes_of(golden)).unwrap();
+    assert_eq!(older.points(), agent.points());
+    assert_eq!(
+        Actor::decode(Side::Agent, "a1", &older.encoded()).unwrap(),
+        older.actor
+    );
+    // What it knows as applied stays so, though nothing else remembers it.
+    for body in [
+        survey("r1", json!({ "csat": 1 })),
+        survey("r3", json!({ "csat": 4, "revision": 3 })),
+        enps("e0", 0, 0),
+    ] {
+        assert_eq!(older.apply(6_000, body), ignored(Ignored::Duplicate));
+    }
+    // A later version counts; of one alerted before, nothing is known to update.
+    let worse = |revision: u8| survey("r1", json!({ "csat": 2, "revision": revision }));
+    assert_eq!(
+        older.apply(6_001, worse(1)),
+        ignored(Ignored::AlreadyAlerted)
+    );
+    let fewer = survey("r2", json!({ "csat": 4, "revision": 1 }));
+    older.apply(6_002, fewer.clone());
+    agent.apply(6_002, fewer);
+    assert_eq!(older.points(), agent.points());
 }
 
 #[test]
 fn an_agent_with_rewards_of_format_1_is_written_and_read_as_ever() {
-    let golden = include_str!("golden/agent-1-rewards.hex");
-    assert_golden(&a_rewarded_agent(), Side::Agent, golden);
+    let golden = include_str!("golden/agent-1-exports.hex");
+    assert_golden(&an_agent_with_cancellations(), Side::Agent, golden);
     let golden = include_str!("golden/agent-1-debt.hex");
     assert_golden(&an_agent_in_debt(), Side::Agent, golden);
+}
+
+/// Written before it was known which of the points came with which export.
+#[test]
+fn s3_06_an_agent_from_before_points_knew_their_export_goes_on() {
+    let bytes = bytes_of(include_str!("golden/agent-1-rewards.hex"));
+    let mut agent = rewarded();
+    agent.actor = Actor::decode(Side::Agent, "x1", &bytes).unwrap();
+    assert_eq!(agent.encoded(), bytes);
+    let now = a_rewarded_agent();
+    assert_eq!(agent.points(), now.points());
+    let standings = |agent: &Stage| {
+        let rewards = rewards(agent).given().iter();
+        rewards.map(|given| given.standing).collect::<Vec<_>>()
+    };
+    assert_eq!(standings(&agent), standings(&now));
+    // What it knew of all its points, its next request says.
+    let effects = agent.apply(20, adjusted("x2", 1_000, NOW_MS));
+    let [Effect::Emit { output, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let Output::RewardRequested(reward) = output else {
+        panic!("{output:?}");
+    };
+    assert_eq!(reward.metadata["wfm_export_version"], "r7");
 }
 
 #[test]
@@ -104,7 +166,7 @@ fn a_state_of_another_format_or_cut_short_is_refused_with_the_actors_name() {
     // Fields are cut off one by one from the end; the reader may accept what is whole, but never panics.
     for (side, bytes) in [
         (Side::Agent, an_agent().encoded()),
-        (Side::Agent, a_rewarded_agent().encoded()),
+        (Side::Agent, an_agent_with_cancellations().encoded()),
         (Side::Customer, a_customer().encoded()),
         (Side::Agent, an_asking_agent().encoded()),
         (Side::Customer, an_asking_customer().encoded()),
@@ -142,12 +204,6 @@ fn assert_goes_on(golden: &str, mut today: Stage) {
     assert_eq!(older.actor, today.actor);
 }
 
-fn bytes_of(golden: &str) -> Vec<u8> {
-    let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-    digits.chunks(2).map(byte).collect()
-}
-
 fn assert_golden(stage: &Stage, side: Side, golden: &str) {
     let written: String = stage.encoded().iter().map(|b| format!("{b:02x}")).collect();
     let wrapped: Vec<&str> = (0..written.len())
@@ -159,10 +215,47 @@ fn assert_golden(stage: &Stage, side: Side, golden: &str) {
         golden.trim(),
         "written otherwise than before"
     );
-    assert_eq!(
-        Actor::decode(side, "x1", &bytes_of(golden)).unwrap(),
-        stage.actor
+    let read = Actor::decode(side, "x1", &bytes_of(golden)).unwrap();
+    assert_eq!(read, stage.actor);
+}
+
+fn bytes_of(golden: &str) -> Vec<u8> {
+    let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+/// With an alert that was updated and whose lookups are over, one that was updated while they go on, a revision that is a
+/// time, and eNPS responses of each category, one of them corrected, one from before the window.
+fn an_agent_with_versions() -> Stage {
+    let mut agent = an_agent();
+    agent.apply(
+        6_000,
+        survey("r1", json!({ "csat": 1, "comment": "lawsuit" })),
     );
+    agent.apply(
+        6_001,
+        survey("r4", json!({ "csat": 4, "revision": NOW_MS })),
+    );
+    agent.apply(6_002, enps("e0", 9, 0));
+    agent.apply(6_003, enps("old", 9, -8 * DAY_MS));
+    agent.rules = RuleSet::default_rules();
+    agent.apply(
+        6_004,
+        survey("r5", json!({ "csat": 2, "channel": "voice" })),
+    );
+    let found = json!({ "url": "https://r/5" });
+    let found = outcome(
+        OutcomeKind::Enrichment,
+        "agent/a1",
+        "enrich:low_csat:r5:recording:1",
+        "available",
+        found,
+    );
+    agent.apply(6_005, found);
+    agent.apply(6_006, survey("r6", json!({ "csat": 2 })));
+    agent.apply(6_007, survey("r6", json!({ "csat": 1 })));
+    agent
 }
 
 /// With something in every column.
@@ -236,6 +329,33 @@ fn a_rewarded_agent() -> Stage {
         })
         .collect();
     assert_eq!(stages, [0, 1, 2, 3, 4]);
+    agent
+}
+
+/// With what came after: a reward that is held and one that is cancelled, with and without a refused reversal before;
+/// claims that are past; points that know their export.
+fn an_agent_with_cancellations() -> Stage {
+    let mut agent = a_rewarded_agent();
+    agent.apply(20, reward_outcome(&id(0), "bounced"));
+    let reverse = format!("{}{REVERSE}", id(1));
+    agent.apply(21, reward_outcome(&reverse, "refused"));
+    agent.apply(21, reward_outcome(&id(1), "needs_review"));
+    agent.apply(22, decided(&id(1), "reject"));
+    agent.apply(23, reward_outcome(&id(3), "failed"));
+    agent.apply(24, decided(&reward_id("rejected", "a1", "t", 0), "approve"));
+    let found = rewards(&agent).given().iter().map(|given| given.standing);
+    let found: Vec<Standing> = found.collect();
+    use Standing::{Cancelled, Held, Reversed, Review};
+    // 2026-11-20.
+    let waits = Some(Workday(20_777));
+    let expected = [
+        Held { owed: false },
+        Cancelled { owed: true, waits },
+        Review,
+        Held { owed: true },
+        Reversed,
+    ];
+    assert_eq!(found, expected);
     agent
 }
 

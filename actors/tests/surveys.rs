@@ -3,8 +3,11 @@
 mod common;
 
 use aftercall_actors::{
+    actor::Actor,
     effect::{Effect, Ignored},
-    key::Key,
+    enrichment::TOLD_MAX,
+    event::OutcomeKind,
+    key::{Key, Side},
 };
 use common::*;
 use serde_json::json;
@@ -135,17 +138,181 @@ fn s2_05_a_later_revision_alerts_if_it_newly_qualifies_and_only_then() {
         |revision: u32, csat: u8| survey("r1", json!({ "revision": revision, "csat": csat }));
     assert_eq!(agent.apply(0, revision(1, 4)), []);
     assert_eq!(agent.apply(1, revision(0, 1)), ignored(Ignored::Superseded));
-    assert_eq!(agent.apply(2, revision(1, 1)), ignored(Ignored::Duplicate));
+    assert_eq!(agent.apply(2, revision(1, 4)), ignored(Ignored::Duplicate));
     assert_eq!(ids(&agent.apply(3, revision(2, 2))), ["low_csat:r1"]);
     assert_eq!(
-        agent.apply(4, revision(3, 1)),
+        agent.apply(4, revision(3, 2)),
         ignored(Ignored::AlreadyAlerted)
     );
     // The last revision began the dedupe time anew.
     assert_eq!(
-        agent.apply(DAY_MS + 3, revision(4, 1)),
+        agent.apply(DAY_MS + 3, revision(4, 2)),
         ignored(Ignored::AlreadyAlerted)
     );
+}
+
+#[test]
+fn s2_15_the_same_revision_with_other_content_is_evaluated_again() {
+    let mut agent = Stage::agent();
+    let comment = |text: &str| survey("r1", json!({ "csat": 4, "comment": text }));
+    assert_eq!(agent.apply(0, survey("r1", json!({ "csat": 4 }))), []);
+    let effects = agent.apply(1, comment("My lawyer says lawsuit"));
+    assert_eq!(told(&effects), ["alert.raised critical_keyword:r1"]);
+    // What was said before comes again: late, and not news.
+    for (after_ms, again) in [
+        (2, survey("r1", json!({ "csat": 4 }))),
+        (3, comment("My lawyer says lawsuit")),
+    ] {
+        assert_eq!(
+            agent.apply(after_ms, again),
+            ignored(Ignored::Duplicate),
+            "{after_ms}"
+        );
+    }
+}
+
+#[test]
+fn s2_15_an_alert_is_updated_with_what_a_later_version_says() {
+    let mut agent = Stage::agent();
+    let low = survey("r1", json!({ "csat": 1 }));
+    assert_eq!(told(&agent.apply(0, low)), ["alert.raised low_csat:r1"]);
+    // A comment, and with it a second rule that is more severe.
+    let effects = agent.apply(
+        1,
+        survey("r1", json!({ "csat": 1, "comment": "A lawsuit!" })),
+    );
+    assert_eq!(told(&effects), ["alert.updated low_csat:r1:u1"]);
+    assert_eq!(
+        data(&effects),
+        json!({
+            "alert_id": "low_csat:r1", "rule": "critical_keyword", "severity": "critical",
+            "owner": "agent/a1", "agent_id": "a1", "agent_name": "Ann", "queue_id": "q1",
+            "interaction_id": "i1", "response_id": "r1", "csat": 1, "comment": "A lawsuit!",
+            "keywords": ["lawsuit"], "recording": { "status": "unavailable" },
+            "missing": [], "raised_at": "2026-11-20T10:00:00.000Z",
+        })
+    );
+    // Taken back in the next revision: the alert says so, and keeps its rank.
+    let effects = agent.apply(2, survey("r1", json!({ "csat": 5, "revision": 7 })));
+    assert_eq!(told(&effects), ["alert.updated low_csat:r1:u2"]);
+    let alert = data(&effects);
+    assert_eq!(
+        (&alert["csat"], &alert["severity"], &alert["rule"]),
+        (&json!(5), &json!("critical"), &json!("critical_keyword"))
+    );
+    assert_eq!(alert.get("comment"), None);
+    assert_eq!(alert["keywords"], json!([]));
+    assert_eq!(agent.points(), 10);
+    // Nothing that people see.
+    let effects = agent.apply(
+        3,
+        survey("r1", json!({ "csat": 5, "revision": 8, "survey_id": "s2" })),
+    );
+    assert_eq!(effects, []);
+}
+
+#[test]
+fn s2_15_a_revision_may_be_a_time_in_milliseconds() {
+    let mut agent = Stage::agent();
+    let at = |revision: i64, csat: u8| survey("r1", json!({ "revision": revision, "csat": csat }));
+    assert_eq!(agent.apply(0, at(NOW_MS, 4)), []);
+    assert_eq!(
+        agent.apply(1, at(NOW_MS - 1, 1)),
+        ignored(Ignored::Superseded)
+    );
+    let effects = agent.apply(2, at(NOW_MS + 1, 1));
+    assert_eq!(told(&effects), ["alert.raised low_csat:r1"]);
+    assert_eq!(
+        agent.apply(3, at(i64::MAX, 1)),
+        ignored(Ignored::AlreadyAlerted)
+    );
+    // Stored and read.
+    let read = Actor::decode(Side::Agent, "a1", &agent.encoded()).unwrap();
+    assert_eq!(read, agent.actor);
+}
+
+#[test]
+fn s2_15_an_update_says_what_the_lookups_found_before_and_after_their_end() {
+    let mut agent = Stage::asking_agent();
+    let effects = agent.apply(0, survey("r1", json!({ "csat": 1 })));
+    assert_eq!(ids(&effects)[0], "low_csat:r1");
+    let found = |field: &str, response| {
+        let id = format!("enrich:low_csat:r1:{field}:1");
+        outcome(
+            OutcomeKind::Enrichment,
+            "agent/a1",
+            &id,
+            "available",
+            response,
+        )
+    };
+    let effects = agent.apply(1, found("recording", json!({ "url": "https://r" })));
+    assert_eq!(told(&effects), ["alert.updated low_csat:r1:u1"]);
+    // The summary is still asked after.
+    let effects = agent.apply(2, survey("r1", json!({ "csat": 1, "comment": "Rude" })));
+    assert_eq!(told(&effects), ["alert.updated low_csat:r1:u2"]);
+    assert_eq!(data(&effects)["recording"]["url"], "https://r");
+    assert_eq!(data(&effects)["missing"], json!(["summary"]));
+    let effects = agent.apply(3, found("summary", json!({ "summary": "Fee" })));
+    assert_eq!(told(&effects), ["alert.updated low_csat:r1:u3"]);
+    assert_eq!(data(&effects)["comment"], "Rude");
+    assert_eq!(agent.deadline(), None);
+    // Both are over, and what they found is said again.
+    agent.actor = Actor::decode(Side::Agent, "a1", &agent.encoded()).unwrap();
+    let effects = agent.apply(
+        HOUR_MS,
+        survey("r1", json!({ "csat": 2, "comment": "Rude" })),
+    );
+    assert_eq!(told(&effects), ["alert.updated low_csat:r1:u4"]);
+    let alert = data(&effects);
+    assert_eq!(alert["recording"]["url"], "https://r");
+    assert_eq!(alert["summary"], "Fee");
+    assert_eq!(alert["missing"], json!([]));
+    assert_eq!(alert["raised_at"], "2026-11-20T10:00:00.000Z");
+}
+
+#[test]
+fn s2_15_an_alert_that_is_held_goes_out_with_the_last_version() {
+    let rules = asking_with("mode = \"send_then_update\"", "mode = \"hold\"");
+    let mut agent = Stage::new(Key::Agent("a1"), rules);
+    let effects = agent.apply(0, survey("r1", json!({ "csat": 1 })));
+    assert!(ids(&effects).iter().all(|id| id.starts_with("enrich:")));
+    assert_eq!(
+        agent.apply(1, survey("r1", json!({ "csat": 1, "comment": "lawsuit" }))),
+        []
+    );
+    let effects = agent.wake(300 * SECOND_MS);
+    assert_eq!(told(&effects), ["alert.raised low_csat:r1"]);
+    let alert = data(&effects);
+    assert_eq!(
+        (&alert["severity"], &alert["comment"]),
+        (&json!("critical"), &json!("lawsuit"))
+    );
+    let effects = agent.apply(
+        HOUR_MS,
+        survey("r1", json!({ "csat": 2, "comment": "lawsuit" })),
+    );
+    assert_eq!(told(&effects), ["alert.updated low_csat:r1:u1"]);
+}
+
+#[test]
+fn s2_15_of_more_alerts_than_are_kept_the_oldest_are_not_updated_and_that_is_counted() {
+    let mut agent = Stage::agent();
+    for n in 0..TOLD_MAX {
+        let effects = agent.apply(0, survey(&n.to_string(), json!({ "csat": 1 })));
+        assert_eq!(told(&effects), [format!("alert.raised low_csat:{n}")]);
+    }
+    let effects = agent.apply(0, survey("last", json!({ "csat": 1 })));
+    assert_eq!(
+        told(&effects),
+        ["ignored dedupe_overflow", "alert.raised low_csat:last"]
+    );
+    assert_eq!(
+        agent.apply(1, survey("0", json!({ "csat": 2 }))),
+        ignored(Ignored::AlreadyAlerted)
+    );
+    let effects = agent.apply(1, survey("1", json!({ "csat": 2 })));
+    assert_eq!(told(&effects), ["alert.updated low_csat:1:u1"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::{
     app,
     config::{Config, Place},
     deliver::{
+        alarms,
         file::Checked,
         load,
         payout::{self, Payer},
@@ -25,7 +26,7 @@ Example:
 Templates of destinations are rendered over an example of every output they are for, with and without its optional
 fields, and over what the field policy leaves of it. Certificates have to be there. A secret that cannot be read is a
 warning only, since it may be there where the service runs. So is a program that is switched on and whose rewards no
-destination answers, or more than one. Exit code 2 if anything is wrong, 0 otherwise; a warning is not wrong. Nothing is
+destination answers, or more than one; and a destination whose alarm could go through itself alone. Exit code 2 if anything is wrong, 0 otherwise; a warning is not wrong. Nothing is
 started, nothing is sent and no log is touched.")]
 pub(super) struct Check {
     /// Rule file [default: rules.file of the configuration, else the rules that ship with the program]
@@ -87,6 +88,9 @@ impl Check {
         let mut warnings: Vec<String> = checked
             .as_ref()
             .map_or_else(Vec::new, |checked| checked.warnings().collect());
+        if let Some(checked) = &checked {
+            warnings.extend(alarms::warnings(&checked.destinations.destinations));
+        }
         // Broken destinations say nothing about who pays.
         let found = match (&destinations, &checked) {
             (None, _) => Some(Vec::new()),

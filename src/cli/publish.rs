@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     app::Bus,
-    envelope::{Reject, ndjson},
+    envelope::{Incoming, Reject, ndjson},
     log::{self, AppendError, Appended, Log, NewEvent},
 };
 
@@ -38,13 +38,19 @@ Example:
 
 A bad line is reported to stderr as file:line with the reason and left out; the exit code is then 3. The place
 reached is kept in FILE.progress: an interrupted run goes on from there, and a finished one adds nothing again.
-From - (standard input) nothing is kept.")]
+From - (standard input) nothing is kept.
+
+What only aftercall says (outcomes, decisions about rewards, dead letters) is left out as well, unless --own is given:
+on NATS the server lets only the service's user store it.")]
 pub(super) struct Publish {
     #[command(flatten)]
     log: LogArgs,
     /// File with one event a line, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Store what only aftercall says as well, as its own: to move a log, or to answer in a destination's place
+    #[arg(long)]
+    own: bool,
     /// Print what was done as JSON
     #[arg(long)]
     json: bool,
@@ -96,6 +102,7 @@ impl Publish {
         } else {
             Source::file(&self.file, config.log.place.name())?
         };
+        source.own = self.own;
         let mut summary = Summary {
             resumed_after_line: source.lines_before,
             ..Summary::default()
@@ -183,6 +190,7 @@ struct Source {
     bar: ProgressBar,
     lines_before: u64,
     nothing_left: bool,
+    own: bool,
 }
 
 impl Source {
@@ -199,6 +207,7 @@ impl Source {
             )),
             lines_before: 0,
             nothing_left: false,
+            own: false,
         }
     }
 
@@ -227,6 +236,7 @@ impl Source {
             counter,
             nothing_left: place.offset == length && length > 0,
             lines_before: place.line,
+            own: false,
             progress: Some(progress),
             bar,
         })
@@ -244,10 +254,12 @@ impl Source {
             let line =
                 line.map_err(|error| anyhow::anyhow!("{}: cannot be read: {error}", self.name))?;
             any = true;
-            match line
-                .event
-                .and_then(crate::envelope::Incoming::into_new_event)
-            {
+            let event = line.event.and_then(Incoming::check);
+            let event = event.and_then(|event| match self.own && event.body().is_own() {
+                true => event.into_own_event(),
+                false => event.into_new_event(),
+            });
+            match event {
                 Ok(event) => batch.waiting.push(Waiting {
                     line: line.number,
                     event,

@@ -93,4 +93,10 @@ pub struct Attempt {
     pub status: Option<String>,
     /// What the outcome event is to carry of the answer, as the configuration picks it; scrubbed.
     pub response: Option<Value>,
+    /// What of the output is done and what is left, for the next attempt at it; `None`: as before.
+    pub progress: Option<Value>,
+    /// What identifies the content that was said: a later output of the thread that says the same needs no saying.
+    pub said: Option<u64>,
+    /// The lanes that a `Retry-After` is for; none: the whole destination.
+    pub lanes: Vec<String>,
 }

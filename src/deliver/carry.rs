@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::output::{Kind, Severity};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -19,13 +19,17 @@ use super::{
 use crate::log::Lane;
 
 /// Which attempt at an output is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Turn {
     /// From 1 in each round.
     pub number: u32,
     /// Whether one before it may have been done, for all anybody knows: where the destination can be asked, it is
     /// asked first (S3.09).
     pub in_doubt: bool,
+    /// What the attempts before it left of the output: those it was for are not told again.
+    pub progress: Option<Value>,
+    /// What identifies the content that the thread's last output said; see [`super::answer::Attempt::said`].
+    pub said: Option<u64>,
 }
 
 /// Takes outputs to one destination.
@@ -36,6 +40,11 @@ pub trait Carry: Send + Sync + 'static {
 
     /// How it is driven.
     fn policy(&self) -> &Policy;
+
+    /// How much it matters to operators that it gives up on outputs; `None`: they are not told.
+    fn alarm(&self) -> Option<Severity> {
+        Some(Severity::Critical)
+    }
 
     /// Where it begins the first time it ever runs.
     fn start(&self) -> Start;
@@ -52,6 +61,12 @@ pub trait Carry: Send + Sync + 'static {
     /// If that cannot be found out: the output is not sent.
     fn thread(&self, parcel: &Parcel) -> Result<Option<String>, Fault>;
 
+    /// The lanes that an attempt would take a place in, where each has a rate of its own; asked before it begins.
+    /// Nothing may be sent for it. None: it may begin at once.
+    async fn lanes_of(&self, _: &Parcel, _: Option<&Value>, _: &Turn) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Makes an attempt to deliver an output. `handle` is what the last success of its thread left. Always ends: it
     /// keeps its own timeouts. Dropped half way, its outcome is unknown.
     async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt;
@@ -65,6 +80,10 @@ impl Carry for Courier {
 
     fn policy(&self) -> &Policy {
         &self.destination().policy
+    }
+
+    fn alarm(&self) -> Option<Severity> {
+        self.destination().alarm
     }
 
     fn start(&self) -> Start {
@@ -83,6 +102,10 @@ impl Carry for Courier {
 
     fn thread(&self, parcel: &Parcel) -> Result<Option<String>, Fault> {
         Self::thread(self, parcel)
+    }
+
+    async fn lanes_of(&self, parcel: &Parcel, handle: Option<&Value>, turn: &Turn) -> Vec<String> {
+        Self::lanes_of(self, parcel, handle, turn).await
     }
 
     async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {

@@ -10,7 +10,9 @@
 //! |---|---|
 //! | `draft` | what would leave, for each channel |
 //! | `ask` | what a destination says of what was sent before, and of everything it knows |
-//! | `slack`, `mailer` | what Slack and email need besides |
+//! | `slack`, `post`, `mailer` | what Slack and email need besides |
+//! | `several` | an output that is for several: who has it, who is left |
+//! | `scrub` | what came back, fit to be kept |
 //! | `show` | the same for people, without credentials |
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
@@ -20,14 +22,7 @@ use serde_json::Value;
 use super::{
     answer::{Answer, Attempt, Fault, Verdict},
     carry::Turn,
-    channel::{
-        email::Server,
-        exchange::Exchange,
-        http,
-        slack::{Call, Place, error, is_uneditable},
-        teams,
-        tls::TlsError,
-    },
+    channel::{email::Server, exchange::Exchange, http, teams, tls::TlsError},
     destination::{Channel, Destination, Destinations},
     fields::FieldPolicy,
     judge::{Judged, judge},
@@ -39,11 +34,15 @@ use super::{
 mod ask;
 mod draft;
 mod mailer;
+mod post;
+mod scrub;
+mod several;
 pub mod show;
 mod slack;
 
-use draft::{Draft, Drafter, View};
+use draft::{Before, Draft, Drafter, View};
 use mailer::Mailer;
+use several::Progress;
 
 /// Takes outputs to one destination.
 pub struct Courier {
@@ -111,6 +110,7 @@ impl Courier {
                     host: smtp.host.clone(),
                     port: smtp.port,
                     security: smtp.security,
+                    ehlo: smtp.ehlo.clone(),
                     roots_pem: None,
                     connect_timeout: destination.timeouts.connect,
                     total_timeout: destination.timeouts.total,
@@ -171,7 +171,7 @@ impl Courier {
     pub async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> Attempt {
         let turn = Turn {
             number,
-            in_doubt: false,
+            ..Turn::default()
         };
         self.take_turn(parcel, handle, turn).await
     }
@@ -180,22 +180,31 @@ impl Courier {
     /// one for each request, and those of the lookups for its recipients; dropping it abandons the attempt, whose
     /// outcome is then unknown.
     pub async fn take_turn(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {
-        let (scope, outcome) = match self.view(parcel) {
+        let progress = Progress::of(turn.progress.as_ref());
+        let (scope, delivery) = match self.view(parcel) {
             Ok(view) => {
-                let outcome = match turn.in_doubt {
-                    false => self.deliver(&view, handle).await,
-                    true => self.deliver_in_doubt(&view, handle).await,
+                let before = Before {
+                    handle,
+                    progress: Some(&progress),
                 };
-                (view.scope, outcome)
+                let delivery = match turn.in_doubt {
+                    false => self.deliver(&view, before, turn.said).await,
+                    true => self.deliver_in_doubt(&view, before, turn.said).await,
+                };
+                let delivery = delivery.unwrap_or_else(|fault| Delivery::of(Err(fault)));
+                (view.scope, delivery)
             }
-            Err(fault) => (Scope::default(), Err(fault)),
+            Err(fault) => (Scope::default(), Delivery::of(Err(fault))),
         };
-        let (result, handle) = match outcome {
-            Ok(Delivery { answer, handle }) => (Ok(answer), handle),
-            Err(fault) => (Err(fault), None),
-        };
+        let Delivery {
+            result,
+            handle,
+            said,
+            verdict: known,
+            several,
+        } = delivery;
         let Judged {
-            mut verdict,
+            verdict,
             status,
             response,
         } = judge(
@@ -204,11 +213,18 @@ impl Courier {
             &result,
             SystemTime::now(),
         );
+        let mut verdict = known.unwrap_or(verdict);
         if let (Channel::Teams { .. }, Ok(answer), Verdict::Delivered) =
             (&self.destination.channel, &result, &verdict)
             && let Some(refusal) = teams::refusal(answer)
         {
             verdict = refusal;
+        }
+        let (mut told, mut lanes) = (None, Vec::new());
+        if let Some(several) = several {
+            verdict = several.progress.verdict(verdict);
+            lanes = several.lanes;
+            told = Some(several.progress);
         }
         tracing::debug!(
             destination = self.destination.name,
@@ -217,12 +233,58 @@ impl Courier {
             verdict = ?self.scrubbed_verdict(&verdict),
             "attempt ended"
         );
+        let is_delivered = verdict == Verdict::Delivered;
+        for refused in told
+            .iter()
+            .filter(|_| is_delivered)
+            .flat_map(|t| &t.refused)
+        {
+            tracing::warn!(
+                destination = self.destination.name,
+                output = parcel.id,
+                recipient = refused.to,
+                reason = self.fields.scrub_text(&refused.why),
+                "recipient left out"
+            );
+        }
+        let some_have_it = is_delivered || told.as_ref().is_some_and(|told| told.done);
+        let response = response.or_else(|| told.as_ref()?.response());
         Attempt {
-            handle: handle.filter(|_| verdict == Verdict::Delivered),
+            handle: handle.filter(|_| some_have_it),
             result: self.scrubbed(result),
             verdict: self.scrubbed_verdict(&verdict),
             status,
             response: response.map(|response| self.fields.scrub(&response)),
+            progress: told.and_then(|told| told.kept()),
+            said: said.filter(|_| is_delivered),
+            lanes,
+        }
+    }
+
+    /// The lanes an attempt would take a place in: channels of Slack's, each of which has the rate to itself (S2.11).
+    /// Sends nothing; people are looked up.
+    pub async fn lanes_of(
+        &self,
+        parcel: &Parcel,
+        handle: Option<&Value>,
+        turn: &Turn,
+    ) -> Vec<String> {
+        let Channel::Slack { .. } = &self.destination.channel else {
+            return Vec::new();
+        };
+        let Ok(view) = self.view(parcel) else {
+            return Vec::new();
+        };
+        let progress = Progress::of(turn.progress.as_ref());
+        let before = Before {
+            handle,
+            progress: Some(&progress),
+        };
+        let draft = self.drafter.draft(&self.destination, &view, before);
+        match draft.await {
+            Ok(Draft::Slack(slack)) => slack.lanes(),
+            // The attempt itself will say what is wrong.
+            Ok(Draft::Web(_) | Draft::Mail { .. }) | Err(_) => Vec::new(),
         }
     }
 
@@ -236,7 +298,11 @@ impl Courier {
         handle: Option<&Value>,
     ) -> Result<show::Shown, Fault> {
         let view = self.view(parcel)?;
-        let draft = self.drafter.draft(&self.destination, &view, handle);
+        let before = Before {
+            handle,
+            progress: None,
+        };
+        let draft = self.drafter.draft(&self.destination, &view, before);
         show::shown(&self.destination, draft.await?)
     }
 
@@ -278,45 +344,80 @@ impl Courier {
     async fn deliver_in_doubt(
         &self,
         view: &View,
-        handle: Option<&Value>,
+        before: Before<'_>,
+        said: Option<u64>,
     ) -> Result<Delivery, Fault> {
         match self.look_up(view).await? {
-            Some(answer) => Ok(Delivery {
-                answer,
-                handle: None,
-            }),
-            None => self.deliver(view, handle).await,
+            Some(answer) => Ok(Delivery::of(Ok(answer))),
+            None => self.deliver(view, before, said).await,
         }
     }
 
-    async fn deliver(&self, view: &View, handle: Option<&Value>) -> Result<Delivery, Fault> {
-        let draft = self.drafter.draft(&self.destination, view, handle);
-        match (draft.await?, &self.way) {
+    async fn deliver(
+        &self,
+        view: &View,
+        before: Before<'_>,
+        said: Option<u64>,
+    ) -> Result<Delivery, Fault> {
+        let says = self.drafter.identity(&self.destination, view);
+        // S2.08: what stands there already need not be said again.
+        let is_news = says.is_none() || says != said || view.parcel.event_type != "alert.updated";
+        if !is_news {
+            return Ok(Delivery {
+                verdict: Some(Verdict::Delivered),
+                said: says,
+                ..Delivery::of(Ok(Answer {
+                    status: 200,
+                    headers: BTreeMap::new(),
+                    body: Value::Null,
+                }))
+            });
+        }
+        let draft = self.drafter.draft(&self.destination, view, before);
+        let delivery = match (draft.await?, &self.way) {
             (Draft::Web(request), Way::Web(exchange)) => {
                 self.sendable(&request)?;
                 let answer = exchange.send(request, &view.parcel.id).await?;
-                let answer = self.fall_back(view, exchange, answer).await?;
-                Ok(Delivery {
-                    answer,
-                    handle: None,
-                })
+                Delivery::of(Ok(self.fall_back(view, exchange, answer).await?))
             }
-            (Draft::Slack(slack), Way::Web(exchange)) => self.post(&slack, exchange).await,
-            (Draft::Mail { letter, thread }, Way::Mail(mailer)) => {
-                let answer = mailer.send(&letter).await?;
+            (Draft::Slack(slack), Way::Web(exchange)) => {
+                let before = before.progress.cloned().unwrap_or_default();
+                self.post(view, &slack, exchange, before).await
+            }
+            (
+                Draft::Mail {
+                    letter,
+                    thread,
+                    left_out,
+                },
+                Way::Mail(mailer),
+            ) => {
+                let mut progress = before.progress.cloned().unwrap_or_default();
+                progress.refused.extend(left_out);
+                let result = mailer.send(&letter).await;
+                let verdict = mailer::note(&mut progress, &letter, &result);
                 let first = thread.unwrap_or_else(|| letter.message_id.clone());
-                Ok(Delivery {
-                    answer,
+                Delivery {
                     handle: Some(serde_json::json!({ "message_id": first })),
-                })
+                    verdict,
+                    several: Some(Several {
+                        progress,
+                        lanes: Vec::new(),
+                    }),
+                    ..Delivery::of(result)
+                }
             }
             // Both come of the same channel.
             (Draft::Web(_) | Draft::Slack(_), Way::Mail(_)) | (Draft::Mail { .. }, Way::Web(_)) => {
-                Err(Fault::Unsendable(
+                return Err(Fault::Unsendable(
                     "it has no way to this channel".to_owned(),
-                ))
+                ));
             }
-        }
+        };
+        Ok(Delivery {
+            said: says,
+            ..delivery
+        })
     }
 
     /// S4.06: what the destination wants tried instead, after certain answers.
@@ -332,7 +433,10 @@ impl Courier {
                 continue;
             }
             let first = answer.status;
-            let request = self.drafter.request(&fallback.request, &scope)?;
+            let most = self.destination.body_bytes_max;
+            let request = self
+                .drafter
+                .fitting_request(&fallback.request, view, &scope, most)?;
             let method = request.method.clone();
             self.sendable(&request)?;
             answer = exchange.send(request, &view.parcel.id).await?;
@@ -349,38 +453,6 @@ impl Courier {
         Ok(answer)
     }
 
-    /// Edits the first message of the thread, or says it anew where there is none or it cannot be edited.
-    async fn post(&self, draft: &slack::Slack, exchange: &Exchange) -> Result<Delivery, Fault> {
-        let answer = self.call(draft, &draft.first(), exchange).await?;
-        let Some(place) = &draft.place else {
-            let handle = Place::of_answer(&answer).map(|place| place.handle());
-            return Ok(Delivery { answer, handle });
-        };
-        let refused = error(&answer).is_some_and(is_uneditable);
-        let answer = if draft.edits() && refused {
-            let call = draft.content.follow_up(place);
-            self.call(draft, &call, exchange).await?
-        } else {
-            answer
-        };
-        // Whatever comes later still belongs to the first message.
-        Ok(Delivery {
-            answer,
-            handle: Some(place.handle()),
-        })
-    }
-
-    async fn call(
-        &self,
-        draft: &slack::Slack,
-        call: &Call,
-        exchange: &Exchange,
-    ) -> Result<Answer, Fault> {
-        let request = draft.request(call)?;
-        self.sendable(&request)?;
-        exchange.send(request, &draft.content.output_id).await
-    }
-
     /// S4.07: refused before anything of it has left.
     fn sendable(&self, request: &http::Request) -> Result<(), Fault> {
         let (bytes, most) = (request.body.len(), self.destination.body_bytes_max);
@@ -391,60 +463,36 @@ impl Courier {
         }
         Ok(())
     }
-
-    /// What came back, without what has no place in dead letters and logs (S5.09).
-    fn scrubbed(&self, result: Result<Answer, Fault>) -> Result<Answer, Fault> {
-        let text = |text: String| self.fields.scrub_text(&text);
-        match result {
-            Ok(mut answer) => {
-                answer.body = self.fields.scrub(&answer.body);
-                // A session is a credential.
-                answer.headers.remove("set-cookie");
-                for value in answer.headers.values_mut() {
-                    *value = self.fields.scrub_text(value);
-                }
-                Ok(answer)
-            }
-            Err(fault) => Err(match fault {
-                Fault::Unsendable(why) => Fault::Unsendable(text(why)),
-                Fault::NotReady(why) => Fault::NotReady(text(why)),
-                Fault::Connect(why) => Fault::Connect(text(why)),
-                Fault::Timeout(after) => Fault::Timeout(after),
-                Fault::Lost(why) => Fault::Lost(text(why)),
-                Fault::InDoubt {
-                    why,
-                    after,
-                    is_down,
-                } => Fault::InDoubt {
-                    why: text(why),
-                    after,
-                    is_down,
-                },
-            }),
-        }
-    }
-
-    fn scrubbed_verdict(&self, verdict: &Verdict) -> Verdict {
-        match verdict {
-            Verdict::Delivered => Verdict::Delivered,
-            Verdict::Rejected { why } => Verdict::Rejected {
-                why: self.fields.scrub_text(why),
-            },
-            Verdict::Again {
-                why,
-                after,
-                unknown,
-            } => Verdict::Again {
-                why: self.fields.scrub_text(why),
-                after: *after,
-                unknown: *unknown,
-            },
-        }
-    }
 }
 
-/// An answer, and what is to be handed to the next output of the thread if it was a yes.
+/// What came of taking an output there.
 struct Delivery {
-    answer: Answer,
+    result: Result<Answer, Fault>,
+    /// For the next output of the thread.
     handle: Option<Value>,
+    /// What identifies the content.
+    said: Option<u64>,
+    /// Where that is not for the destination's own tests to say.
+    verdict: Option<Verdict>,
+    /// Where it is for several.
+    several: Option<Several>,
+}
+
+/// What came of it for each of those it is for.
+struct Several {
+    progress: Progress,
+    /// Lanes that asked to be left alone.
+    lanes: Vec<String>,
+}
+
+impl Delivery {
+    const fn of(result: Result<Answer, Fault>) -> Self {
+        Self {
+            result,
+            handle: None,
+            said: None,
+            verdict: None,
+            several: None,
+        }
+    }
 }

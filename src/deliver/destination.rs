@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use aftercall_actors::output::Severity;
+
 use super::{
     expression::{Condition, Expression},
     policy::Policy,
@@ -37,6 +39,8 @@ pub struct Destination {
     pub thread: Option<Template>,
     /// How it is driven.
     pub policy: Policy,
+    /// How much it matters to operators that it gives up on outputs; `None`: they are not told.
+    pub alarm: Option<Severity>,
     /// How long an attempt may take.
     pub timeouts: Timeouts,
     /// What is shown to be let in.
@@ -75,7 +79,7 @@ pub enum Channel {
     Slack {
         /// Base of the API; `https://slack.com/api` unless set.
         api: Text,
-        /// Channel or user ids; `None`: those of the recipients.
+        /// Channel or user ids, each of which is told; `None`: those of the recipients.
         to: Option<Template>,
         /// Plain text, also the notification; `None`: the built-in words.
         text: Option<Template>,
@@ -104,7 +108,7 @@ pub enum Channel {
         smtp: SmtpServer,
         /// Sender.
         from: Template,
-        /// Addresses, separated by commas; `None`: those of the recipients.
+        /// A list of addresses; `None`: those of the recipients.
         to: Option<Template>,
         /// Subject line; `None`: the built-in one.
         subject: Option<Template>,
@@ -124,6 +128,8 @@ pub struct SmtpServer {
     pub port: u16,
     /// How the connection is secured.
     pub security: SmtpSecurity,
+    /// The name said in EHLO; `None`: the machine's.
+    pub ehlo: Option<String>,
 }
 
 /// How a connection to a mail server is secured.

@@ -19,24 +19,22 @@ use super::{
     account::Account,
     board::Board,
     carry::{Carry, Turn},
-    line::{Line, LineError, trim},
+    line::{Line, LineError},
     parcel::Parcel,
     pull::{self, Follow, Wish, Word},
     record::{Case, Fact},
     state::{Action, Batch, Decision, Machine},
     tell::Teller,
 };
-use crate::{
-    log::{Log, LogError, Seq, StoredOutput},
-    planted::{Bug, is_planted},
-};
+use crate::log::{Log, LogError, Seq, StoredOutput};
 
+mod commit;
 mod ended;
 mod flight;
 
 pub use ended::Ended;
 
-use flight::{Landed, fly};
+use flight::{Landed, ask, fly};
 
 /// What was merely passed over is noted at least this often.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -86,6 +84,7 @@ pub async fn drive(
         outputs: pull::outputs(&log, &carry.lanes()),
         words: pull::words(&log, &destination),
         teller: Teller {
+            key: line.key().clone(),
             log: Arc::clone(&log),
             destination: Arc::clone(&destination),
             outcome_type: carry
@@ -93,6 +92,7 @@ pub async fn drive(
                 .outcome
                 .as_ref()
                 .map(|rule| rule.event_type.clone()),
+            alarm: carry.alarm(),
         },
         destination,
         machine,
@@ -100,6 +100,7 @@ pub async fn drive(
         commit: None,
         attempts: FuturesUnordered::new(),
         errands: FuturesUnordered::new(),
+        questions: FuturesUnordered::new(),
         parcels: BTreeMap::new(),
         marked_at: Instant::now(),
         wanted_at: Instant::now(),
@@ -124,6 +125,8 @@ struct Driver {
     commit: Option<LocalBoxFuture<'static, Result<Committed, LineError>>>,
     attempts: FuturesUnordered<LocalBoxFuture<'static, Landed>>,
     errands: FuturesUnordered<LocalBoxFuture<'static, Result<Errand, LogError>>>,
+    /// For the lanes of items that are due.
+    questions: FuturesUnordered<LocalBoxFuture<'static, (Seq, Vec<String>)>>,
     outputs: Follow<StoredOutput>,
     words: Follow<Word>,
     /// Of unfinished items, as far as there is room.
@@ -166,6 +169,7 @@ enum Errand {
 enum Event {
     Committed(Result<Committed, LineError>),
     Landed(Landed),
+    Lanes(Seq, Vec<String>),
     Done(Result<Errand, LogError>),
     Word(Result<Word, LogError>),
     Output(Result<StoredOutput, LogError>),
@@ -178,6 +182,7 @@ impl Driver {
         loop {
             let now = self.log.now();
             self.machine.decide(now);
+            self.ask(now);
             if let Some(ended) = self.begin_commit() {
                 return ended;
             }
@@ -204,6 +209,9 @@ impl Driver {
                 Event::Committed(done)
             }
             Some(landed) = self.attempts.next(), if !self.attempts.is_empty() => Event::Landed(landed),
+            Some((seq, lanes)) = self.questions.next(), if !self.questions.is_empty() => {
+                Event::Lanes(seq, lanes)
+            }
             Some(done) = self.errands.next(), if !self.errands.is_empty() => Event::Done(done),
             _ = stopping.wait_for(|stop| *stop), if self.stage == Stage::Running => Event::Stop,
             word = self.words.next(looked.dead), if wants_word => Event::Word(word),
@@ -219,6 +227,7 @@ impl Driver {
                 self.committed(done?);
             }
             Event::Landed(landed) => self.landed(landed),
+            Event::Lanes(seq, lanes) => self.machine.told_lanes(seq, lanes),
             Event::Done(done) => match done? {
                 Errand::Told(case) => self.machine.told(case),
                 Errand::AlarmTold => self.machine.alarm_told(),
@@ -244,6 +253,9 @@ impl Driver {
                 break;
             };
             self.landed(landed);
+        }
+        while let Some(Some((seq, lanes))) = self.questions.next().now_or_never() {
+            self.machine.told_lanes(seq, lanes);
         }
         for _ in 0..DRAIN_MAX {
             let Some(Some(done)) = self.errands.next().now_or_never() else {
@@ -304,100 +316,6 @@ impl Driver {
         None
     }
 
-    fn begin_record(&mut self, mut batch: Batch) {
-        let Some(line) = self.line.take() else {
-            return;
-        };
-        self.too_early(&mut batch);
-        let records = line.record(&batch.facts);
-        self.records += 1;
-        let log = Arc::clone(&self.log);
-        self.commit = Some(
-            async move {
-                let (line, _) = line.write(log, records).await?;
-                let checkpoint = None;
-                Ok(Committed {
-                    line,
-                    batch,
-                    checkpoint,
-                })
-            }
-            .boxed_local(),
-        );
-    }
-
-    fn begin_checkpoint(&mut self, bytes_max: usize) {
-        let Some(line) = self.line.take() else {
-            return;
-        };
-        let (steps, batch) = self.machine.checkpoint();
-        let records = line.checkpoint(steps, bytes_max);
-        self.records = 0;
-        self.checkpoint_at = Instant::now();
-        self.marked_at = self.checkpoint_at;
-        let (log, destination) = (Arc::clone(&self.log), Arc::clone(&self.destination));
-        let is_last = self.stage == Stage::Closing;
-        self.commit = Some(
-            async move {
-                let (line, first) = line.write(Arc::clone(&log), records).await?;
-                if is_last {
-                    // Nobody is left to do it beside something else.
-                    trim(log, destination, first).await;
-                }
-                Ok(Committed {
-                    line,
-                    batch,
-                    checkpoint: (!is_last).then_some(first),
-                })
-            }
-            .boxed_local(),
-        );
-    }
-
-    /// The bugs the simulation has to find.
-    fn too_early(&mut self, batch: &mut Batch) {
-        let (told, sent) = (
-            is_planted(Bug::ToldBeforeCommit),
-            is_planted(Bug::SentBeforeCommit),
-        );
-        if told || sent {
-            let early = batch.actions.extract_if(.., |action| match action {
-                Action::Send { .. } => sent,
-                Action::Tell { .. } | Action::Alarm(_) => told,
-            });
-            let early: Vec<Action> = early.collect();
-            self.perform(early);
-        }
-    }
-
-    fn committed(&mut self, committed: Committed) {
-        let Committed {
-            line,
-            batch,
-            checkpoint,
-        } = committed;
-        self.line = Some(line);
-        for fact in &batch.facts {
-            self.account.committed(fact, self.stored_at(fact));
-        }
-        if self.stage != Stage::Closing {
-            self.perform(batch.actions);
-        }
-        if let Some(before) = checkpoint {
-            let trimming = trim(Arc::clone(&self.log), Arc::clone(&self.destination), before);
-            self.errands
-                .push(trimming.map(|()| Ok(Errand::Trimmed)).boxed_local());
-        }
-        let items = self.machine.state().items();
-        for fact in &batch.facts {
-            if let Some(seq) = fact.ends()
-                && !items.contains_key(&seq)
-            {
-                self.parcels.remove(&seq);
-            }
-        }
-    }
-
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -421,6 +339,16 @@ impl Driver {
                     self.errands.push(errand.boxed_local());
                 }
             }
+        }
+    }
+
+    /// Asks for the lanes of what is due.
+    fn ask(&mut self, now: LogTime) {
+        for question in self.machine.questions(now) {
+            let parcel = self.parcels.get(&question.seq).cloned();
+            let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
+            let asking = ask(log, carry, parcel, question);
+            self.questions.push(asking.boxed_local());
         }
     }
 

@@ -13,6 +13,7 @@ use prost::Message as _;
 use super::{
     carry::Carry,
     destination::Start,
+    proof,
     record::{FORMAT, Fact, Looked, Piece, Record, RecordError, Step},
     state::{Misfit, State},
 };
@@ -41,6 +42,8 @@ pub struct Line {
     number: u64,
     /// Its sequence: the fence.
     head: Seq,
+    /// What outcomes are proven with.
+    key: Bytes,
 }
 
 /// Why a destination cannot be driven on.
@@ -80,6 +83,12 @@ impl Line {
         self.epoch
     }
 
+    /// What outcomes are proven with: only who reads the line knows it.
+    #[must_use]
+    pub const fn key(&self) -> &Bytes {
+        &self.key
+    }
+
     /// Takes a destination over and computes what its former owner knew.
     ///
     /// # Errors
@@ -109,6 +118,10 @@ impl Line {
             let (epoch, number, expected) = last.as_ref().map_or((0, 0, 0), |last| {
                 (last.record.epoch, last.record.number, last.seq)
             });
+            let key = match &last {
+                Some(last) if !last.record.key.is_empty() => last.record.key.clone(),
+                Some(_) | None => proof::new_key(&destination, owner),
+            };
             let (piece, steps) = match last {
                 Some(_) => (None, Vec::new()),
                 // The first record ever is a checkpoint, so that a line always begins with one.
@@ -122,6 +135,7 @@ impl Line {
                 logic: LOGIC.to_owned(),
                 piece,
                 steps,
+                key,
             };
             let bytes = record.to_bytes();
             match log
@@ -150,6 +164,7 @@ impl Line {
             epoch: last.record.epoch,
             number: last.record.number,
             head: last.seq,
+            key: last.record.key.clone(),
         }
     }
 
@@ -198,6 +213,7 @@ impl Line {
             logic: LOGIC.to_owned(),
             piece: None,
             steps: Vec::new(),
+            key: self.key.clone(),
         }
     }
 

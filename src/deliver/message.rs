@@ -122,6 +122,25 @@ impl Message {
         }
     }
 
+    /// Says whom it is for, where that does not show by where it stands.
+    pub fn address(&mut self, names: impl Iterator<Item = String>) {
+        let names: Vec<String> = names.map(|name| outside::line(&name)).collect();
+        if !names.is_empty() {
+            self.facts.push(Fact {
+                label: "For".to_owned(),
+                text: names.join(", "),
+            });
+        }
+    }
+
+    /// What identifies what it says, whichever message of its thread it is: one that says the same says nothing new.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        let mut message = self.clone();
+        message.occasion = Occasion::First;
+        xxhash_rust::xxh3::xxh3_64(format!("{message:?}").as_bytes())
+    }
+
     /// What `write` makes of it, shortened until that takes at most `bytes_max` by the size `write` tells with it: the
     /// longest texts first, then the last facts. What cannot be shortened further is returned as it is.
     pub fn fitted<T>(&self, bytes_max: usize, write: impl Fn(&Self) -> (T, usize)) -> T {

@@ -1,4 +1,4 @@
-//! Whether somebody pays: for each tier of a program that is switched on, one destination that takes its requests and
+//! Whether somebody pays, and says nothing by mistake: for each tier of a program that is switched on, one destination that takes its requests and
 //! answers, and one that takes its reversals.
 //!
 //! With none, an agent who gets there stays locked for good (S3.04); with two, each would issue the reward. Neither is
@@ -6,7 +6,7 @@
 //! a warning: another program may read the requests from the bus and answer them.
 
 use aftercall_actors::{
-    programs::{Program, Tier},
+    programs::{OnCancelled, Program, Tier},
     rules::RuleSet,
 };
 
@@ -19,13 +19,22 @@ pub struct Payer<'a> {
     name: &'a str,
     selects: Box<dyn Fn(&Parcel) -> bool + 'a>,
     answers: bool,
+    /// What it says of a request that it gives up.
+    gives_up: Option<&'a str>,
 }
 
 /// The outcome that a claim waits for.
 const OUTCOME: &str = "reward.outcome";
 
+/// What a provider says of an issued reward that the agent does not have.
+const GONE: [&str; 5] = ["bounced", "canceled", "cancelled", "failed", "reversed"];
+
 fn answers(outcome: Option<&OutcomeRule>) -> bool {
     outcome.is_some_and(|rule| rule.event_type == OUTCOME)
+}
+
+fn gives_up(outcome: Option<&OutcomeRule>) -> Option<&str> {
+    outcome.map(|rule| rule.failed.as_str())
 }
 
 impl<'a> From<&'a Destination> for Payer<'a> {
@@ -34,6 +43,7 @@ impl<'a> From<&'a Destination> for Payer<'a> {
             name: &destination.name,
             selects: Box::new(|parcel| destination.selector.selects(parcel)),
             answers: answers(destination.policy.outcome.as_ref()),
+            gives_up: gives_up(destination.policy.outcome.as_ref()),
         }
     }
 }
@@ -44,6 +54,7 @@ impl<'a> From<&'a dyn Carry> for Payer<'a> {
             name: carry.name(),
             selects: Box::new(|parcel| carry.selects(parcel)),
             answers: answers(carry.policy().outcome.as_ref()),
+            gives_up: gives_up(carry.policy().outcome.as_ref()),
         }
     }
 }
@@ -57,18 +68,52 @@ pub fn warnings(rules: &RuleSet, payers: &[Payer<'_>]) -> Vec<String> {
         .flat_map(|(program, tier)| {
             ["reward.requested", "reward.reversal.requested"]
                 .into_iter()
-                .filter_map(move |output| warning(program, tier, output, payers))
+                .flat_map(move |output| {
+                    let missing = warning(program, tier, output, payers);
+                    missing
+                        .into_iter()
+                        .chain(frees(program, tier, output, payers))
+                })
         })
         .collect()
 }
 
-fn warning(program: &Program, tier: &Tier, output: &str, payers: &[Payer<'_>]) -> Option<String> {
+/// A destination whose giving up would free the points of a reward that was issued after all (S3.16).
+fn frees(program: &Program, tier: &Tier, output: &str, payers: &[Payer<'_>]) -> Vec<String> {
+    if program.on_cancelled != OnCancelled::Free || output != "reward.requested" {
+        return Vec::new();
+    }
+    let Some(parcel) = request(program, tier, output) else {
+        return Vec::new();
+    };
+    let payers = payers
+        .iter()
+        .filter(|payer| payer.answers && (payer.selects)(&parcel));
+    let said = payers.filter_map(|payer| Some((payer, payer.gives_up?)));
+    let said = said.filter(|(_, word)| GONE.contains(word));
+    let warning = |(payer, word): (&Payer<'_>, &str)| {
+        format!(
+            "destination {} says `{word}` when it gives up, which frees the points of a reward of program `{}` that is \
+             issued by then: write `outcome.failed = \"needs_review\"`",
+            payer.name, program.name
+        )
+    };
+    said.map(warning).collect()
+}
+
+/// What is asked for of a tier.
+fn request(program: &Program, tier: &Tier, output: &str) -> Option<Parcel> {
     let mut parcel = examples::of(output)?;
     let data = parcel.data.as_object_mut()?;
     data.insert("program".into(), program.name.as_str().into());
     data.insert("tier".into(), tier.name.as_str().into());
     data.insert("reward_type".into(), tier.reward_type.as_str().into());
     data.insert("points_consumed".into(), tier.threshold.into());
+    Some(parcel)
+}
+
+fn warning(program: &Program, tier: &Tier, output: &str, payers: &[Payer<'_>]) -> Option<String> {
+    let parcel = request(program, tier, output)?;
     let payers = payers.iter();
     let found: Vec<&str> = payers
         .filter(|payer| payer.answers && (payer.selects)(&parcel))
@@ -144,6 +189,22 @@ mod tests {
               them apart with `when`"
             ]
         );
+    }
+
+    #[test]
+    fn s3_16_a_word_for_giving_up_that_would_free_points_is_warned_of() {
+        let free = RULES.replace("enabled = true", "enabled = true\non_cancelled = \"free\"");
+        let usual = destination("a", "reward", "true", true);
+        assert_eq!(
+            warned(&free, std::slice::from_ref(&usual)),
+            [
+                "destination a says `failed` when it gives up, which frees the points of a reward of program `p` that is \
+                 issued by then: write `outcome.failed = \"needs_review\"`"
+            ]
+        );
+        assert_eq!(warned(RULES, std::slice::from_ref(&usual)), [""; 0]);
+        let told = usual.replace("outcome\" }", "outcome\", failed = \"needs_review\" }");
+        assert_eq!(warned(&free, &[told]), [""; 0]);
     }
 
     #[test]

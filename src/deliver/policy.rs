@@ -26,6 +26,8 @@ pub struct Limits {
     pub concurrency: NonZeroU32,
     /// Attempts begun within each period, spread evenly; `None`: no limit.
     pub rate: Option<Rate>,
+    /// Whether each lane of the destination (a channel of Slack's) has this rate to itself (S2.11).
+    pub by_lane: bool,
 }
 
 /// So many within so long.

@@ -50,6 +50,12 @@ impl Person {
         mailbox(self.name.as_deref(), self.email.as_deref()?).ok()
     }
 
+    /// How a message calls them: by name, else by address.
+    #[must_use]
+    pub fn called(&self) -> Option<String> {
+        self.name.clone().or_else(|| self.email.clone())
+    }
+
     fn of(value: &Value) -> Self {
         let text = |name: &str| {
             let text = value.get(name)?.as_str()?.trim();
@@ -68,6 +74,8 @@ impl Person {
 pub struct Found {
     /// The people of the first step that had any; empty if none had.
     pub people: Vec<Person>,
+    /// Of these steps, people with an email address that none can be sent to.
+    pub left_out: Vec<Person>,
     /// What could not be found out on the way, for the message to say.
     pub missing: Vec<String>,
 }
@@ -119,11 +127,13 @@ impl Recipients {
             }
             match step.people(scope).await {
                 Ok(people) => {
-                    found.people = people
-                        .into_iter()
-                        .filter(&usable)
-                        .take(PEOPLE_MAX)
-                        .collect();
+                    let (people, others): (Vec<Person>, Vec<Person>) =
+                        people.into_iter().partition(&usable);
+                    found.people = people;
+                    found.people.truncate(PEOPLE_MAX);
+                    let unsendable =
+                        |person: &Person| person.email.is_some() && person.mailbox().is_none();
+                    found.left_out.extend(others.into_iter().filter(unsendable));
                     if !found.people.is_empty() {
                         return found;
                     }

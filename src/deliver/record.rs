@@ -14,10 +14,12 @@ use crate::log::{
 };
 
 mod breaker;
+mod kept;
 mod words;
 
 pub use crate::log::stored::RecordError;
 pub use breaker::BreakerRecord;
+pub use kept::{Item, LaneRecord, Memory, Standing};
 pub use words::{Ending, Reason, Seen, Sign};
 
 /// The format this program writes.
@@ -47,6 +49,10 @@ pub struct Record {
     /// What happened, in order.
     #[prost(message, repeated, tag = "7")]
     pub steps: Vec<Step>,
+    /// What only this line knows, the same in all its records: outcomes are told with a proof made of it (`proof`).
+    /// Empty in records from before there were proofs.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub key: Bytes,
 }
 
 /// A checkpoint's place for one of its records.
@@ -221,7 +227,7 @@ pub struct Case {
 }
 
 /// Attempt begun. Which one it is follows from those before.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message)]
 pub struct Started {
     /// The item.
     #[prost(uint64, tag = "1")]
@@ -232,6 +238,9 @@ pub struct Started {
     /// Whether it finds out if the destination is back.
     #[prost(bool, tag = "3")]
     pub probe: bool,
+    /// Names of the lanes it takes a place in, where each has a rate of its own.
+    #[prost(string, repeated, tag = "4")]
+    pub lanes: Vec<String>,
 }
 
 /// Attempt ended.
@@ -258,6 +267,15 @@ pub struct Ended {
     /// JSON to be handed in with the next output of the thread.
     #[prost(string, optional, tag = "7")]
     pub handle: Option<String>,
+    /// JSON to be handed in with the next attempt at the same output: what of it is done, and what is left.
+    #[prost(string, optional, tag = "8")]
+    pub progress: Option<String>,
+    /// What identifies the content that was said, for the next output of the thread to tell whether it says more.
+    #[prost(fixed64, optional, tag = "9")]
+    pub said: Option<u64>,
+    /// The lanes that the pause is for; none: the whole destination.
+    #[prost(string, repeated, tag = "10")]
+    pub lanes: Vec<String>,
 }
 
 /// One attempt, as a dead letter shows it.
@@ -374,93 +392,6 @@ pub struct Alarmed {
 /// The open alarm is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct AlarmTold {}
-
-/// What there is one of in a destination.
-#[derive(Clone, PartialEq, Message)]
-pub struct Standing {
-    /// How far outputs and dead letters were looked at.
-    #[prost(message, required, tag = "1")]
-    pub looked: Looked,
-    /// The next item's place in line.
-    #[prost(uint64, tag = "2")]
-    pub place_next: u64,
-    /// The breaker.
-    #[prost(message, required, tag = "3")]
-    pub breaker: BreakerRecord,
-    /// Nothing is sent before, in milliseconds of log time.
-    #[prost(int64, tag = "4")]
-    pub paused_until_ms: i64,
-    /// The rate limit admits the next attempt then, in microseconds of log time.
-    #[prost(int64, tag = "5")]
-    pub free_at_us: i64,
-    /// Dead letters no alarm has spoken of, as the next alarm would.
-    #[prost(message, required, tag = "6")]
-    pub unalarmed: Alarmed,
-    /// The alarm that has to be told.
-    #[prost(message, optional, tag = "7")]
-    pub alarm: Option<Alarmed>,
-    /// Cases decided lately, oldest first.
-    #[prost(message, repeated, tag = "8")]
-    pub decided: Vec<Case>,
-}
-
-/// An unfinished item.
-#[derive(Clone, PartialEq, Message)]
-pub struct Item {
-    /// The output.
-    #[prost(message, required, tag = "1")]
-    pub taken: Taken,
-    /// 1, and one more for every time an operator had it retried.
-    #[prost(uint32, tag = "2")]
-    pub round: u32,
-    /// Its place in line among all items.
-    #[prost(uint64, tag = "3")]
-    pub place: u64,
-    /// Attempts begun.
-    #[prost(uint32, tag = "4")]
-    pub attempts: u32,
-    /// Attempts that failed and count.
-    #[prost(uint32, tag = "5")]
-    pub failures: u32,
-    /// Whether nobody knows of an attempt if the destination acted on it.
-    #[prost(bool, tag = "6")]
-    pub unknown: bool,
-    /// Log time of the first attempt, in milliseconds.
-    #[prost(int64, optional, tag = "7")]
-    pub first_at_ms: Option<i64>,
-    /// The next attempt is made no earlier, in milliseconds of log time.
-    #[prost(int64, tag = "8")]
-    pub due_at_ms: i64,
-    /// The attempt that is out.
-    #[prost(message, optional, tag = "9")]
-    pub flight: Option<Started>,
-    /// The verdict, if it has one.
-    #[prost(message, optional, tag = "10")]
-    pub settled: Option<Settled>,
-    /// The first and the last attempts that ended.
-    #[prost(message, repeated, tag = "11")]
-    pub notes: Vec<Note>,
-}
-
-/// What is remembered of a thread.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub struct Memory {
-    /// Its key.
-    #[prost(string, tag = "1")]
-    pub key: String,
-    /// JSON to be handed in with its next output.
-    #[prost(string, optional, tag = "2")]
-    pub handle: Option<String>,
-    /// Log time of the last attempt's start, in milliseconds.
-    #[prost(int64, optional, tag = "3")]
-    pub started_at_ms: Option<i64>,
-    /// Its newest output ever taken.
-    #[prost(uint64, tag = "4")]
-    pub newest: Seq,
-    /// Log time at which it was last of use, in milliseconds.
-    #[prost(int64, tag = "5")]
-    pub touched_ms: i64,
-}
 
 impl Stored for Record {
     const NAME: &'static str = "delivery record";

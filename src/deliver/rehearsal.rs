@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::Fault,
+    channel::email::mailbox,
     destination::{AuthSpec, Body, Channel, Destination, Destinations, Request, Text},
     examples,
     fields::{Allowed, FieldPolicy},
@@ -18,6 +19,8 @@ use super::{
     template::{Template, TemplateError},
 };
 use crate::config::units::ByteSize;
+
+mod addresses;
 
 /// What to say of one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,7 +222,12 @@ impl Stage<'_> {
             } => {
                 let scope = self.with_people(&inside, &scope, name);
                 self.address(api, true, &scope, name);
-                self.all([to, text], &scope, name);
+                if let Some(to) = to
+                    && let Some(ids) = self.render(to, &scope, name)
+                {
+                    self.channels(to, &ids, name);
+                }
+                self.all([text], &scope, name);
                 self.json(
                     blocks.as_ref(),
                     Value::is_array,
@@ -260,8 +268,14 @@ impl Stage<'_> {
                 ..
             } => {
                 let scope = self.with_people(&inside, &scope, name);
-                self.render(from, &scope, name);
-                self.all([to, subject, html, text], &scope, name);
+                for (template, most) in [(Some(from), 1), (to.as_ref(), usize::MAX)] {
+                    if let Some(template) = template
+                        && let Some(text) = self.render(template, &scope, name)
+                    {
+                        self.mailboxes(template, &text, most, name);
+                    }
+                }
+                self.all([subject, html, text], &scope, name);
             }
         }
         true
@@ -284,7 +298,14 @@ impl Stage<'_> {
                     self.address(&Text::Template(lookup.url.clone()), shows, scope, name);
                 }
                 (Ok(true), None) => match step.people.evaluate(scope) {
-                    Ok(people) if are_people(&people) => {}
+                    Ok(people) if are_people(&people) => {
+                        let people = people.as_array().into_iter().flatten();
+                        for email in people.filter_map(|person| person["email"].as_str()) {
+                            if let Err(why) = mailbox(None, email) {
+                                self.note(key("people"), format!("{email:?} is {why}"));
+                            }
+                        }
+                    }
                     Ok(_) => self.note(
                         key("people"),
                         "its value is no list of {name, email, slack}, all strings".to_owned(),

@@ -10,6 +10,7 @@
 //! | `batch` | what goes into the machine, and what comes out |
 //! | `conclusion` | what an attempt's end means for its item |
 //! | `weigh` | what an attempt's result says of the item and of the destination |
+//! | `due` | which of the items that may start goes first |
 //! | `threads` | order and memory of outputs about the same thing |
 //! | `pace` | waits before retries, and spacing under a rate limit |
 
@@ -31,6 +32,7 @@ use crate::log::Seq;
 
 mod batch;
 mod conclusion;
+mod due;
 mod machine;
 mod pace;
 mod threads;
@@ -40,9 +42,10 @@ mod weigh;
 mod tests;
 
 pub use batch::{Action, Batch, Decision, Find};
-pub use machine::Machine;
+pub use machine::{Machine, Question};
 
-use pace::Spacing;
+use due::{Class, Due};
+use pace::{Lanes, Spacing};
 use threads::Threads;
 
 /// Attempts shown of an item: the first few, which say how it began,
@@ -80,6 +83,7 @@ pub struct State {
     breaker: Breaker,
     paused_until: LogTime,
     spacing: Spacing,
+    lanes: Lanes,
     /// Dead letters no alarm has spoken of; its time and number are the last alarm's.
     unalarmed: Alarmed,
     alarm: Option<Alarmed>,
@@ -92,7 +96,8 @@ impl State {
     pub fn new(policy: Policy, looked: Looked) -> Self {
         Self {
             threads: Threads::new(policy.merge.as_ref().map(|merge| merge.every)),
-            spacing: Spacing::new(policy.limits.rate),
+            spacing: Spacing::new(policy.limits.rate.filter(|_| !policy.limits.by_lane)),
+            lanes: Lanes::new(policy.limits.rate.filter(|_| policy.limits.by_lane)),
             policy,
             looked,
             items: BTreeMap::new(),
@@ -147,6 +152,12 @@ impl State {
         self.threads.handle(thread)
     }
 
+    /// What identifies the content that an output of a thread said last.
+    #[must_use]
+    pub fn said(&self, thread: &str) -> Option<u64> {
+        self.threads.said(thread)
+    }
+
     /// Takes one fact.
     ///
     /// # Errors
@@ -166,7 +177,7 @@ impl State {
                 self.decide(dropped.case);
                 Ok(())
             }
-            Fact::Started(started) => self.started(*started),
+            Fact::Started(started) => self.started(started),
             Fact::Ended(ended) => self.ended(ended),
             Fact::Settled(settled) => self.settled(settled),
             Fact::Merged(merged) => self.merged(*merged),
@@ -208,6 +219,7 @@ impl State {
             unalarmed: self.unalarmed.clone(),
             alarm: self.alarm.clone(),
             decided: self.decided.iter().copied().collect(),
+            lanes: self.lanes.records(),
         };
         let mut items: Vec<&Item> = self.items.values().collect();
         items.sort_unstable_by_key(|item| item.place);
@@ -230,6 +242,7 @@ impl State {
         self.unalarmed = standing.unalarmed.clone();
         self.alarm.clone_from(&standing.alarm);
         self.decided = standing.decided.iter().copied().collect();
+        self.lanes.remember(&standing.lanes);
     }
 
     fn taken(&mut self, taken: &Taken) -> Result<(), Misfit> {
@@ -293,12 +306,14 @@ impl State {
         Ok(())
     }
 
-    fn started(&mut self, started: Started) -> Result<(), Misfit> {
-        let Started { seq, at_ms, probe } = started;
+    fn started(&mut self, started: &Started) -> Result<(), Misfit> {
+        let Started {
+            seq, at_ms, probe, ..
+        } = *started;
         let at = LogTime(at_ms);
         let item = waiting(&mut self.items, seq, "started while it does not wait")?;
         item.attempts += 1;
-        item.flight = Some(started);
+        item.flight = Some(started.clone());
         if item.first_at_ms.is_none() {
             item.first_at_ms = Some(at_ms);
             self.begun.insert((at, seq));
@@ -313,6 +328,7 @@ impl State {
         self.due.remove(seq);
         self.flights += 1;
         self.spacing.note(at);
+        self.lanes.note(&started.lanes, at);
         Ok(())
     }
 
@@ -328,8 +344,16 @@ impl State {
         if let Some(again_at_ms) = ended.again_at_ms {
             item.due_at_ms = again_at_ms;
         }
-        if let (Some(thread), Some(handle)) = (&item.taken.thread, &ended.handle) {
-            self.threads.set_handle(thread, handle, at);
+        if ended.progress.is_some() {
+            item.progress.clone_from(&ended.progress);
+        }
+        if let Some(thread) = &item.taken.thread {
+            if let Some(handle) = &ended.handle {
+                self.threads.set_handle(thread, handle, at);
+            }
+            if let Some(said) = ended.said {
+                self.threads.set_said(thread, said, at);
+            }
         }
         self.flights -= 1;
         let pass = if flight.probe {
@@ -344,7 +368,11 @@ impl State {
         };
         self.breaker.apply(at, &self.policy.breaker, input);
         if let Some(pause_until_ms) = ended.pause_until_ms {
-            self.paused_until = self.paused_until.max(LogTime(pause_until_ms));
+            let until = LogTime(pause_until_ms);
+            match ended.lanes.as_slice() {
+                [] => self.paused_until = self.paused_until.max(until),
+                lanes => self.lanes.pause(lanes, until),
+            }
         }
         if ended.again_at_ms.is_some() {
             self.arm(seq);
@@ -421,7 +449,7 @@ impl State {
             }
             at = at.max(self.threads.free_at(thread));
         }
-        self.due.insert(seq, at, item.place);
+        self.due.insert(seq, at, item.place, Class::of(item));
     }
 }
 
@@ -443,31 +471,4 @@ fn note(notes: &mut Vec<Note>, note: &Note) {
         notes.remove(NOTES_FIRST);
     }
     notes.push(note.clone());
-}
-
-/// Items that may start, by when.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Due {
-    by_time: BTreeSet<(LogTime, u64, Seq)>,
-    by_seq: BTreeMap<Seq, (LogTime, u64)>,
-}
-
-impl Due {
-    fn insert(&mut self, seq: Seq, at: LogTime, place: u64) {
-        self.remove(seq);
-        self.by_seq.insert(seq, (at, place));
-        self.by_time.insert((at, place, seq));
-    }
-
-    fn remove(&mut self, seq: Seq) {
-        if let Some((at, place)) = self.by_seq.remove(&seq) {
-            self.by_time.remove(&(at, place, seq));
-        }
-    }
-
-    /// The item that may start first, and when.
-    fn first(&self) -> Option<(LogTime, Seq)> {
-        let (at, _, seq) = self.by_time.first()?;
-        Some((*at, *seq))
-    }
 }

@@ -5,17 +5,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::{
+    output::{Kind, Severity},
+    time::LogTime,
+};
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
     letter::{self, AttemptNote, Letter, Output},
     parcel::Parcel,
+    proof::Claim,
     record::{Alarmed, Ending, Item, Note, Reason, Seen, Settled},
 };
 use crate::{
-    envelope::{Storm, Told, dead_lettered_event, outcome_event},
+    envelope::{Storm, Told, dead_lettered_event, outcome_event, outcome_id},
     log::{AppendError, Log, LogError, NewDead, NewEvent, retry::read},
     telemetry::metrics,
 };
@@ -33,6 +38,10 @@ pub struct Teller {
     pub destination: Arc<str>,
     /// Type of its outcome events, if it has any.
     pub outcome_type: Option<String>,
+    /// How much it matters that it gives up; `None`: operators are not told.
+    pub alarm: Option<Severity>,
+    /// What its outcomes are proven with.
+    pub key: Bytes,
 }
 
 impl Teller {
@@ -60,14 +69,18 @@ impl Teller {
         Ok(())
     }
 
-    /// Tells operators of dead letters.
+    /// Tells operators of dead letters, if they want to know of those.
     pub async fn alarm(self, alarmed: Alarmed) {
+        let Some(severity) = self.alarm else {
+            return;
+        };
         let storm = Storm {
             destination: &self.destination,
             number: alarmed.number,
             reason: alarmed.reason().name(),
             count: alarmed.count,
             output_id: &alarmed.output_id,
+            severity,
             at: LogTime(alarmed.at_ms),
         };
         match dead_lettered_event(&storm) {
@@ -85,7 +98,16 @@ impl Teller {
         event_type: &str,
     ) -> Option<NewEvent> {
         let response = settled.response.as_deref();
+        let claim = Claim {
+            destination: &self.destination,
+            id: &outcome_id(&self.destination, item.round, &item.taken.id),
+            event_type,
+            output_id: &item.taken.id,
+            subject: &item.taken.subject,
+            status,
+        };
         let mut told = Told {
+            proof: Some(claim.prove(&self.key)),
             destination: &self.destination,
             event_type,
             output_id: &item.taken.id,

@@ -20,7 +20,7 @@ use aftercall_actors::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Desk, events, intake, parameters, problem::Problem};
+use super::{Desk, access::Route, events, intake, parameters, problem::Problem};
 use crate::{
     envelope::{self, JSON},
     log::Position,
@@ -50,7 +50,7 @@ pub async fn approve(
     payload: Payload,
     desk: web::Data<Desk>,
 ) -> HttpResponse {
-    decide(&request, &path, Decision::Approve, payload, &desk).await
+    decide(&request, &path, Route::Approve, payload, &desk).await
 }
 
 /// The handler of `reject`.
@@ -60,29 +60,39 @@ pub async fn reject(
     payload: Payload,
     desk: web::Data<Desk>,
 ) -> HttpResponse {
-    decide(&request, &path, Decision::Reject, payload, &desk).await
+    decide(&request, &path, Route::Reject, payload, &desk).await
 }
 
 async fn decide(
     request: &HttpRequest,
     id: &str,
-    decision: Decision,
+    route: Route,
     mut payload: Payload,
     desk: &web::Data<Desk>,
 ) -> HttpResponse {
+    let decision = match route {
+        Route::Reject => Decision::Reject,
+        _ => Decision::Approve,
+    };
     let headers = request.headers();
     let begun = desk
-        .admit(headers)
-        .and_then(|()| check_type(headers))
-        .and_then(|()| parameters::id("id", id))
-        .and_then(|id| {
+        .admit(request, route)
+        .await
+        .and_then(|grant| {
+            // Only a line of a token file grants this role, and it names a holder.
+            let holder = grant.holder.clone();
+            holder.ok_or_else(|| desk.forbid(&grant, "a decision without a holder", route.roles()))
+        })
+        .and_then(|holder| check_type(headers).map(|()| holder))
+        .and_then(|holder| parameters::id("id", id).map(|id| (holder, id)))
+        .and_then(|(holder, id)| {
             // Held until the log has answered: as for events.
             let permit = Arc::clone(&desk.waiting).try_acquire_owned();
             permit
-                .map(|permit| (id, permit))
+                .map(|permit| (holder, id, permit))
                 .map_err(|_| Problem::TooMany)
         });
-    let (id, permit) = match begun {
+    let (holder, id, permit) = match begun {
         Ok(begun) => begun,
         Err(problem) => return intake::refuse(payload, &problem).await,
     };
@@ -91,7 +101,7 @@ async fn decide(
         Ok(body) => body,
         Err(problem) => return intake::refuse(payload, &problem).await,
     };
-    let wish = match parameters::wish(id, decision, &body) {
+    let wish = match parameters::wish(id, decision, holder, &body) {
         Ok(wish) => wish,
         Err(problem) => return problem.response(),
     };
@@ -212,6 +222,13 @@ const fn possible(state: RewardState) -> &'static str {
     match state {
         RewardState::Awaiting | RewardState::NeedsReview => {
             "it is not issued, so no reversal waits; decide about the reward itself, without `:reverse`"
+        }
+        RewardState::Held => {
+            "its provider says that the agent does not have it; decide about the reward itself, without `:reverse`: approve \
+             if the agent has it, reject if not"
+        }
+        RewardState::Cancelled => {
+            "the agent does not have it; approving it once, without `:reverse`, lets its tier be claimed again, under another id"
         }
         RewardState::Rejected => {
             "it is not given; approving it lets its tier be claimed again, under another id"

@@ -5,17 +5,20 @@
 //! has gone, so that a request is never half stored for that reason alone; and if the log fails half way, the same
 //! request again adds only what is missing, because events are known by source and id.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, HeaderMap},
     web::{self, Bytes, Payload},
 };
+use aftercall_actors::{event::Body, plausible};
 use serde::Serialize;
 
 use super::{
-    Desk, intake,
+    Desk,
+    access::{Grant, Role, Roles, Route},
+    intake,
     problem::{BadEvent, Problem},
 };
 use crate::{
@@ -39,9 +42,10 @@ struct Receipt {
 /// The handler.
 pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>) -> HttpResponse {
     let headers = request.headers();
-    if let Err(problem) = desk.admit(headers) {
-        return intake::refuse(payload, &problem).await;
-    }
+    let grant = match desk.admit(&request, Route::Events).await {
+        Ok(grant) => grant,
+        Err(problem) => return intake::refuse(payload, &problem).await,
+    };
     if let Err(problem) = check_mode(headers) {
         return intake::refuse(payload, &problem).await;
     }
@@ -60,7 +64,7 @@ pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>)
         Ok(body) => body,
         Err(problem) => return intake::refuse(payload, &problem).await,
     };
-    let events = match checked(headers, body, desk.limits.event_bytes_max) {
+    let events = match checked(&desk, &grant, headers, body) {
         Ok(events) => events,
         Err(problem) => return problem.response(),
     };
@@ -122,12 +126,14 @@ pub fn declared_length(headers: &HeaderMap) -> Option<usize> {
         .ok()
 }
 
-/// The request's events, every one of them valid.
+/// The request's events, every one of them valid, and such as this token may send.
 fn checked(
+    desk: &Desk,
+    grant: &Grant,
     headers: &HeaderMap,
     body: Bytes,
-    event_bytes_max: usize,
 ) -> Result<Vec<NewEvent>, Problem> {
+    let event_bytes_max = desk.limits.event_bytes_max;
     let pairs: Vec<_> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
@@ -152,7 +158,20 @@ fn checked(
             );
             Err(Reject::new(Reason::TooLarge, text))
         } else {
-            event.into_new_event()
+            event.check()
+        };
+        let event = match event {
+            Ok(event) => {
+                let place = is_batch.then_some(index);
+                may_send(desk, grant, event.body(), place)?;
+                by_holder(grant, event.body())
+                    .and_then(|()| in_time(desk, event.body()))
+                    .and_then(|()| match event.body().is_own() {
+                        true => event.into_own_event(),
+                        false => event.into_new_event(),
+                    })
+            }
+            Err(reject) => Err(reject),
         };
         match event {
             Ok(event) => events.push(event),
@@ -171,6 +190,57 @@ fn checked(
     }
 }
 
+/// Whether the holder of the token may send events of this type.
+fn may_send(desk: &Desk, grant: &Grant, body: &Body, place: Option<usize>) -> Result<(), Problem> {
+    let name = body.type_name();
+    let what = match place {
+        Some(index) => format!("event {index}, of type `{name}`,"),
+        None => format!("an event of type `{name}`"),
+    };
+    match Role::to_send(body) {
+        Some(role) if !grant.roles.has(role) => Err(desk.forbid(grant, &what, Roles::of(&[role]))),
+        Some(Role::Answer(_))
+            if desk
+                .answered
+                .get()
+                .is_some_and(|types| types.contains(name)) =>
+        {
+            Err(Problem::Answered(format!(
+                "{what} is not taken: a destination reports with `{name}` (outcome.event), and of two answers to one \
+                 request the first would count"
+            )))
+        }
+        // Types without a role are refused below, with that reason.
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A decision is the holder's, whichever door it comes in by.
+fn by_holder(grant: &Grant, body: &Body) -> Result<(), Reject> {
+    match (body, &grant.holder) {
+        (Body::RewardDecided(decided), holder) if Some(&decided.by) != holder.as_ref() => {
+            let holder = holder.as_ref().map_or("", |holder| holder);
+            Err(Reject::new(
+                Reason::OutOfRange,
+                format!("data.by: must be the token's holder, `{holder}`"),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether an event is dated no further ahead than the rules allow: what readers of the log would refuse is not stored.
+fn in_time(desk: &Desk, body: &Body) -> Result<(), Reject> {
+    let limits = *desk
+        .ahead_max
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
+    match plausible::refused(&plausible::ahead(body, desk.log.now()), &limits) {
+        Some(why) if !body.is_own() => Err(Reject::new(Reason::InFuture, why)),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// What a refusal means for a request that is one event.
 fn whole(reject: &Reject) -> Problem {
     match reject.reason {
@@ -185,7 +255,8 @@ fn whole(reject: &Reject) -> Problem {
         | Reason::OutOfRange
         | Reason::DuplicateField
         | Reason::WrongSubject
-        | Reason::BadRules => Problem::Invalid(vec![BadEvent {
+        | Reason::BadRules
+        | Reason::InFuture => Problem::Invalid(vec![BadEvent {
             index: 0,
             reason: reject.reason.name().to_owned(),
             detail: reject.detail.clone(),

@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Desk, events, intake, problem::Problem};
+use super::{Desk, access::Route, events, intake, problem::Problem};
 use crate::{
     config::import::export_name,
     ingest::wfm::{
@@ -91,8 +91,9 @@ struct Order {
 /// The handler.
 pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>) -> HttpResponse {
     let order = desk
-        .admit(request.headers())
-        .and_then(|()| check_coding(&request))
+        .admit(&request, Route::ImportsWfm)
+        .await
+        .and_then(|_| check_coding(&request))
         .and_then(|()| order(&request));
     let order = match order {
         Ok(order) => order,

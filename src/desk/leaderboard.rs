@@ -15,7 +15,7 @@ use aftercall_actors::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Desk, parameters::Listing, problem::Problem};
+use super::{Desk, access::Route, parameters::Listing, problem::Problem};
 use crate::{
     log::Position,
     shard::ask::{Found, Question},
@@ -64,7 +64,7 @@ pub async fn get(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
 }
 
 async fn leaderboard(request: &HttpRequest, desk: &Desk) -> Result<Leaderboard, Problem> {
-    desk.admit(request.headers())?;
+    desk.admit(request, Route::Leaderboard).await?;
     let listing = Listing::read(request.query_string())?;
     let asker = desk.asker()?;
     let other = || Problem::Internal("a partition answered something else".into());

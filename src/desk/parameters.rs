@@ -121,14 +121,14 @@ impl Listing {
     }
 }
 
-/// Reads the body of a decision about `reward_id`.
+/// Reads the body of `holder`'s decision about `reward_id`.
 ///
 /// # Errors
 /// If it is no JSON object, or whatever is wrong in it.
-pub fn wish(reward_id: Id, decision: Decision, body: &[u8]) -> Result<Wish, Problem> {
+pub fn wish(reward_id: Id, decision: Decision, holder: Id, body: &[u8]) -> Result<Wish, Problem> {
     let fields: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
         Problem::Malformed(format!(
-            "the body is a JSON object such as {{\"by\": \"name\"}}: {error}"
+            "the body is a JSON object, such as {{}} or {{\"agent_id\": \"a-17\"}}: {error}"
         ))
     })?;
     let (mut by, mut agent_id, mut bad) = (None, None, Vec::new());
@@ -150,17 +150,18 @@ pub fn wish(reward_id: Id, decision: Decision, body: &[u8]) -> Result<Wish, Prob
             None => bad.push(BadParameter::new(name, "is a string")),
         }
     }
-    if !fields.contains_key("by") {
-        bad.push(BadParameter::new("by", "is missing: who decides"));
+    if by.is_some_and(|by| by != holder) {
+        let why = format!(
+            "is the token's holder, {holder}; leave it out, or send it with the token of the person who decides"
+        );
+        bad.push(BadParameter::new("by", why));
     }
     none_bad(bad)?;
-    // Present and right, as just seen.
-    let by = by.ok_or_else(|| Problem::Internal("a field was lost".into()))?;
     Ok(Wish {
         reward_id,
         agent_id,
         decision,
-        by,
+        by: holder,
     })
 }
 

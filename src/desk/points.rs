@@ -8,7 +8,7 @@ use aftercall_actors::{statement::Statement, time::EventTime, value::Id};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Desk, parameters, problem::Problem};
+use super::{Desk, access::Route, parameters, problem::Problem};
 use crate::{
     log::Position,
     shard::ask::{Answer, Found, Question},
@@ -41,7 +41,7 @@ pub async fn get(
 }
 
 async fn points(request: &HttpRequest, id: &str, desk: &Desk) -> Result<AgentPoints, Problem> {
-    desk.admit(request.headers())?;
+    desk.admit(request, Route::Points).await?;
     let agent_id = parameters::id("id", id)?;
     let question = Question::Statement(agent_id.clone());
     let Answer { as_of, at, found } = desk.asker()?.about(&agent_id, question).await?;

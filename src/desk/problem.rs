@@ -6,7 +6,10 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::imports::IMPORTS_MAX;
+use super::{
+    access::{Grant, Roles},
+    imports::IMPORTS_MAX,
+};
 use crate::shard::ask::AskError;
 
 /// Content type of every error this server answers.
@@ -20,6 +23,17 @@ pub enum Problem {
     Malformed(String),
     /// No token, or none that is valid.
     Unauthorized,
+    /// A valid token whose roles do not allow this.
+    Forbidden {
+        /// Which role is needed, and which there are.
+        detail: String,
+        /// The roles of which one is needed, as `WWW-Authenticate` lists them.
+        needed: String,
+    },
+    /// Too many unknown tokens were tried from this address.
+    TooManyLogins,
+    /// An outcome that a destination reports itself.
+    Answered(String),
     /// No such route.
     NotFound(String),
     /// The route exists, with other methods.
@@ -138,12 +152,30 @@ enum Errors<'a> {
 const RETRY_AFTER_SECONDS: &str = "1";
 
 impl Problem {
+    /// The answer to someone who is known and may not: `what` needs one of `needed`.
+    #[must_use]
+    pub fn forbidden(grant: &Grant, what: &str, needed: Roles) -> Self {
+        let holder = match &grant.holder {
+            Some(holder) => format!("the token of {holder}"),
+            None => "the token, which names no holder,".to_owned(),
+        };
+        Self::Forbidden {
+            detail: format!(
+                "{what} needs the role {}; {holder} has {}",
+                needed.words(),
+                grant.roles
+            ),
+            needed: needed.to_string().replace(',', ""),
+        }
+    }
+
     /// The status of the answer.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::UnknownReward(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -152,8 +184,12 @@ impl Problem {
             Self::Invalid(_) | Self::BadFile(_) | Self::CutOffFile(_) | Self::BadParameters(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::NotWaiting { .. } | Self::ProgramStopped { .. } => StatusCode::CONFLICT,
-            Self::TooMany | Self::TooManyImports => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotWaiting { .. } | Self::ProgramStopped { .. } | Self::Answered(_) => {
+                StatusCode::CONFLICT
+            }
+            Self::TooMany | Self::TooManyImports | Self::TooManyLogins => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Unavailable(_) | Self::NotImported(_) | Self::NoAnswer(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -165,6 +201,9 @@ impl Problem {
         match self {
             Self::Malformed(_) => "malformed",
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden { .. } => "forbidden",
+            Self::TooManyLogins => "too-many-logins",
+            Self::Answered(_) => "answered-by-destination",
             Self::NotFound(_) => "not-found",
             Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::Timeout => "timeout",
@@ -188,6 +227,9 @@ impl Problem {
         match self {
             Self::Malformed(_) => "The request cannot be read",
             Self::Unauthorized => "A valid bearer token is needed",
+            Self::Forbidden { .. } => "The token's roles do not allow this",
+            Self::TooManyLogins => "Too many tokens that are not valid were tried",
+            Self::Answered(_) => "A destination answers this itself",
             Self::NotFound(_) => "There is nothing here",
             Self::MethodNotAllowed { .. } => "This method is not offered here",
             Self::Timeout => "The body did not arrive in time",
@@ -216,6 +258,8 @@ impl Problem {
             | Self::BadFile(text)
             | Self::CutOffFile(text)
             | Self::UnknownReward(text)
+            | Self::Answered(text)
+            | Self::Forbidden { detail: text, .. }
             | Self::NotWaiting { detail: text, .. }
             | Self::ProgramStopped { detail: text, .. }
             | Self::Internal(text) => text.clone(),
@@ -226,6 +270,9 @@ impl Problem {
             },
             Self::Unauthorized => {
                 "send `Authorization: Bearer <token>` with a token that is configured".into()
+            }
+            Self::TooManyLogins => {
+                "from this address; a valid token is taken again once they are answered".into()
             }
             Self::NotFound(path) => format!("no route for {path}"),
             Self::MethodNotAllowed { allow } => format!("use {allow}"),
@@ -261,6 +308,9 @@ impl Problem {
             }
             Self::Malformed(_)
             | Self::Unauthorized
+            | Self::Forbidden { .. }
+            | Self::TooManyLogins
+            | Self::Answered(_)
             | Self::NotFound(_)
             | Self::MethodNotAllowed { .. }
             | Self::Timeout
@@ -291,10 +341,17 @@ impl Problem {
             Self::Unauthorized => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"aftercall\""));
             }
+            Self::Forbidden { needed, .. } => {
+                let challenge = format!(
+                    "Bearer realm=\"aftercall\", error=\"insufficient_scope\", scope=\"{needed}\""
+                );
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((header::ALLOW, *allow));
             }
             Self::TooMany
+            | Self::TooManyLogins
             | Self::TooManyImports
             | Self::Unavailable(_)
             | Self::NotImported(_)
@@ -302,6 +359,7 @@ impl Problem {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             Self::Malformed(_)
+            | Self::Answered(_)
             | Self::NotFound(_)
             | Self::Timeout
             | Self::TooLarge(_)

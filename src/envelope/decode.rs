@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use aftercall_actors::{
     event::{Body, Event},
     key::Key,
+    plausible,
 };
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     body::{self, EventType},
     structured,
 };
-use crate::log::{Headers, RawEvent, Route};
+use crate::log::{Headers, RawEvent, Route, Speaker};
 
 /// Decodes a stored event and checks that its subject leads to the partitions its data names, of
 /// `partition_count` a side.
@@ -31,6 +32,7 @@ pub fn decode(raw: &RawEvent, partition_count: u16) -> Result<Event, Reject> {
         }
     };
     check_route(&event.body, raw.route, partition_count)?;
+    check_speaker(&event.body, raw.speaker)?;
     Ok(event)
 }
 
@@ -114,6 +116,29 @@ fn attribute<'a>(headers: &'a Headers, name: &str) -> Result<Cow<'a, str>, Rejec
             format!("header {name}: required in binary mode, but missing"),
         )),
     }
+}
+
+/// Checks that an event is such as may stand in this place of the log.
+///
+/// What a log from before holds is taken as it was then, since its states rest on that; the service checks itself.
+///
+/// # Errors
+/// From anyone: what only the service says, and what cannot be.
+pub(super) fn check_speaker(body: &Body, speaker: Speaker) -> Result<(), Reject> {
+    match speaker {
+        Speaker::Unknown | Speaker::Service => Ok(()),
+        Speaker::Anyone if body.is_own() => Err(reserved(body.type_name())),
+        Speaker::Anyone => plausible::check(body)
+            .map_err(|found| Reject::new(Reason::OutOfRange, found.to_string())),
+    }
+}
+
+/// The refusal of what only the service says.
+pub(super) fn reserved(event_type: &str) -> Reject {
+    Reject::new(
+        Reason::ReservedType,
+        format!("type: `{event_type}` is said by aftercall alone and not taken from outside"),
+    )
 }
 
 /// Checks that the event is where it belongs: an actor's in its partitions, one for all in all.

@@ -5,17 +5,87 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::key::{Key, NOBODY};
+use aftercall_actors::{
+    event::{Body, Event},
+    key::{Key, NOBODY},
+};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::{BATCH, JSON, Reason, Reject, STRUCTURED, attribute, decode::starts_with, structured};
-use crate::log::{Destination, Headers, NewEvent};
+use super::{
+    BATCH, JSON, Reason, Reject, STRUCTURED, attribute,
+    decode::{self, starts_with},
+    structured,
+};
+use crate::log::{Destination, Headers, NewEvent, Speaker};
 
 /// A CloudEvent before it is stored: one JSON object in structured mode, not yet checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
     payload: Bytes,
+}
+
+/// An event that can be read, before anyone has said whether it is taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    event: Event,
+    payload: Bytes,
+}
+
+impl Checked {
+    /// What it says.
+    #[must_use]
+    pub const fn body(&self) -> &Body {
+        &self.event.body
+    }
+
+    /// The event with the place it goes to, as anyone may publish it.
+    ///
+    /// # Errors
+    /// What only the service says is refused, as a reader of the log would, and what cannot be.
+    pub fn into_new_event(self) -> Result<NewEvent, Reject> {
+        decode::check_speaker(&self.event.body, Speaker::Anyone)?;
+        let (owner, customer) = self.tokens();
+        let event_type = self.event.body.type_name().to_owned();
+        Ok(self.at(Destination::Actors {
+            owner,
+            customer,
+            event_type,
+        }))
+    }
+
+    /// The event with its place among what only the service says: for the service itself, and for whoever it has let
+    /// speak in its place.
+    ///
+    /// # Errors
+    /// What is for all partitions is made by the service alone.
+    pub fn into_own_event(self) -> Result<NewEvent, Reject> {
+        let event_type = self.event.body.type_name().to_owned();
+        if self.event.body.is_for_all() {
+            return Err(decode::reserved(&event_type));
+        }
+        let (owner, customer) = self.tokens();
+        Ok(self.at(Destination::Own {
+            owner,
+            customer,
+            event_type,
+        }))
+    }
+
+    fn tokens(&self) -> (String, String) {
+        let token = |key: Option<Key<'_>>| key.map_or_else(|| NOBODY.to_owned(), Key::token);
+        let body = &self.event.body;
+        (token(body.owner()), token(body.customer()))
+    }
+
+    fn at(self, destination: Destination) -> NewEvent {
+        NewEvent {
+            destination,
+            headers: Headers::Empty,
+            message_id: message_id(&self.event.source, &self.event.id),
+            payload: self.payload,
+        }
+    }
 }
 
 impl Incoming {
@@ -111,25 +181,18 @@ impl Incoming {
     /// Checks the event as a reader of the log will, and says where it goes.
     ///
     /// # Errors
-    /// What [`super::decode`] would say of it; and the system's own types are refused from outside.
+    /// What [`super::decode`] would say of it, where anyone may publish.
     pub fn into_new_event(self) -> Result<NewEvent, Reject> {
-        let event = structured::parse(&self.payload)?;
-        let event_type = event.body.type_name();
-        if event.body.is_for_all() {
-            return Err(Reject::new(
-                Reason::ReservedType,
-                format!("type: `{event_type}` is the system's own and not taken from outside"),
-            ));
-        }
-        let token = |key: Option<Key<'_>>| key.map_or_else(|| NOBODY.to_owned(), Key::token);
-        Ok(NewEvent {
-            destination: Destination::Actors {
-                owner: token(event.body.owner()),
-                customer: token(event.body.customer()),
-                event_type: event_type.to_owned(),
-            },
-            headers: Headers::Empty,
-            message_id: message_id(&event.source, &event.id),
+        self.check()?.into_new_event()
+    }
+
+    /// Reads the event as a reader of the log will.
+    ///
+    /// # Errors
+    /// What [`super::decode`] would say of it.
+    pub fn check(self) -> Result<Checked, Reject> {
+        Ok(Checked {
+            event: structured::parse(&self.payload)?,
             payload: self.payload,
         })
     }
@@ -139,7 +202,7 @@ impl Incoming {
     /// its name.
     #[must_use]
     pub fn into_refused_event(self, event_type: &str) -> Option<NewEvent> {
-        if structured::parse(&self.payload).is_ok() {
+        if self.clone().into_new_event().is_ok() {
             return None;
         }
         let (source, id) = super::name(&Headers::Empty, &self.payload)?;
@@ -220,7 +283,7 @@ mod tests {
     #[test]
     fn a_structured_event_is_stored_as_it_came_and_goes_where_its_data_says() {
         let text = r#"{ "specversion":"1.0", "id":"1 ü", "source":"s", "type":"interaction.started",
-            "traceparent":"00-1", "data":{"interaction_id":"i", "channel":"chat", "started_at":0,
+            "traceparent":"00-1", "data":{"interaction_id":"i", "channel":"chat", "started_at":1795167000000,
             "queue_id":"q.1", "customer":{"customer_id":"c 1"}, "unknown":[1]} }"#;
         let event = Incoming::structured(text.into())
             .into_new_event()
@@ -302,19 +365,38 @@ mod tests {
     }
 
     #[test]
-    fn the_types_of_the_system_itself_are_refused_from_outside() {
-        for (name, data) in [
-            ("tick", "{}"),
-            ("rules.activated", r#"{"version":"1","rules":""}"#),
-        ] {
-            let text = format!(
-                r#"{{"specversion":"1.0","id":"1","source":"s","type":"{name}","data":{data}}}"#
-            );
-            let refused = Incoming::structured(text.into())
-                .into_new_event()
-                .expect_err(name);
-            assert_eq!(refused.reason, Reason::ReservedType);
+    fn s3_07_the_types_of_the_system_itself_are_refused_from_outside() {
+        let mut own = Vec::new();
+        for name in Body::TYPES {
+            let text = std::fs::read(format!("config/examples/{name}.json")).expect("an example");
+            let event = Incoming::structured(text.into()).check().expect(name);
+            let answer = event.clone().into_new_event();
+            if !event.body().is_own() {
+                let destination = answer.expect(name).destination;
+                assert_eq!(destination.speaker(), Speaker::Anyone, "{name}");
+                continue;
+            }
+            own.push(name);
+            assert_eq!(answer.expect_err(name).reason, Reason::ReservedType);
+            let for_all = event.body().is_for_all();
+            match event.into_own_event() {
+                Ok(event) => assert_eq!(event.destination.speaker(), Speaker::Service),
+                Err(reject) => assert!(for_all && reject.reason == Reason::ReservedType, "{name}"),
+            }
         }
+        let expected = [
+            "reward.decided",
+            "reward.outcome",
+            "identity.outcome",
+            "survey_token.outcome",
+            "alert.outcome",
+            "enrichment.outcome",
+            "delivery.dead_lettered",
+            "import.quarantined",
+            "tick",
+            "rules.activated",
+        ];
+        assert_eq!(own, expected);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use aftercall_actors::{
     event::{Decision, ImportQuarantined, RewardDecided, RulesActivated},
+    output::Severity,
     time::LogTime,
     value::Id,
 };
@@ -70,6 +71,8 @@ pub struct Told<'a> {
     pub attempts: u32,
     /// What the vendor said.
     pub response: Option<Value>,
+    /// That the destination said so.
+    pub proof: Option<String>,
     /// Log time of the verdict.
     pub at: LogTime,
 }
@@ -80,12 +83,7 @@ pub struct Told<'a> {
 /// # Errors
 /// If a reader of the log would refuse it: the type is none of ours, the status no id, the response too long.
 pub fn outcome_event(told: &Told<'_>) -> Result<NewEvent, Reject> {
-    let id = named(
-        "outcome",
-        told.destination,
-        told.round.into(),
-        told.output_id,
-    );
+    let id = outcome_id(told.destination, told.round, told.output_id);
     let mut data = json!({
         "output_id": told.output_id,
         "subject": told.subject,
@@ -94,6 +92,9 @@ pub fn outcome_event(told: &Told<'_>) -> Result<NewEvent, Reject> {
     });
     if let (Some(response), Some(data)) = (&told.response, data.as_object_mut()) {
         data.insert("response".into(), response.clone());
+    }
+    if let (Some(proof), Some(data)) = (&told.proof, data.as_object_mut()) {
+        data.insert("proof".into(), proof.as_str().into());
     }
     actors_event(
         &source(told.destination),
@@ -117,6 +118,8 @@ pub struct Storm<'a> {
     pub count: u64,
     /// CloudEvents id of the newest one's output.
     pub output_id: &'a str,
+    /// How much it matters.
+    pub severity: Severity,
     /// Log time.
     pub at: LogTime,
 }
@@ -132,6 +135,7 @@ pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
         "reason": storm.reason,
         "count": storm.count,
         "output_id": storm.output_id,
+        "severity": storm.severity,
         "at": storm.at.to_string(),
     });
     let event_type = "delivery.dead_lettered";
@@ -175,6 +179,18 @@ pub fn reward_decided_event(decided: &RewardDecided, as_of: Position) -> Result<
     actors_event(DESK, &id, "reward.decided", LogTime(decided.at.0), &data)
 }
 
+/// CloudEvents `id` of an outcome: of a destination's verdict on one round of an output.
+#[must_use]
+pub fn outcome_id(destination: &str, round: u32, output_id: &str) -> String {
+    named("outcome", destination, round.into(), output_id)
+}
+
+/// The destination that an outcome's CloudEvents `source` names, if it names one.
+#[must_use]
+pub fn outcome_source(source: &str) -> Option<&str> {
+    source.strip_prefix(SOURCE)?.strip_prefix("/deliver/")
+}
+
 fn source(destination: &str) -> String {
     format!("{SOURCE}/deliver/{destination}")
 }
@@ -209,7 +225,9 @@ fn actors_event(
     };
     let payload = serde_json::to_vec(&envelope)
         .map_err(|error| Reject::new(Reason::NotJson, error.to_string()))?;
-    Incoming::structured(payload.into()).into_new_event()
+    Incoming::structured(payload.into())
+        .check()?
+        .into_own_event()
 }
 
 /// Field order as every SDK writes it: what decodes in one pass.
@@ -309,6 +327,7 @@ mod tests {
                 status: "issued",
                 attempts: 2,
                 response: Some(json!({ "reward_id": "R1" })),
+                proof: Some("0a".to_owned()),
                 at: LogTime(1_000),
             };
             outcome_event(&told).expect("an event")
@@ -323,6 +342,7 @@ mod tests {
             aftercall_actors::key::Key::Agent("7")
         );
         assert_eq!(outcome.response, Some(json!({ "reward_id": "R1" })));
+        assert_eq!(outcome.proof.as_deref(), Some("0a"));
         assert_eq!(event.message_id, told(1, "reward:a").message_id);
         assert_ne!(event.message_id, told(2, "reward:a").message_id);
         let long = "x".repeat(EVENT_ID_BYTES_MAX);
@@ -337,11 +357,12 @@ mod tests {
             reason: "rejected",
             count: 12,
             output_id: "reward:a",
+            severity: Severity::Critical,
             at: LogTime(1_000),
         };
         let event = dead_lettered_event(&storm).expect("an event");
         assert!(matches!(decoded(event.clone()), Body::DeadLettered(_)));
-        let Destination::Actors { owner, .. } = event.destination else {
+        let Destination::Own { owner, .. } = event.destination else {
             panic!("for all");
         };
         assert_eq!(owner, "_");
@@ -367,7 +388,7 @@ mod tests {
         };
         let (event, data) = told("i1");
         assert_eq!(decoded(event.clone()), Body::ImportQuarantined(data));
-        let Destination::Actors { owner, .. } = &event.destination else {
+        let Destination::Own { owner, .. } = &event.destination else {
             panic!("for all");
         };
         assert_eq!(owner, "_");
@@ -382,6 +403,7 @@ mod tests {
             position: 1,
             time: LogTime(0),
             route: event.destination.route(8),
+            speaker: event.destination.speaker(),
             headers: event.headers,
             payload: event.payload,
         };

@@ -11,7 +11,7 @@ pub enum Reason {
     NotCloudevent,
     /// A `type` that is not in the contract.
     UnknownType,
-    /// A type of the system's own (`tick`, `rules.activated`) from outside.
+    /// A type that only the service says (an outcome, a decision, a tick) from outside.
     ReservedType,
     /// A required attribute or field is not there.
     MissingField,
@@ -29,11 +29,13 @@ pub enum Reason {
     WrongSubject,
     /// A rule set that does not compile.
     BadRules,
+    /// Dated further ahead of the log's clock than the rules allow.
+    InFuture,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotJson,
         Self::NotCloudevent,
         Self::UnknownType,
@@ -46,6 +48,7 @@ impl Reason {
         Self::TooLarge,
         Self::WrongSubject,
         Self::BadRules,
+        Self::InFuture,
     ];
 
     /// The label in metrics.
@@ -64,6 +67,7 @@ impl Reason {
             Self::TooLarge => "too_large",
             Self::WrongSubject => "wrong_subject",
             Self::BadRules => "bad_rules",
+            Self::InFuture => "in_future",
         }
     }
 }

@@ -107,7 +107,9 @@ impl Account {
                 self.earned = self.earned.saturating_add(points);
             }
             Kind::Expired => self.expired = self.expired.saturating_sub(points),
-            Kind::Issued | Kind::Reversed => self.consumed = self.consumed.saturating_sub(points),
+            Kind::Issued | Kind::Reversed | Kind::Cancelled => {
+                self.consumed = self.consumed.saturating_sub(points)
+            }
             // They move points between the parts of a balance, so these sums stand.
             Kind::Claimed
             | Kind::Awaiting
@@ -120,7 +122,9 @@ impl Account {
             | Kind::ReversalRequested
             | Kind::ReversalNeedsReview
             | Kind::ReversalRefused
-            | Kind::DebtPaid => {}
+            | Kind::DebtPaid
+            | Kind::CancellationNeedsReview
+            | Kind::Restored => {}
         }
         self.lines += 1;
     }

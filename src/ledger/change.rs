@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use aftercall_actors::{
     agent::Agent,
     event::{AdjustmentKind, Body, Event},
+    key::Key,
     points::{Origin, PointsWindow, Workday},
     redemption::Rewards,
 };
@@ -125,6 +126,7 @@ pub(super) fn changes(before: &Money, after: &Agent, cause: Cause<'_>) -> Vec<Ch
     }
     let (settled, fresh) = diff.pair_given();
     diff.turn_claims(fresh);
+    diff.give_late(fresh);
     diff.turn_given(&settled);
     diff.pay();
     if !first {
@@ -181,16 +183,16 @@ impl<'a> Diff<'a> {
         for ((day, origin), (was, is)) in cells {
             let points = is.saturating_sub(was.unwrap_or(0));
             if points != 0 {
-                let line = self.points(origin, was.is_some());
+                let line = self.points(origin, was.is_some(), points);
                 self.lines.push(line.available(points).on(day));
             }
         }
     }
 
-    fn points(&self, origin: Origin<'_>, is_known: bool) -> Change {
+    fn points(&self, origin: Origin<'_>, is_known: bool, points: i64) -> Change {
         let (kind, detail) = match origin {
             Origin::Metric(_) if is_known => (Kind::Replaced, None),
-            Origin::Survey if self.is_revision() => (Kind::Replaced, None),
+            Origin::Survey if self.is_later(points) => (Kind::Replaced, self.new_owner()),
             Origin::Metric(_) | Origin::Survey => (Kind::Earned, None),
             Origin::Adjustment => (Kind::Adjusted, self.reason()),
         };
@@ -201,9 +203,18 @@ impl<'a> Diff<'a> {
         }
     }
 
-    /// Responses of a workday share a cell, so the event has to say whether it came before.
-    fn is_revision(&self) -> bool {
-        matches!(self.body(), Some(Body::SurveyResponse(response)) if response.revision > 0)
+    /// Whether points of a response are those of a later version. Responses of a workday share a cell, so the event has
+    /// to say it, or that points are taken.
+    fn is_later(&self, points: i64) -> bool {
+        let is_revision =
+            matches!(self.body(), Some(Body::SurveyResponse(response)) if response.revision > 0);
+        is_revision || points < 0
+    }
+
+    /// Whose a response is now that was this agent's (S2.15).
+    fn new_owner(&self) -> Option<String> {
+        let owner = self.body()?.owner()?;
+        (owner != Key::Agent(self.cause.agent)).then(|| format!("now of {owner}"))
     }
 
     fn reason(&self) -> Option<String> {

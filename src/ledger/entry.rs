@@ -66,7 +66,8 @@ pub struct Entry {
 pub enum Kind {
     /// A source gave points on a workday for the first time.
     Earned,
-    /// A re-export or a later revision of a response: the difference to what stood there (S3.01).
+    /// A re-export or a later version of a response: the difference to what stood there (S3.01), with the owner whose the
+    /// response is now, if that is another (S2.15).
     Replaced,
     /// A person or process gave or took points (S3.12).
     Adjusted,
@@ -100,11 +101,17 @@ pub enum Kind {
     ReversalRefused,
     /// Points paid off a debt: available and debt fall together, 0.
     DebtPaid,
+    /// An issued reward is cancelled, has bounced or failed, its provider says; a person has to decide, 0.
+    CancellationNeedsReview,
+    /// The agent does not have an issued reward after all: what it cost comes back.
+    Cancelled,
+    /// The agent has it all the same, 0.
+    Restored,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Earned,
         Self::Replaced,
         Self::Adjusted,
@@ -123,6 +130,9 @@ impl Kind {
         Self::ReversalNeedsReview,
         Self::ReversalRefused,
         Self::DebtPaid,
+        Self::CancellationNeedsReview,
+        Self::Cancelled,
+        Self::Restored,
     ];
 
     /// The name in exports.
@@ -147,6 +157,9 @@ impl Kind {
             Self::ReversalNeedsReview => "reversal_needs_review",
             Self::ReversalRefused => "reversal_refused",
             Self::DebtPaid => "debt_paid",
+            Self::CancellationNeedsReview => "cancellation_needs_review",
+            Self::Cancelled => "cancelled",
+            Self::Restored => "restored",
         }
     }
 }

@@ -14,6 +14,7 @@ use aftercall_actors::{
     event::{Body, Event},
     key::Key,
     redemption::REVERSE,
+    responses::{Share, Version},
     rules::RuleSet,
     time::LogTime,
 };
@@ -58,6 +59,11 @@ impl Till {
     }
 
     fn act(&mut self, after_ms: i64, body: Body) -> (Vec<Entry>, Effects) {
+        self.share(after_ms, body, None)
+    }
+
+    /// As [`Self::act`], with a share of a response.
+    fn share(&mut self, after_ms: i64, body: Body, share: Option<Share>) -> (Vec<Entry>, Effects) {
         self.position += 1;
         let now = LogTime(NOW_MS + after_ms);
         let event = Event {
@@ -68,8 +74,12 @@ impl Till {
         let entry = batch::Entry {
             position: self.position,
             time: now,
+            speaker: crate::log::Speaker::Unknown,
             identity: 0,
+            owner: 0,
+            response: None,
             event: Ok(event.clone()),
+            ahead: Vec::new(),
             original: None,
         };
         let key = Key::Agent("a1");
@@ -77,7 +87,12 @@ impl Till {
         let mut effects = Vec::new();
         self.book.before(key, &self.actor);
         let context = Context { now, rules };
-        self.actor.apply(key, &context, &event, &mut effects);
+        match share {
+            Some(share) => self
+                .actor
+                .respond(key, &context, &event, share, &mut effects),
+            None => self.actor.apply(key, &context, &event, &mut effects),
+        }
         self.book.after(&Step {
             entry: &entry,
             event: Some(&event),
@@ -203,6 +218,36 @@ fn s3_14_what_sources_give_is_earned_once_and_then_replaced_by_the_difference() 
     assert_eq!(till.told(11, started("i1")), [], "nothing of money");
     let books = till.closed();
     assert_eq!((books.accounts["a1"].earned, books.lines), (10, 7));
+}
+
+#[test]
+fn s2_15_points_that_move_to_another_owner_say_whose_they_are_now() {
+    let mut till = Till::new(enabled());
+    till.act(0, survey("r1", json!({ "csat": 5 })));
+    let version = Version {
+        is_first: false,
+        content: 1,
+    };
+    let gone = Share {
+        counts: false,
+        alerts: true,
+        version,
+    };
+    let moved = survey("r1", json!({ "csat": 5, "routing": { "agent_id": "a2" } }));
+    let (lines, _) = till.share(1, moved, Some(gone));
+    assert_eq!(lines.len(), 1);
+    assert_eq!(
+        (lines[0].kind, lines[0].points, lines[0].balance),
+        (Kind::Replaced, -10, 0)
+    );
+    assert_eq!(lines[0].detail.as_deref(), Some("now of agent/a2"));
+    let back = Share {
+        counts: true,
+        ..gone
+    };
+    let (lines, _) = till.share(2, survey("r1", json!({ "csat": 5 })), Some(back));
+    assert_eq!((lines[0].kind, lines[0].points), (Kind::Earned, 10));
+    assert_eq!(till.closed().accounts["a1"].earned, 10);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `watch` | the lines of each step with the agent after it; each claim with its threshold |
 //! | `states` | each agent with its stored form, in terms of money and then to the byte |
+//! | `outcomes` | each outcome with the destination that is said to have told it |
 //! | `outputs` | each request and reversal with the output stream: there once, and as the book has it |
 //! | `provider` | each reward with what a destination that can be asked (`[destination.list]`) says of it |
 //!
@@ -14,6 +15,7 @@
 //! then how far the journals go; the book covers all of these. What has moved since the first is left to the next
 //! verification.
 
+mod outcomes;
 mod outputs;
 mod provider;
 mod states;
@@ -50,6 +52,8 @@ pub enum Check {
     Claims,
     /// An agent's stored state.
     State,
+    /// What told an outcome.
+    Outcomes,
     /// The output stream.
     Outputs,
     /// A provider's list.
@@ -64,6 +68,7 @@ impl Check {
             Self::Books => "books",
             Self::Claims => "claims",
             Self::State => "state",
+            Self::Outcomes => "outcomes",
             Self::Outputs => "outputs",
             Self::Provider => "provider",
         }
@@ -210,6 +215,16 @@ pub enum VerifyError {
         /// What is wrong.
         error: RecordError,
     },
+    /// A destination's newest delivery record cannot be read.
+    #[error("destination {destination}: delivery record {seq}: {error}")]
+    Delivery {
+        /// Its name.
+        destination: String,
+        /// The record's sequence.
+        seq: u64,
+        /// What is wrong.
+        error: RecordError,
+    },
     /// A destination's list cannot be had.
     #[error("destination {destination}: {error}")]
     List {
@@ -267,6 +282,7 @@ pub async fn verify(
 
     let actors = states::compare(&mut stored, &mut anew, &mut report)?;
     drop((stored, anew));
+    outcomes::compare(log, std::mem::take(&mut book.heard), &mut report).await?;
     let outputs = outputs::compare(
         log,
         last,

@@ -28,6 +28,7 @@ mod events;
 mod findings;
 mod follower;
 mod groups;
+mod guard;
 mod letters;
 mod link;
 mod outputs;
@@ -203,6 +204,7 @@ impl EventLog for JetStreamLog {
         let mut list = findings::server(&self.link.client.server_info());
         list.extend(findings::streams(&infos));
         list.push(findings::sync_mode(&self.settings).await);
+        list.push(guard::finding(&self.settings).await);
         list.extend(findings::differences(&self.differences));
         Ok(list)
     }

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::{
     AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Headers, Lane,
     LaneFences, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position,
-    RawEvent, Route, Seq, Stored, StoredDead, StoredOutput, TailFrom, dead,
+    RawEvent, Route, Seq, Speaker, Stored, StoredDead, StoredOutput, TailFrom, dead,
 };
 
 mod batch;
@@ -108,6 +108,7 @@ impl SqliteLog {
         };
         Ok(EventRow {
             id: MessageId::of(&event.message_id),
+            own: event.destination.speaker() == Speaker::Service,
             agent,
             customer,
             headers: event.headers.to_block(),

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use aftercall_actors::{event::Event, time::LogTime};
+use aftercall_actors::{
+    event::{Body, Event},
+    plausible::{self, Ahead},
+    responses::Facts,
+    time::LogTime,
+};
 use bytes::Bytes;
 
 use crate::{
     envelope::{self, Reject},
-    log::{Headers, Position, RawEvent, Route},
+    log::{Headers, Position, RawEvent, Route, Speaker},
     shard::record,
 };
 
@@ -25,11 +30,20 @@ pub struct Entry {
     pub position: Position,
     /// When the log stored it.
     pub time: LogTime,
+    /// Whose place it stands in.
+    pub speaker: Speaker,
     /// Hash of its body.
     pub identity: u128,
     /// What it says, or why it cannot be processed.
     pub event: Result<Event, Reject>,
-    /// The message as it was, kept only of rejected ones: quarantine holds the original.
+    /// Partition of its owner, where its owner lives.
+    pub owner: u16,
+    /// What decides about its response, if it is about one.
+    pub response: Option<Facts>,
+    /// How far ahead of its log time it is dated; empty if it is not, or if that is not to be looked at. The rules in
+    /// force say how much is too much.
+    pub ahead: Vec<Ahead>,
+    /// The message as it was, kept only of what is or may be rejected: quarantine holds the original.
     pub original: Option<(Headers, Bytes)>,
 }
 
@@ -38,11 +52,22 @@ impl Entry {
     #[must_use]
     pub fn decode(raw: RawEvent, partition_count: u16) -> Self {
         let event = envelope::decode(&raw, partition_count);
+        let body = event.as_ref().ok().map(|event| &event.body);
+        let owner = body.and_then(Body::owner);
+        let ahead = match (&event, raw.speaker) {
+            (Ok(event), Speaker::Anyone) => plausible::ahead(&event.body, raw.time),
+            (Ok(_), Speaker::Service | Speaker::Unknown) | (Err(_), _) => Vec::new(),
+        };
+        let kept = event.is_err() || !ahead.is_empty();
         Self {
+            owner: owner.map_or(0, |owner| owner.partition(partition_count)),
+            response: body.and_then(Facts::of),
             position: raw.position,
             time: raw.time,
+            speaker: raw.speaker,
             identity: record::identity(&raw.payload),
-            original: event.is_err().then_some((raw.headers, raw.payload)),
+            original: kept.then_some((raw.headers, raw.payload)),
+            ahead,
             event,
         }
     }
@@ -78,6 +103,10 @@ pub fn route(raws: Vec<RawEvent>, partition_count: u16) -> Vec<Feed> {
         match (&entry.event, route) {
             (Ok(event), _) if event.body.is_for_all() => {
                 picks.iter_mut().for_each(|p| p.push(number))
+            }
+            // Whose a response is, all partitions of the agents' side work out for themselves.
+            (Ok(_), Route::Pair { .. }) if entry.response.is_some() => {
+                picks.iter_mut().take(count).for_each(|p| p.push(number));
             }
             (Ok(event), Route::Pair { agent, customer }) => {
                 if event.body.owner().is_some() {

@@ -8,11 +8,14 @@ use std::collections::{BTreeSet, VecDeque};
 use aftercall_actors::{
     actor::{Context, StateError},
     effect::{Effect, Effects},
-    event::Body,
+    event::{Body, Event},
     key::{Key, Side},
     output::Output,
+    plausible,
+    responses::{self, Facts, Responses, Share},
     rules::RuleSet,
     time::LogTime,
+    value::key_of,
 };
 use bytes::Bytes;
 
@@ -82,6 +85,8 @@ pub enum EngineError {
 pub struct Engine {
     pub(super) partition: PartitionId,
     pub(super) table: Table,
+    /// As of exactly what has been applied.
+    pub(super) responses: Responses,
     pub(super) rules: RuleSet,
     pub(super) now: LogTime,
     pub(super) applied: Position,
@@ -124,6 +129,8 @@ pub struct Start {
     pub partition: PartitionId,
     /// The actors, each as of its own position.
     pub table: Table,
+    /// Whose responses are, as of the floor; nothing on the customers' side.
+    pub responses: Responses,
     /// Rules active at `floor`.
     pub rules: RuleSet,
     /// Log time at `floor`.
@@ -149,6 +156,7 @@ impl Engine {
         Self {
             partition: start.partition,
             table: start.table,
+            responses: start.responses,
             rules: start.rules,
             now: start.now,
             applied: start.floor,
@@ -198,7 +206,8 @@ impl Engine {
     /// Actors held, and about how many bytes they take.
     #[must_use]
     pub fn actors(&self) -> (usize, u64) {
-        (self.table.len(), self.table.bytes())
+        let bytes = self.table.bytes() + self.responses.bytes();
+        (self.table.len(), bytes)
     }
 
     /// The earliest moment, in log time, at which an actor wants to be woken.
@@ -286,35 +295,39 @@ impl Engine {
             }
             self.wake(index, entry, witness)?;
         }
-        let addressee = self.addressee(entry);
+        let in_future = plausible::refused(&entry.ahead, &self.rules.settings().ahead_max);
         match &entry.event {
             Err(reject) => self.quarantine(entry, reject),
+            Ok(event) if in_future.is_some() => {
+                // Of the partitions that read it one sets it aside: its owner's, if it has one.
+                let is_its = match event.body.owner() {
+                    Some(_) => {
+                        self.partition.side == Side::Agent && entry.owner == self.partition.index
+                    }
+                    None => self.partition.side == Side::Customer,
+                };
+                if let Some(why) = in_future
+                    && is_its
+                {
+                    self.quarantine(entry, &Reject::new(Reason::InFuture, why));
+                }
+            }
             Ok(event) => {
                 if let Body::RulesActivated(activated) = &event.body {
                     self.activate_rules(entry, activated);
                 }
-                if let Some((index, key)) = addressee {
-                    let context = Context {
-                        now: self.now,
-                        rules: &self.rules,
-                    };
-                    let effects = &mut self.effects;
-                    self.table.act(index, entry.position, |actor| {
-                        witness.before(key, actor);
-                        actor.apply(key, &context, event, effects);
-                        witness.after(&Step {
-                            entry,
-                            event: Some(event),
-                            now: context.now,
-                            rules: context.rules,
-                            key,
-                            actor,
-                            effects,
-                        });
-                    })?;
-                    self.perform(index, entry);
-                    if self.is_live(entry.position) {
-                        self.tally.applied += 1;
+                match &entry.response {
+                    Some(facts) if self.partition.side == Side::Agent => {
+                        self.apply_response(entry, event, facts, witness)?;
+                    }
+                    Some(_) | None => {
+                        let key = match self.partition.side {
+                            Side::Agent => event.body.owner(),
+                            Side::Customer => event.body.customer(),
+                        };
+                        if let Some(key) = key {
+                            self.step(key, entry, event, None, witness)?;
+                        }
                     }
                 }
             }
@@ -325,15 +338,79 @@ impl Engine {
         Ok(true)
     }
 
-    /// The actor an event is for, unless its state already covers the event.
-    fn addressee<'a>(&mut self, entry: &'a Entry) -> Option<(Index, Key<'a>)> {
-        let body = &entry.event.as_ref().ok()?.body;
-        let key = match self.partition.side {
-            Side::Agent => body.owner(),
-            Side::Customer => body.customer(),
-        }?;
+    /// Judges a version of a response, as every partition of the agents' side does, and tells this one's actors what of
+    /// it is theirs: its owner first, then those who had it.
+    fn apply_response(
+        &mut self,
+        entry: &Entry,
+        event: &Event,
+        facts: &Facts,
+        witness: &mut impl Witness,
+    ) -> Result<(), EngineError> {
+        let is_local = entry.owner == self.partition.index;
+        let local = event.body.owner().filter(|_| is_local);
+        let ttl_ms = self.rules.settings().survey_dedupe_ms;
+        let effects = &mut self.effects;
+        let turn = self
+            .responses
+            .judge(self.now, ttl_ms, facts, local, effects);
+        self.count(entry);
+        let Some(turn) = turn else {
+            return Ok(());
+        };
+        if let Some(key) = local {
+            self.step(key, entry, event, Some(turn.owner), witness)?;
+        }
+        for (name, share) in turn.others {
+            if is_planted(Bug::FormerOwnerForgotten) {
+                continue;
+            }
+            if let Some(key) = key_of(&name) {
+                self.step(key, entry, event, Some(share), witness)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies an event, or a share of it, to one actor, unless the actor's state already covers it.
+    fn step(
+        &mut self,
+        key: Key<'_>,
+        entry: &Entry,
+        event: &Event,
+        share: Option<Share>,
+        witness: &mut impl Witness,
+    ) -> Result<(), EngineError> {
         let index = self.table.find_or_make(key);
-        (self.table.as_of(index) < entry.position).then_some((index, key))
+        if self.table.as_of(index) >= entry.position {
+            return Ok(());
+        }
+        let context = Context {
+            now: self.now,
+            rules: &self.rules,
+        };
+        let effects = &mut self.effects;
+        self.table.act(index, entry.position, |actor| {
+            witness.before(key, actor);
+            match share {
+                Some(share) => actor.respond(key, &context, event, share, effects),
+                None => actor.apply(key, &context, event, effects),
+            }
+            witness.after(&Step {
+                entry,
+                event: Some(event),
+                now: context.now,
+                rules: context.rules,
+                key,
+                actor,
+                effects,
+            });
+        })?;
+        self.perform(index, entry);
+        if self.is_live(entry.position) {
+            self.tally.applied += 1;
+        }
+        Ok(())
     }
 
     /// Wakes an actor before the event is applied: its state then covers all before the event, and not the event.
@@ -349,7 +426,7 @@ impl Engine {
         };
         let effects = &mut self.effects;
         let key = self.table.key_text(index).to_owned();
-        let Some(key) = aftercall_actors::value::key_of(&key) else {
+        let Some(key) = key_of(&key) else {
             return Ok(());
         };
         self.table.act(index, entry.position - 1, |actor| {
@@ -372,6 +449,16 @@ impl Engine {
     /// Whether a position is new, and not one a former owner has spoken for.
     fn is_live(&self, position: Position) -> bool {
         position > self.quiet_until || is_planted(Bug::OutputAgainOnReplay)
+    }
+
+    /// Counts what was ignored before any actor took a step.
+    fn count(&mut self, entry: &Entry) {
+        let live = self.is_live(entry.position);
+        for effect in std::mem::take(&mut self.effects) {
+            if let (Effect::Ignore(reason), true) = (effect, live) {
+                self.tally.ignore(reason);
+            }
+        }
     }
 
     /// Takes the effects of one actor's step.
@@ -505,17 +592,22 @@ impl Engine {
         self.committed = self.committed.max(sealed.position);
     }
 
-    /// Every actor's stored form, by key.
+    /// Every actor's stored form, by key, and that of the responses, by name.
     pub fn states(&mut self) -> std::collections::BTreeMap<String, Vec<u8>> {
+        let segments = self.responses.segments_from(0);
+        let is_used = !self.responses.is_untouched();
+        let segments = segments.filter(|_| is_used);
+        let mut states: std::collections::BTreeMap<_, _> = segments
+            .map(|(number, segment)| (responses::name_of(number), segment.encode()))
+            .collect();
         let numbers = 0..self.table.len();
-        numbers
-            .map(|index| {
-                (
-                    self.table.key_text(index).to_owned(),
-                    self.table.encode(index).into(),
-                )
-            })
-            .collect()
+        states.extend(numbers.map(|index| {
+            (
+                self.table.key_text(index).to_owned(),
+                self.table.encode(index).into(),
+            )
+        }));
+        states
     }
 
     /// The journal's head as this engine knows it.

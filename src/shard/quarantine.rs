@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::{
         envelope::Reason,
-        log::{Headers, RawEvent, Route},
+        log::{Headers, RawEvent, Route, Speaker},
     };
 
     #[test]
@@ -150,12 +150,16 @@ mod tests {
         let entry = Entry {
             position: 7,
             time: LogTime(0),
+            speaker: Speaker::Service,
             identity: 0,
+            owner: 0,
+            response: None,
             event: Ok(Event {
                 source: "ops".into(),
                 id: "r1".into(),
                 body: Body::RulesActivated(activated),
             }),
+            ahead: Vec::new(),
             original: None,
         };
         let reject = Reject::new(Reason::BadRules, "line 1");
@@ -176,6 +180,7 @@ mod tests {
                 agent: 0,
                 customer: 0,
             },
+            speaker: Speaker::Anyone,
             headers: Headers::from_pairs(headers.iter().copied()),
             payload: body.to_vec().into(),
         };

@@ -6,7 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::{actor::StateError, rules::RuleSet, time::LogTime};
+use aftercall_actors::{
+    actor::StateError,
+    responses::{self, Responses},
+    rules::RuleSet,
+    time::LogTime,
+};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use prost::Message as _;
@@ -106,7 +111,11 @@ pub(super) async fn load(
 ) -> Result<Recovered, RecoveryError> {
     check_against_events(log, record).await?;
     let mut table = Table::new(partition.side);
-    let generation = load_generation(log, partition, &mut table).await?;
+    let mut generation = load_generation(log, partition, &mut table).await?;
+    let segments = generation.as_mut().map(|g| std::mem::take(&mut g.segments));
+    let segments = segments.unwrap_or_default();
+    let segments = segments.iter().map(|(number, bytes)| (*number, &bytes[..]));
+    let responses = Responses::restore(segments)?;
     let manifest_seq = generation.as_ref().map(|g| g.manifest_seq);
     let packer = generation.as_ref().map_or_else(Packer::default, |g| {
         Packer::after(manifest_seq, g.full_bytes, g.differences)
@@ -174,6 +183,7 @@ pub(super) async fn load(
         start: Start {
             partition,
             table,
+            responses,
             rules,
             now: LogTime(
                 base.as_ref()
@@ -371,6 +381,8 @@ async fn check_against_snapshot(
 
 struct Generation {
     manifest: Manifest,
+    /// Segments of the responses, the newest form of each.
+    segments: BTreeMap<u64, Bytes>,
     manifest_seq: Seq,
     full_bytes: usize,
     differences: u32,
@@ -414,6 +426,7 @@ async fn load_generation(
         .find_map(|(seq, _)| chain(*seq, &manifests, &chunks));
     let Some(chain) = chain else { return Ok(None) };
     let mut full_bytes = 0;
+    let mut segments = BTreeMap::new();
     for manifest in chain.iter().filter_map(|seq| manifests.get(seq)) {
         for bytes in manifest.chunks.iter().filter_map(|seq| chunks.get(seq)) {
             full_bytes += bytes.len();
@@ -421,6 +434,10 @@ async fn load_generation(
             for actor in Piece::decode(bytes.clone()).unwrap_or_default().actors {
                 let deadline = RestoredDeadline::Known(actor.deadline_ms.map(LogTime));
                 if is_planted(Bug::DedupeForgottenOnRestart) {
+                    continue;
+                }
+                if let Some(number) = responses::number_of(&actor.key) {
+                    segments.insert(number, actor.state);
                     continue;
                 }
                 table.restore(&actor.key, &actor.state, actor.as_of, deadline, false)?;
@@ -432,6 +449,7 @@ async fn load_generation(
         .and_then(|seq| Some((*seq, manifests.get(seq)?.clone())));
     Ok(newest.map(|(manifest_seq, manifest)| Generation {
         manifest,
+        segments,
         manifest_seq,
         full_bytes,
         differences: u32::try_from(chain.len() - 1).unwrap_or(u32::MAX),

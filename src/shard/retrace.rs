@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use aftercall_actors::{actor::Actor, key::Key, rules::RuleSet, time::LogTime};
+use aftercall_actors::{
+    actor::Actor, key::Key, responses::Responses, rules::RuleSet, time::LogTime,
+};
 use futures::StreamExt as _;
 
 use super::{
@@ -285,6 +287,7 @@ fn blank(partition: PartitionId, rules: RuleSet, quiet_until: Position) -> Engin
     Engine::new(Start {
         partition,
         table: Table::new(partition.side),
+        responses: Responses::default(),
         rules,
         now: LogTime(i64::MIN),
         floor: 0,

@@ -4,10 +4,16 @@
 //! each actor carries the position it is as of; a chunk is written only once the journal has reached that
 //! position, so a snapshot is never ahead of the commits. A generation counts once its manifest stands, which
 //! names every chunk; a crash in between leaves chunks that nobody reads.
+//!
+//! Whose responses are decides about many actors at once, so recovery needs it as of the floor and not a position later:
+//! it is taken in the moment the generation begins, which is cheap, as full segments are shared and never change.
 
 use std::collections::VecDeque;
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::{
+    responses::{self, Stored},
+    time::LogTime,
+};
 use bytes::Bytes;
 use prost::Message;
 
@@ -46,7 +52,7 @@ pub struct Piece {
 /// One actor.
 #[derive(Clone, PartialEq, Message)]
 pub struct PackedActor {
-    /// As in an output's subject.
+    /// As in an output's subject; of responses the name of their segment.
     #[prost(string, tag = "1")]
     pub key: String,
     /// Position the state is as of.
@@ -122,12 +128,16 @@ pub struct Packer {
     full_bytes: usize,
     difference_bytes: usize,
     differences: u32,
+    /// Number of the first segment of responses that the last generation does not hold whole.
+    segments_from: u64,
 }
 
 #[derive(Debug)]
 struct Scan {
     full: bool,
     cursor: Index,
+    /// Segments of responses that are still to be packed.
+    segments: VecDeque<(u64, Stored)>,
     floor: Position,
     floor_time: LogTime,
     journal_seq: Seq,
@@ -179,9 +189,15 @@ impl Packer {
         if full {
             engine.table.drop_blank(engine.now, engine.rules.settings());
         }
+        let from = if full { 0 } else { self.segments_from };
+        let segments = engine.responses.segments_from(from);
+        let is_used = !engine.responses.is_untouched();
+        let segments = segments.filter(|_| is_used).collect();
+        self.segments_from = engine.responses.last_number();
         self.scan = Some(Scan {
             full,
             cursor: 0,
+            segments,
             floor: engine.applied(),
             floor_time: engine.now,
             journal_seq: engine.head().seq,
@@ -274,6 +290,15 @@ impl Packer {
 
 impl Scan {
     fn sweep(&mut self, engine: &mut Engine) {
+        if let Some((number, segment)) = self.segments.pop_front() {
+            self.pack(PackedActor {
+                key: responses::name_of(number),
+                as_of: self.floor,
+                state: segment.encode().into(),
+                deadline_ms: None,
+            });
+            return;
+        }
         let end = engine.table.len().min(self.cursor + SLICE_ACTORS);
         while self.cursor < end {
             let index = self.cursor;
@@ -285,12 +310,7 @@ impl Scan {
                     state: engine.table.encode(index).into(),
                     deadline_ms: engine.table.deadline(index).map(|at| at.0),
                 };
-                self.open_bytes += actor.key.len() + actor.state.len() + 24;
-                self.open_after = self.open_after.max(actor.as_of);
-                self.open.push(actor);
-                if self.open_bytes >= CHUNK_BYTES {
-                    self.close();
-                }
+                self.pack(actor);
             }
         }
         if self.cursor >= engine.table.len() {
@@ -298,6 +318,15 @@ impl Scan {
             if !self.open.is_empty() {
                 self.close();
             }
+        }
+    }
+
+    fn pack(&mut self, actor: PackedActor) {
+        self.open_bytes += actor.key.len() + actor.state.len() + 24;
+        self.open_after = self.open_after.max(actor.as_of);
+        self.open.push(actor);
+        if self.open_bytes >= CHUNK_BYTES {
+            self.close();
         }
     }
 

@@ -40,7 +40,7 @@ fn a_ledger_is_told(dir: &Path, log: &[&str]) {
     fs::write(dir.join("rules.toml"), rules).unwrap();
     let run = ["run", "--listen", "127.0.0.1:0", "--rules", "rules.toml"];
     let service = Service::start(dir, &[&run, log].concat());
-    let published = run_in(dir, &[&["publish", "-"], log].concat(), &story());
+    let published = run_in(dir, &[&["publish", "--own", "-"], log].concat(), &story());
     assert!(published.status.success(), "{}", errors(&published));
     let ledger = |args: &[&str]| run_in(dir, &[&["ledger"], args, log].concat(), "");
 

@@ -55,7 +55,7 @@ async fn s1_08_a_scored_answer_goes_to_the_warehouse() {
         &received,
         "POST /api/v1/enps_events",
         &[
-            ("authorization", "Bearer secret-WAREHOUSE_TOKEN"),
+            ("authorization", "Bearer t-1"),
             ("idempotency-key", "enps:enps-3301"),
         ],
         json!({
@@ -84,7 +84,7 @@ async fn s3_06_a_reward_is_requested_with_its_keys_and_nothing_beyond() {
         &received,
         "POST /v1/rewards/issue",
         &[
-            ("authorization", "Bearer secret-REWARDS_TOKEN"),
+            ("authorization", "Bearer t-1"),
             ("x-integration-id", "aftercall"),
             ("x-request-id", id),
             ("idempotency-key", id),
@@ -237,10 +237,18 @@ async fn sent(destination: &str, event_type: &str, status: u16, body: Value) -> 
     ] {
         vendor.on(line, vec![Reply::Json(status, body.clone())]);
     }
+    vendor.on("POST /oauth/token", vec![token("t-1")]);
     let courier = office.courier(destination);
     let attempt = courier.attempt(&example(event_type), None, 1).await;
     assert_eq!(attempt.verdict, Verdict::Delivered, "{attempt:?}");
-    vendor.only()
+    let mut received = vendor.take();
+    let request = received.pop().expect("a request");
+    let before: Vec<&str> = received.iter().map(|one| one.line.as_str()).collect();
+    assert!(
+        matches!(before[..], [] | ["POST /oauth/token"]),
+        "{before:?}"
+    );
+    request
 }
 
 fn token(value: &str) -> Reply {

@@ -121,6 +121,97 @@ async fn story(place: Place) {
     centre.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_15_a_response_of_another_owner_is_one_message_and_its_points_move() {
+    owners(Place::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_15_the_same_of_another_owner_on_a_real_nats_server() {
+    owners(Place::Nats).await;
+}
+
+async fn owners(place: Place) {
+    const SURVEY: &str = "survey.response.created";
+    let centre = Centre::open(place, &PLAN).await;
+    let response = |id: &str, csat: u8, revision: u8, routing: Value| {
+        json!({
+            "response_id": id, "interaction_id": format!("i-{id}"), "submitted_at": centre.now(),
+            "csat": csat, "revision": revision, "routing": routing, "channel": "voice",
+        })
+    };
+    // Only the queue is known; then the agent is.
+    let mut survey = response("R1", 1, 0, json!({ "queue_id": "billing" }));
+    centre.post(&[(SURVEY, "1", survey.clone())]).await;
+    let first = centre
+        .until("a message", async || {
+            centre.slack_messages().into_iter().next()
+        })
+        .await;
+    survey["routing"]["agent_id"] = json!("a-17");
+    centre.post(&[(SURVEY, "2", survey.clone())]).await;
+    let named = centre
+        .until("the agent in it", async || {
+            let mut messages = centre.slack_messages().into_iter();
+            messages.find(|message| says(message, "a-17"))
+        })
+        .await;
+    assert_eq!(
+        (&named["channel"], &named["ts"]),
+        (&first["channel"], &first["ts"])
+    );
+    // Another agent, and worse words; then all of it once more.
+    let mut worse = survey.clone();
+    worse["routing"]["agent_id"] = json!("a-18");
+    worse["comment"] = json!("My lawyer says lawsuit.");
+    let again = [
+        (SURVEY, "3", worse),
+        (SURVEY, "4", survey),
+        (
+            SURVEY,
+            "5",
+            response("X2", 5, 0, json!({ "agent_id": "p-3" })),
+        ),
+        (
+            SURVEY,
+            "6",
+            response("X2", 5, 1, json!({ "agent_id": "p-4" })),
+        ),
+    ];
+    centre.post(&again).await;
+    centre
+        .until("the rule that is worse", async || {
+            let updates = centre.outputs_of("alert.updated").await;
+            let is_worse = |update: &Parcel| {
+                update.data["severity"] == "critical" && update.data["agent_id"] == "a-18"
+            };
+            updates.iter().any(is_worse).then_some(())
+        })
+        .await;
+    for (agent, balance) in [("p-3", 0), ("p-4", 10)] {
+        centre
+            .until(format!("{balance} points of {agent}"), async || {
+                let said = centre.run(&["ledger", "agent", agent]);
+                let said = String::from_utf8_lossy(&said.stdout).into_owned();
+                said.contains(&format!("balance  {balance} ")).then_some(())
+            })
+            .await;
+    }
+    let raised = centre.outputs_of("alert.raised").await;
+    let ids: Vec<&str> = raised.iter().map(|alert| alert.id.as_str()).collect();
+    assert_eq!(ids, ["low_csat:R1"]);
+    let updates = centre.outputs_of("alert.updated").await;
+    let mut ids: Vec<&str> = updates.iter().map(|update| update.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), updates.len(), "an id of two bodies: {ids:?}");
+    assert_eq!(centre.slack_messages().len(), 1, "one alert, one message");
+    let verified = centre.run(&["ledger", "verify"]);
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success(), "{said}");
+    centre.close().await;
+}
+
 fn asked(centre: &Centre, path: &str) -> usize {
     let calls = centre.calls(Vendor::Genesys);
     calls.iter().filter(|call| call["path"] == path).count()

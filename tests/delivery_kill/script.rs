@@ -230,12 +230,22 @@ async fn listen(log: Log, told: Told) {
 fn stored(id: &str, entry: &Entry) -> NewEvent {
     let event = entry::event(id, entry);
     let event_type = event["type"].as_str().unwrap_or_default().to_owned();
-    NewEvent {
-        destination: Destination::Actors {
-            owner: Key::Agent(entry.agent()).token(),
-            customer: "_".to_owned(),
+    let (owner, customer) = (Key::Agent(entry.agent()).token(), "_".to_owned());
+    let destination = match entry {
+        // As the desk stores what people decide.
+        Entry::Outcome { .. } | Entry::Decided { .. } => Destination::Own {
+            owner,
+            customer,
             event_type,
         },
+        _ => Destination::Actors {
+            owner,
+            customer,
+            event_type,
+        },
+    };
+    NewEvent {
+        destination,
         headers: Headers::Empty,
         payload: event.to_string().into(),
         message_id: format!("office {id}"),

@@ -35,6 +35,7 @@ pub fn check(run: &Aftermath) -> Result<(), String> {
     no_attempt_goes_uncounted(run, &said)?;
     threads_go_in_order(run, &said)?;
     merging_keeps_its_distance(run)?;
+    lanes_keep_their_distance(run)?;
     operators_hear_of_every_letter(&said)
 }
 
@@ -276,6 +277,32 @@ fn merging_keeps_its_distance(run: &Aftermath) -> Result<(), String> {
             && call.at.since_ms(before) < 5_000
         {
             return Err(format!("merging_keeps_its_distance: {call:?}, {before:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// S2.11: where each lane has the rate to itself, its calls keep their distance, restarts or not.
+fn lanes_keep_their_distance(run: &Aftermath) -> Result<(), String> {
+    let limits = &run.vendor.policy.limits;
+    let Some(rate) = limits.rate.filter(|_| limits.by_lane) else {
+        return Ok(());
+    };
+    if !run.calm || run.shared {
+        return Ok(());
+    }
+    // Rounded to the whole milliseconds that log time counts.
+    let distance_ms = 1_000 * rate.per.as_secs() as i64 / i64::from(rate.count.get()) - 1;
+    let mut last = BTreeMap::new();
+    let books = run.vendor.books();
+    for call in &books.calls {
+        for lane in run.vendor.lanes(&call.id) {
+            let before = last.insert(lane, call.at);
+            if let Some(before) = before
+                && call.at.since_ms(before) < distance_ms
+            {
+                return Err(format!("lanes_keep_their_distance: {call:?}, {before:?}"));
+            }
         }
     }
     Ok(())

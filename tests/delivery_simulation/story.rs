@@ -396,6 +396,7 @@ fn policy(draws: &mut Draws, merging: bool) -> Policy {
                 count: some(1 + draws.below(20)),
                 per: Duration::from_secs(1),
             }),
+            by_lane: draws.one_in(3),
         },
         retry: Retry {
             attempts: some(1 + draws.below(4)),

@@ -62,6 +62,11 @@ pub struct Vendor {
     pub books: Arc<Mutex<Books>>,
 }
 
+thread_local! {
+    /// Plants a carrier that names no lanes, for the invariant about them to find.
+    pub static HIDES_LANES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// What the vendor makes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
@@ -90,6 +95,15 @@ impl Vendor {
 
     pub fn wants(&self, id: &str) -> bool {
         !hash(self.seed, id, 2).is_multiple_of(6)
+    }
+
+    /// The lanes a call takes a place in: one of three, or two.
+    pub fn lanes(&self, id: &str) -> Vec<String> {
+        let lane = hash(self.seed, id, 5) % 3;
+        let also = hash(self.seed, id, 6).is_multiple_of(4);
+        let lanes = [lane, (lane + 1) % 3];
+        let lanes = &lanes[..1 + usize::from(also)];
+        lanes.iter().map(|lane| format!("lane {lane}")).collect()
     }
 
     /// A few outputs have bad luck for as long as it is allowed.
@@ -143,6 +157,16 @@ impl Carry for Vendor {
     fn thread(&self, parcel: &Parcel) -> Result<Option<String>, Fault> {
         let thread = parcel.data["thread"].as_str().map(str::to_owned);
         Ok(thread.filter(|_| self.threads))
+    }
+
+    async fn lanes_of(&self, parcel: &Parcel, _: Option<&Value>, _: &Turn) -> Vec<String> {
+        // A lookup takes its time.
+        let ms = hash(self.seed, &parcel.id, 7) % 20;
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        match HIDES_LANES.get() {
+            true => Vec::new(),
+            false => self.lanes(&parcel.id),
+        }
     }
 
     async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {
@@ -240,6 +264,9 @@ fn ended(result: Result<Answer, Fault>, verdict: Verdict) -> Attempt {
         handle: None,
         status: None,
         response: None,
+        progress: None,
+        said: None,
+        lanes: Vec::new(),
     }
 }
 

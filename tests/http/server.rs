@@ -17,10 +17,13 @@ use aftercall::{
         memory::{Faults, World},
     },
 };
+use aftercall_actors::time::LogTime;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
 pub const TOKEN: &str = "a token of the tests";
+/// 2026-11-20T12:00:00Z, when the log's clock begins.
+pub const NOON_MS: i64 = 1_795_176_000_000;
 pub const STRUCTURED: &str = "application/cloudevents+json";
 pub const BATCH: &str = "application/cloudevents-batch+json";
 
@@ -44,7 +47,7 @@ pub fn with_server_of<F: Future<Output = ()>>(
     test: impl FnOnce(Arc<Server>) -> F,
 ) {
     System::new().block_on(async move {
-        let world = World::new(4, Faults::default());
+        let world = World::beginning(LogTime(NOON_MS), 4, Faults::default());
         let log: Log = Arc::new(world.client());
         let desk = Desk::new(Arc::clone(&log), Arc::new(tokens), &config);
         let runtime = tokio::runtime::Handle::current();

@@ -40,6 +40,7 @@ class Handler:
             sender=envelope.mail_from,
             recipients=envelope.rcpt_tos,
             encrypted=session.ssl is not None,
+            ehlo=session.host_name,
             login=session.authenticated,
             headers=[[name, str(value)] for name, value in message.items()],
             type=message.get_content_type(),

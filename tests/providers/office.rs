@@ -87,7 +87,11 @@ impl Office {
 
     /// An attempt as the driver has it made: with doubt after one whose outcome nobody knows.
     pub async fn turn(&self, name: &str, reward: &Parcel, number: u32, in_doubt: bool) -> Attempt {
-        let turn = Turn { number, in_doubt };
+        let turn = Turn {
+            number,
+            in_doubt,
+            ..Turn::default()
+        };
         self.courier(name).take_turn(reward, None, turn).await
     }
 

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use actix::System;
 use aftercall::{
     config::Config,
-    desk::{self, Desk, tokens::Tokens},
+    desk::{self, Desk, access::Role, tokens::Tokens},
     envelope,
     log::{
         EventLog as _,
@@ -14,11 +14,21 @@ use aftercall::{
     },
     shard::{HostSettings, Hosts},
 };
-use aftercall_actors::{redemption::reward_id, rules::RuleSet};
+use aftercall_actors::{event::OutcomeKind, redemption::reward_id, rules::RuleSet};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
+/// Of a token that names no holder: it hands in events and reads.
 pub const TOKEN: &str = "a token of the tests";
+
+/// Of kim, who decides.
+pub const KIM: &str = "the token of kim";
+
+/// Of lou, who decides and reads.
+pub const LOU: &str = "the token of lou";
+
+/// Of a marketplace that answers in a destination's place.
+pub const MARKET: &str = "the token of the marketplace";
 
 /// Partitions a side: agents of one test are in several.
 const PARTITIONS: u16 = 4;
@@ -47,11 +57,7 @@ fn with_rules<F: Future<Output = ()>>(rules: Option<RuleSet>, test: impl FnOnce(
     System::new().block_on(async move {
         let world = World::new(PARTITIONS, Faults::default());
         let config = Config::default().http;
-        let desk = Desk::new(
-            Arc::new(world.client()),
-            Arc::new(Tokens::one(TOKEN)),
-            &config,
-        );
+        let desk = Desk::new(Arc::new(world.client()), Arc::new(tokens()), &config);
         let running = desk::start(Arc::clone(&desk), ([127, 0, 0, 1], 0).into()).unwrap();
         let mut hosts = None;
         if let Some(rules) = rules {
@@ -75,6 +81,14 @@ fn with_rules<F: Future<Output = ()>>(rules: Option<RuleSet>, test: impl FnOnce(
             hosts.stop().await;
         }
     });
+}
+
+fn tokens() -> Tokens {
+    let answer = Role::Answer(OutcomeKind::Reward);
+    let tokens = Tokens::one(TOKEN).and("kim", &[Role::Decide], KIM);
+    let tokens = tokens.and_then(|tokens| tokens.and("lou", &[Role::Decide, Role::Read], LOU));
+    let tokens = tokens.and_then(|tokens| tokens.and("market", &[answer], MARKET));
+    tokens.unwrap()
 }
 
 fn rules(programs: &str) -> RuleSet {
@@ -111,16 +125,25 @@ impl Centre {
 
     /// Stores an event, which must be taken.
     pub async fn tell(&self, event_type: &str, data: Value) {
+        let token = match event_type {
+            "reward.outcome" => MARKET,
+            _ => TOKEN,
+        };
+        let answer = self.send(token, event_type, data).await;
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert_eq!(status, StatusCode::ACCEPTED, "{text}");
+    }
+
+    /// Sends an event with a token.
+    pub async fn send(&self, token: &str, event_type: &str, data: Value) -> Response {
         let number = self.world.events().len();
         let event = json!({
             "specversion": "1.0", "id": format!("e{number}"), "source": "tests", "type": event_type, "data": data,
         });
-        let request = self.request(Method::POST, "/v1/events").bearer_auth(TOKEN);
+        let request = self.request(Method::POST, "/v1/events").bearer_auth(token);
         let request = request.header("content-type", "application/cloudevents+json");
-        let answer = request.body(event.to_string()).send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert_eq!(status, StatusCode::ACCEPTED, "{text}");
+        request.body(event.to_string()).send().await.unwrap()
     }
 
     /// A metric worth `points` on a workday.
@@ -177,11 +200,15 @@ impl Centre {
         self.get(&format!("/v1/agents/{agent}/points")).await
     }
 
-    /// Decides about a reward once all that was stored is known.
+    /// Decides about a reward once all that was stored is known, with the token of whom the body names, or else kim's.
     pub async fn decide(&self, reward: &str, decision: &str, body: Value) -> Response {
         self.get("/v1/leaderboard").await;
         let path = format!("/v1/rewards/{reward}/{decision}");
-        let request = self.request(Method::POST, &path).bearer_auth(TOKEN);
+        let token = match body["by"].as_str() {
+            Some("lou") => LOU,
+            _ => KIM,
+        };
+        let request = self.request(Method::POST, &path).bearer_auth(token);
         request.json(&body).send().await.unwrap()
     }
 

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::centre::{TOKEN, id, named, problem, program, with_centre};
+use super::centre::{KIM, LOU, TOKEN, id, named, problem, program, with_centre};
 
 #[test]
 fn s3_04_an_approved_claim_is_requested_and_the_agent_sees_each_step() {
@@ -232,7 +232,7 @@ fn s3_04_a_decision_that_cannot_be_read_or_is_about_nothing_is_refused_and_nothi
         let stored = centre.stored();
         let path = format!("/v1/rewards/{}/approve", id("a1", 0));
         let post = |kind: &'static str, body: String| {
-            let request = centre.request(Method::POST, &path).bearer_auth(TOKEN);
+            let request = centre.request(Method::POST, &path).bearer_auth(KIM);
             request.header("content-type", kind).body(body).send()
         };
         let by_kim = || json!({ "by": "kim" }).to_string();
@@ -269,12 +269,18 @@ fn s3_04_a_decision_that_cannot_be_read_or_is_about_nothing_is_refused_and_nothi
         .await;
         assert_eq!(named(&refused), ["agent_id", "by", "reason"]);
         let refused = problem(
-            post("application/json", "{}".to_owned()).await.unwrap(),
+            post("application/json", json!({ "by": "lou" }).to_string())
+                .await
+                .unwrap(),
             422,
             "invalid-parameter",
         )
         .await;
         assert_eq!(named(&refused), ["by"]);
+        assert!(
+            refused["detail"].as_str().unwrap().contains("holder, kim"),
+            "{refused}"
+        );
         let answer = centre
             .request(Method::GET, &path)
             .bearer_auth(TOKEN)
@@ -292,6 +298,101 @@ fn s3_04_a_decision_that_cannot_be_read_or_is_about_nothing_is_refused_and_nothi
             .await;
         problem(unknown, 404, "unknown-reward").await;
         assert_eq!(centre.stored(), stored);
+    });
+}
+
+#[test]
+fn s3_04_a_decision_takes_the_role_and_is_the_holders() {
+    with_centre(&approved(), |centre| async move {
+        for agent in ["a1", "a2"] {
+            centre.row(agent, "2025-12-30", 500).await;
+            centre.points(agent).await;
+        }
+        let stored = centre.stored();
+        let approve = |token: &'static str, agent: &str| {
+            let path = format!("/v1/rewards/{}/approve", id(agent, 0));
+            let request = centre.request(Method::POST, &path).bearer_auth(token);
+            request.json(&json!({})).send()
+        };
+        let plain = approve(TOKEN, "a1").await.unwrap();
+        assert_eq!(
+            plain.headers()["www-authenticate"],
+            "Bearer realm=\"aftercall\", error=\"insufficient_scope\", scope=\"decide\""
+        );
+        let refused = problem(plain, 403, "forbidden").await;
+        assert_eq!(
+            refused["detail"],
+            "POST /v1/rewards/{id}/approve needs the role `decide`; the token, which names no holder, has ingest, read"
+        );
+        // Deciding is not reading, and reading is not deciding.
+        let read = |token| {
+            let request = centre.request(Method::GET, "/v1/leaderboard");
+            request.bearer_auth(token).send()
+        };
+        problem(read(KIM).await.unwrap(), 403, "forbidden").await;
+        assert_eq!(read(LOU).await.unwrap().status(), StatusCode::OK);
+
+        // By the other door: the same role, and the same holder.
+        let decided = |by: &str, agent: &str| {
+            json!({
+                "reward_id": id(agent, 0), "agent_id": agent, "decision": "approve", "by": by,
+                "at": "2026-01-01T00:00:00Z",
+            })
+        };
+        let refused = centre
+            .send(TOKEN, "reward.decided", decided("kim", "a1"))
+            .await;
+        let refused = problem(refused, 403, "forbidden").await;
+        assert!(
+            refused["detail"].as_str().unwrap().contains("`decide`"),
+            "{refused}"
+        );
+        let refused = centre
+            .send(KIM, "reward.decided", decided("lou", "a1"))
+            .await;
+        let refused = problem(refused, 422, "invalid-event").await;
+        assert!(
+            refused["detail"].as_str().unwrap().contains("data.by"),
+            "{refused}"
+        );
+        assert_eq!(centre.stored(), stored);
+
+        let answer = centre
+            .send(KIM, "reward.decided", decided("kim", "a1"))
+            .await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let answer = approve(LOU, "a2").await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        assert_eq!(centre.newest()["data"]["by"], "lou");
+        assert_eq!(centre.requests(2).await.len(), 2);
+    });
+}
+
+/// Issue 9: with the ingest token `rejected` was posted for a claim that was out, which was then approved again: two
+/// gift cards.
+#[test]
+fn s3_07_an_outcome_is_not_taken_from_a_token_that_hands_in_events() {
+    with_centre(&program("recognition", ""), |centre| async move {
+        centre.row("a1", "2025-12-30", 500).await;
+        assert_eq!(centre.requests(1).await.len(), 1);
+        let outcome = |status: &str| {
+            json!({
+                "output_id": id("a1", 0), "subject": "agent/a1", "status": status, "attempts": 1,
+            })
+        };
+        for token in [TOKEN, KIM, LOU] {
+            let refused = centre
+                .send(token, "reward.outcome", outcome("rejected"))
+                .await;
+            let refused = problem(refused, 403, "forbidden").await;
+            let detail = refused["detail"].as_str().unwrap();
+            assert!(detail.contains("`answer:reward`"), "{refused}");
+        }
+        let told = centre.points("a1").await;
+        assert_eq!(lock(&told), (json!(id("a1", 0)), json!("locked")));
+        centre.outcome("a1", &id("a1", 0), "issued").await;
+        assert_eq!(standing(&centre.points("a1").await), "issued");
+        assert_eq!(centre.requests(1).await.len(), 1);
     });
 }
 

@@ -174,9 +174,18 @@ fn state_equals_replay_from_zero(
             ));
         }
     }
+    let responses = reference.responses();
+    if let Some((name, _)) = responses
+        .iter()
+        .find(|(name, state)| states.get(*name) != Some(*state))
+    {
+        return Err(format!(
+            "state_equals_replay_from_zero: {partition} {name} differs from the model"
+        ));
+    }
     match states
         .keys()
-        .find(|key| !reference.actors.contains_key(*key))
+        .find(|key| !reference.actors.contains_key(*key) && !responses.contains_key(*key))
     {
         Some(key) => Err(format!(
             "state_equals_replay_from_zero: {partition} holds {key}, the model does not"

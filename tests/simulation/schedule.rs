@@ -114,7 +114,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
     let customer = format!("c{}", draws.below(4));
     let interaction = format!("i{}", draws.below(20));
     let started = at(draws.below(600)).to_string();
-    let (event_type, data) = match draws.below(42) {
+    let (event_type, data) = match draws.below(46) {
         0..=6 => (
             "survey.response.created",
             json!({
@@ -214,6 +214,8 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
                 }),
             )
         }
+        // Of few responses, so that owners change, now and then before the agent is known and under one revision.
+        42..=44 => return moved(number, draws),
         _ => ("interaction.vanished", json!({})),
     };
     let is_about_customer = [
@@ -243,13 +245,39 @@ fn callers_event(
     data["customer"] = json!({ "phone": number_of(draws.below(2)) });
     let event = actors_event(number, agent, "", event_type, data);
     NewEvent {
-        destination: Destination::Actors {
-            owner: Key::Agent(agent).token(),
-            customer: Key::Nobody.token(),
-            event_type: event_type.to_owned(),
-        },
+        destination: destination(Key::Agent(agent).token(), Key::Nobody.token(), event_type),
         ..event
     }
+}
+
+/// A survey or eNPS response of any owner.
+fn moved(number: u64, draws: &mut Draws) -> NewEvent {
+    let submitted_at = BEGAN.0;
+    let agent = format!("a{}", draws.below(3));
+    if draws.one_in(3) {
+        let data = json!({
+            "response_id": format!("m{}", draws.below(3)), "agent_id": agent, "score": draws.below(11),
+            "submitted_at": submitted_at,
+        });
+        return owners_event(number, Key::Agent(&agent), "enps.response.submitted", data);
+    }
+    let (routing, owner) = match draws.below(4) {
+        0 => (json!({}), Key::Nobody),
+        1 => (json!({ "queue_id": "q" }), Key::Queue("q")),
+        _ => (
+            json!({ "queue_id": "q", "agent_id": agent }),
+            Key::Agent(&agent),
+        ),
+    };
+    let csat = [1, 2, 5][draws.below(3) as usize];
+    let data = json!({
+        "response_id": format!("m{}", draws.below(3)),
+        "revision": if draws.one_in(2) { 0 } else { 1_767_225_600_000 + number },
+        "interaction_id": "i", "submitted_at": submitted_at, "csat": csat,
+        "comment": if draws.one_in(4) { "a LAWSUIT, then" } else { "fine" },
+        "routing": routing,
+    });
+    owners_event(number, owner, "survey.response.created", data)
 }
 
 /// What became of something that may have been asked.
@@ -301,14 +329,34 @@ fn outcome(agent: &str, customer: &str, draws: &mut Draws) -> (&'static str, Val
     )
 }
 
+/// Outcomes, dead letters and what imports left out are said by the service itself.
+fn destination(owner: String, customer: String, event_type: &str) -> Destination {
+    let event_type = event_type.to_owned();
+    let is_own = [".outcome", ".dead_lettered", ".quarantined", ".decided"]
+        .iter()
+        .any(|ending| event_type.ends_with(ending));
+    match is_own {
+        true => Destination::Own {
+            owner,
+            customer,
+            event_type,
+        },
+        false => Destination::Actors {
+            owner,
+            customer,
+            event_type,
+        },
+    }
+}
+
 fn nobodys_event(number: u64, event_type: &str, data: Value) -> NewEvent {
+    owners_event(number, Key::Nobody, event_type, data)
+}
+
+fn owners_event(number: u64, owner: Key<'_>, event_type: &str, data: Value) -> NewEvent {
     let event = actors_event(number, "", "", event_type, data);
     NewEvent {
-        destination: Destination::Actors {
-            owner: Key::Nobody.token(),
-            customer: "_".to_owned(),
-            event_type: event_type.to_owned(),
-        },
+        destination: destination(owner.token(), "_".to_owned(), event_type),
         ..event
     }
 }
@@ -332,11 +380,7 @@ fn actors_event(
         "specversion": "1.0", "id": id, "source": "sim", "type": event_type, "data": data,
     });
     NewEvent {
-        destination: Destination::Actors {
-            owner: Key::Agent(agent).token(),
-            customer: customer.token(),
-            event_type: event_type.to_owned(),
-        },
+        destination: destination(Key::Agent(agent).token(), customer.token(), event_type),
         headers: Headers::Empty,
         payload: whole.to_string().into_bytes().into(),
         message_id: id,

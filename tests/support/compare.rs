@@ -132,6 +132,9 @@ fn line(given: &Given, tiers: &[Standings]) -> Line {
         Standing::Review => Stands::ReversalReview,
         Standing::Reversed => Stands::Reversed,
         Standing::Debt => Stands::Debt,
+        Standing::Held { .. } | Standing::Cancelled { .. } => {
+            panic!("nothing is cancelled in these lives")
+        }
     };
     let tier = tiers[given.tier].tier.to_string();
     (tier, given.claim.ordinal, stands, given.claim.points)

@@ -42,7 +42,15 @@ pub async fn states_equal_the_model(log: &dyn EventLog, events: &[RawEvent], gen
             };
             assert!(is_same, "{partition}: {key} differs");
         }
-        let stranger = states.keys().find(|key| !model.actors.contains_key(*key));
+        let responses = model.responses();
+        for (name, state) in &responses {
+            assert!(
+                states.get(name) == Some(state),
+                "{partition}: {name} differs"
+            );
+        }
+        let is_known = |key: &str| model.actors.contains_key(key) || responses.contains_key(key);
+        let stranger = states.keys().find(|key| !is_known(key));
         assert_eq!(stranger, None, "{partition}");
     }
 }

@@ -40,19 +40,22 @@ const PLAN: Plan = Plan {
 /// A log whose service has stopped: `a-1` had one reward, `a-2` two, the second of them later.
 struct Ended {
     centre: Centre,
+    /// When all grants took effect: they are of one day, even if midnight passes before the last is posted.
+    granted_at: String,
     requests: Vec<Parcel>,
 }
 
 impl Ended {
     async fn open() -> Self {
         let mut centre = Centre::open(Place::Embedded, &PLAN).await;
+        let granted_at = centre.now();
         for (agent, points) in [("a-1", 510), ("a-2", 520)] {
-            grant(&centre, agent, points).await;
+            grant(&centre, agent, points, &granted_at).await;
         }
         for request in centre.until_outputs("reward.requested", 2).await {
             centre.until_told(&request.id).await;
         }
-        grant(&centre, "a-2", 500).await;
+        grant(&centre, "a-2", 500, &granted_at).await;
         let requests = centre.until_outputs("reward.requested", 3).await;
         centre.until_told(&requests[2].id).await;
         // The book goes as far as the journal: until the last outcome is in it.
@@ -64,7 +67,11 @@ impl Ended {
         centre.stop().await;
         let told = Told::of(&centre.run(&["ledger", "verify", "--json"])).good();
         assert_eq!(told.figure("open"), 0);
-        Self { centre, requests }
+        Self {
+            centre,
+            granted_at,
+            requests,
+        }
     }
 
     /// The log copied, something planted in it, and what is found then: for programs, and for people.
@@ -130,11 +137,42 @@ async fn s3_14_whatever_is_planted_in_the_log_is_found() {
     assert!(of_first, "{found:#?}");
     let balance = "20 (available 20, held 0, debt 0) stored";
     assert!(found.iter().any(|(.., text)| text == balance), "{found:#?}");
-    let today = &ended.centre.now()[..10];
+    let today = &ended.granted_at[..10];
     let cell = format!("1020 points from adjustment on {today} stored");
     assert!(found.iter().any(|(.., text)| *text == cell), "{found:#?}");
     let given = "reward 1 of bronze: Issued for 500 points stored";
     assert!(found.iter().any(|(.., text)| text == given), "{found:#?}");
+
+    // An outcome that no destination told, under its name and under another.
+    let first =
+        "(SELECT min(position) FROM event WHERE CAST(payload AS TEXT) LIKE '%\"reward.outcome\"%')";
+    for (from, to, book) in [
+        ("\"proof\":\"", "\"proof\":\"0", "aftercall/deliver/"),
+        (
+            "\"source\":\"aftercall/deliver/",
+            "\"source\":\"/tests/",
+            "/tests/",
+        ),
+    ] {
+        let (told, _) = ended
+            .with(async |_, file| {
+                let sql = format!(
+                    "UPDATE event SET payload = CAST(replace(CAST(payload AS TEXT), ?1, ?2) AS BLOB) \
+                     WHERE position = {first}"
+                );
+                alter(file, &sql, (from, to));
+            })
+            .await;
+        let found = told.found();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let (check, agent, text) = &found[0];
+        assert_eq!(check, "outcomes");
+        assert!(agent == "a-1" || agent == "a-2", "{agent}");
+        assert!(
+            text.starts_with(&format!("the outcome `issued` from `{book}")),
+            "{text}"
+        );
+    }
 
     // A request that was never said.
     let stray = reward_of("a-2", 9, 500);
@@ -374,11 +412,11 @@ fn reward_of(agent: &str, ordinal: u32, points: i64) -> Value {
     })
 }
 
-async fn grant(centre: &Centre, agent: &str, points: i64) {
+async fn grant(centre: &Centre, agent: &str, points: i64, at: &str) {
     let id = format!("{agent}-{points}");
     let data = json!({
         "adjustment_id": id, "agent_id": agent, "points": points, "kind": "grant", "reason": "quarter",
-        "effective_at": centre.now(),
+        "effective_at": at,
     });
     centre.post(&[("points.adjusted", &id, data)]).await;
 }

@@ -80,11 +80,13 @@ async fn story(place: Place) {
         chance(vendor, Fault::Drop, 0.2);
         chance(vendor, unavailable, 0.1);
     }
+    // One workday, whether or not midnight passes: else its second value would replace nothing.
+    let day = centre.now()[..10].to_owned();
     for n in 0..12 {
         let agent = format!("a-{n}");
         let points = 280 + 40 * n;
         grant(&centre, &format!("g-{n}"), &agent, points).await;
-        metric(&centre, &format!("m-{n}"), &agent, 20 + n).await;
+        metric(&centre, &format!("m-{n}"), &agent, (&*day, 20 + n)).await;
     }
     let settled = settle(&centre).await;
     assert!(settled.figure("issued") >= 10, "{}", settled.summary);
@@ -101,8 +103,11 @@ async fn story(place: Place) {
         )
         .await;
         // A re-export with another value.
-        metric(&centre, &format!("r-{n}"), &format!("a-{n}"), 25 + n).await;
+        let value = (&*day, 25 + n);
+        metric(&centre, &format!("r-{n}"), &format!("a-{n}"), value).await;
     }
+    // Only who is refused while points are lacking owes something: the grants wait for the answers.
+    settle(&centre).await;
     for n in 0..6 {
         grant(&centre, &format!("h-{n}"), &format!("a-{n}"), 150).await;
     }
@@ -191,10 +196,9 @@ async fn adjust(centre: &Centre, id: &str, agent: &str, points: i64, kind: &str)
     centre.post(&[("points.adjusted", id, data)]).await;
 }
 
-async fn metric(centre: &Centre, id: &str, agent: &str, value: i64) {
-    let now = centre.now();
+async fn metric(centre: &Centre, id: &str, agent: &str, (day, value): (&str, i64)) {
     let data = json!({
-        "agent_id": agent, "date": &now[..10], "metric": "points", "value": value, "recorded_at": now,
+        "agent_id": agent, "date": day, "metric": "points", "value": value, "recorded_at": centre.now(),
     });
     centre.post(&[("wfm.metric.recorded", id, data)]).await;
 }

@@ -196,7 +196,7 @@ impl Centre<'_> {
     fn publish(&mut self, name: &str, events: &[Value]) {
         let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
         program::write(&self.desk, name, &lines);
-        let output = self.command(&["publish", "--nats", &self.url, "--json", name]);
+        let output = self.command(&["publish", "--own", "--nats", &self.url, "--json", name]);
         let summary: Value = serde_json::from_str(&program::text(&output)).expect("JSON");
         assert_eq!(summary["stored"], events.len(), "{summary}");
         self.published += events.len() as u64;

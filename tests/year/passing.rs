@@ -12,7 +12,7 @@ use std::{
 
 use aftercall::{
     envelope,
-    log::{Destination, Headers, RawEvent},
+    log::{Destination, Headers, RawEvent, Speaker},
 };
 use aftercall_actors::{
     actor::{Actor, Context},
@@ -93,6 +93,18 @@ impl Sums {
         self.debt += sheet.debt;
         for reward in &sheet.rewards {
             *self.stands.entry(reward.stands).or_default() += 1;
+        }
+    }
+
+    /// Those of both.
+    pub fn join(&mut self, other: Self) {
+        self.events += other.events;
+        self.earned += other.earned;
+        self.expired += other.expired;
+        self.consumed += other.consumed;
+        self.debt += other.debt;
+        for (stands, count) in other.stands {
+            *self.stands.entry(stands).or_default() += count;
         }
     }
 }
@@ -231,6 +243,7 @@ impl Life<'_> {
             position: self.events,
             time: LogTime(now_ms),
             route: route.route(PARTITIONS),
+            speaker: Speaker::Service,
             headers: Headers::Empty,
             payload: payload.as_bytes().to_vec().into(),
         };

@@ -4,11 +4,19 @@
 
 use prost::Message as _;
 
-use super::{Enrichment, Lookup, Open};
-use crate::{state::StoredEnrichment, time::LogTime, wire};
+use super::{Enrichment, Lookup, Open, told::Told};
+use crate::{
+    output::Alert,
+    state::{StoredEnrichment, StoredTold},
+    time::LogTime,
+    wire,
+};
 
 /// Tag of the list in the stored agent.
 const OPEN: u32 = 40;
+
+/// Tag of the list of those that are over.
+const TOLD: u32 = 48;
 
 impl Enrichment {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
@@ -17,13 +25,21 @@ impl Enrichment {
         }
     }
 
+    /// Those whose lookups are over, whose tag comes later.
+    pub(crate) fn encode_told(&self, into: &mut Vec<u8>) {
+        for told in &self.told {
+            wire::bytes(TOLD, &told.stored().encode_to_vec(), into);
+        }
+    }
+
     /// `None` if a part is missing or is none that is ever written.
-    pub(crate) fn decode(stored: &[StoredEnrichment]) -> Option<Self> {
-        let open = stored
-            .iter()
-            .map(Open::from_stored)
-            .collect::<Option<_>>()?;
-        Some(Self { open })
+    pub(crate) fn decode(open: &[StoredEnrichment], told: &[StoredTold]) -> Option<Self> {
+        let open = open.iter().map(Open::from_stored);
+        let told = told.iter().map(Told::from_stored);
+        Some(Self {
+            open: open.collect::<Option<_>>()?,
+            told: told.collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -44,13 +60,21 @@ impl Open {
             summary,
             summary_asks,
             summary_at,
+            revised_at: (self.revised_at != self.raised_at()).then_some(self.revised_at.0),
         }
+    }
+
+    fn raised_at(&self) -> LogTime {
+        LogTime(self.alert.raised_at.0)
     }
 
     fn from_stored(stored: &StoredEnrichment) -> Option<Self> {
         let lookup = Lookup::from_stored;
+        let alert: Alert = serde_json::from_slice(&stored.alert).ok()?;
+        let raised_at = alert.raised_at.0;
         Some(Self {
-            alert: serde_json::from_slice(&stored.alert).ok()?,
+            alert,
+            revised_at: LogTime(stored.revised_at.unwrap_or(raised_at)),
             held: stored.held,
             updates: stored.updates,
             ends_at: LogTime(stored.ends_at),

@@ -23,7 +23,9 @@ impl Rewards {
         let tiers = programs.flat_map(|program| program.tiers.iter().map(move |t| (program, t)));
         let due = tiers.filter_map(|(program, tier)| {
             let place = self.known(program, tier);
-            let is_open = place.is_none_or(|place| self.tiers[place].stage == Stage::Open);
+            let is_open = place.is_none_or(|place| {
+                self.tiers[place].stage == Stage::Open && !self.waits(place, moment.today, false)
+            });
             if !is_open {
                 return None;
             }

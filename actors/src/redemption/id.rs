@@ -5,6 +5,9 @@ use xxhash_rust::xxh3::xxh3_128;
 /// First of what is hashed: ids of ours meet no others made by the same function.
 const NAMESPACE: &[u8] = b"aftercall reward\0";
 
+/// Length of a reward's id.
+pub(super) const REWARD_ID_BYTES: usize = 36;
+
 /// What the id of a reversal ends with.
 pub const REVERSE: &str = ":reverse";
 

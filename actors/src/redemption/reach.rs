@@ -4,10 +4,10 @@
 //! and what was issued. A claim that only waits for approval counts for nothing yet; whoever approves it knows why
 //! it waits.
 
-use super::{Claim, DAY_MS, Moment, Rewards, Stage, Standings, stage::Input};
+use super::{Claim, DAY_MS, Moment, Rewards, Stage, Standing, Standings, stage::Input};
 use crate::{
     effect::Effects,
-    points::PointsWindow,
+    points::{PointsWindow, Workday},
     programs::{Approval, Limit, Program, Tier},
     time::LogTime,
 };
@@ -31,6 +31,7 @@ impl Rewards {
                 let is_evaluated = known.is_none_or(|place| {
                     let stage = &self.tiers[place].stage;
                     stage.is_evaluated(moment.today, has_new_points)
+                        && !self.waits(place, moment.today, has_new_points)
                 });
                 if !is_evaluated {
                     continue;
@@ -50,18 +51,45 @@ impl Rewards {
                     });
                     self.tiers.len() - 1
                 });
+                let parts = points.take(threshold, moment.today);
+                let last = self.export_version.as_deref();
                 let claim = Claim {
                     ordinal: self.tiers[place].claimed,
                     reward_type: tier.reward_type.as_str().into(),
                     points: threshold,
                     at: moment.now,
-                    parts: points.take(threshold, moment.today),
+                    export_version: points.export_of(&parts, last).map(Into::into),
+                    parts,
                 };
                 let claimed = &mut self.tiers[place].claimed;
                 *claimed = claimed.saturating_add(1);
+                self.pass(moment, place);
                 let reached = Input::Reached { claim, approval };
                 self.step(moment, place, reached, points, effects);
             }
+        }
+    }
+
+    /// Whether a tier waits, because its last reward was cancelled; as after a rejection, for new points on a later
+    /// workday.
+    pub(super) fn waits(&self, tier: usize, today: Workday, has_new_points: bool) -> bool {
+        let mut given = self.given.iter().filter(|given| given.tier == tier);
+        given.any(|given| {
+            let since = given.standing.waits();
+            since.is_some_and(|since| !has_new_points || today <= since)
+        })
+    }
+
+    /// A tier that is claimed again waits for nothing any more, and what was rejected in it is past.
+    fn pass(&mut self, moment: Moment<'_>, tier: usize) {
+        for given in self.given.iter_mut().filter(|given| given.tier == tier) {
+            if let Standing::Cancelled { waits, .. } = &mut given.standing {
+                *waits = None;
+            }
+        }
+        if let Stage::Rejected { claim, .. } = &self.tiers[tier].stage {
+            let claim = claim.clone();
+            self.replace(moment, tier, claim);
         }
     }
 
@@ -149,6 +177,8 @@ impl Rewards {
         let keep_ms = limits.fold(window_ms, |ms, limit| ms.max(limit.period_ms));
         self.given
             .retain(|given| given.standing.is_coming() || moment.now.since_ms(given.at) < keep_ms);
+        self.replaced
+            .retain(|replaced| moment.now.since_ms(replaced.at) < keep_ms);
     }
 }
 

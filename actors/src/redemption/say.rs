@@ -18,15 +18,16 @@ const AWAITING: &str = "reward_awaiting_approval";
 const REJECTED: &str = "reward_rejected";
 const REVIEW: &str = "reward_needs_review";
 const REFUSED: &str = "reward_reversal_refused";
+const CANCELLED: &str = "reward_cancelled";
+const AFTER_ALL: &str = "reward_issued_after_all";
 
 /// What alerts about rewards are raised under.
-pub const RULES: [&str; 4] = [AWAITING, REJECTED, REVIEW, REFUSED];
+pub const RULES: [&str; 6] = [AWAITING, REJECTED, REVIEW, REFUSED, CANCELLED, AFTER_ALL];
 
 /// Who speaks of which tier, and when.
 pub struct Speaker<'a> {
     pub moment: Moment<'a>,
     pub tier: &'a Standings,
-    pub export_version: Option<&'a str>,
 }
 
 impl Speaker<'_> {
@@ -78,6 +79,33 @@ impl Speaker<'_> {
         self.alert(REFUSED, Severity::Warning, "", claim, what)
     }
 
+    /// The provider says that the agent does not have an issued one; a person is to decide. `before` is how often it
+    /// said so before.
+    pub fn doubted(&self, claim: &Claim, word: &str, before: u32) -> Effect {
+        let what = format!(
+            "was issued, and now its provider says {word} of it; its points stay spent until a person decides: approve if \
+             the agent has it, reject if not"
+        );
+        let suffix = numbered(before);
+        self.alert(CANCELLED, Severity::Critical, &suffix, claim, &what)
+    }
+
+    /// The same, and the program frees the points.
+    pub fn cancelled(&self, claim: &Claim, word: &str, before: u32) -> Effect {
+        let what = format!(
+            "is not the agent's, as its provider says {word} of it; its points are free again"
+        );
+        let suffix = numbered(before);
+        self.alert(CANCELLED, Severity::Warning, &suffix, claim, &what)
+    }
+
+    /// The agent has it, though it had counted as rejected or cancelled.
+    pub fn issued_after_all(&self, claim: &Claim, doubts: u32) -> Effect {
+        let what = "was issued after all, its provider says; its points are spent";
+        let suffix = numbered(doubts);
+        self.alert(AFTER_ALL, Severity::Warning, &suffix, claim, what)
+    }
+
     fn id(&self, claim: &Claim) -> String {
         let Standings { program, tier, .. } = self.tier;
         reward_id(program, self.moment.agent, tier, claim.ordinal)
@@ -85,8 +113,8 @@ impl Speaker<'_> {
 
     fn reward(&self, claim: &Claim) -> Reward {
         let mut metadata = BTreeMap::from([("source_platform".to_owned(), "aftercall".to_owned())]);
-        if let Some(version) = self.export_version {
-            metadata.insert("wfm_export_version".to_owned(), version.to_owned());
+        if let Some(version) = &claim.export_version {
+            metadata.insert("wfm_export_version".to_owned(), version.to_string());
         }
         Reward {
             reward_id: self.id(claim),
@@ -125,5 +153,13 @@ impl Speaker<'_> {
                 ),
             )),
         }
+    }
+}
+
+/// What tells the alerts of one reward under one rule apart: nothing for the first.
+fn numbered(before: u32) -> String {
+    match before {
+        0 => String::new(),
+        before => format!(":{}", before.saturating_add(1)),
     }
 }

@@ -14,6 +14,9 @@
 //!      approved                        └───────────┘
 //! ```
 //!
+//! Only an explicit no leads to `Rejected`, and so to another claim under another id: the provider's (`rejected`), or a
+//! person's. What nobody knows stays where it is, under its id.
+//!
 //! The table only says what follows; `redemption` moves the points and speaks. What becomes of a reward once it is
 //! issued is `given`'s.
 
@@ -33,6 +36,8 @@ pub struct Claim {
     /// Its points, out of the window for as long as the claim stands: so they neither leave with their workday nor
     /// count for another reward. None once it is rejected.
     pub parts: Vec<Part>,
+    /// Version of the export that the newest of its points from an export came with, for the provider.
+    pub export_version: Option<Box<str>>,
 }
 
 /// Where an agent stands in a tier.
@@ -70,7 +75,8 @@ pub enum Input {
     Issued,
     /// The provider refused it.
     Rejected,
-    /// Delivery gave up without knowing (`needs_review`), or said a word nobody knows.
+    /// Delivery gave up without knowing (`needs_review`), or something was said that is neither yes nor no to a request:
+    /// of an order that is `cancelled`, another attempt may still be out.
     Unclear,
     /// A person agreed.
     Approved,
@@ -93,7 +99,8 @@ pub enum Step {
     Request,
     /// The points are spent; the reward is the agent's.
     Give(Claim),
-    /// The reward is the agent's although it had counted as rejected: its points are still to be taken.
+    /// The reward is the agent's although it had counted as rejected: its points are still to be taken, and
+    /// administration hears of it.
     GiveLate(Claim),
     /// The points come back.
     Release(Claim),
@@ -101,14 +108,24 @@ pub enum Step {
     Refuse(Claim),
     /// Tell administration that somebody has to look.
     Park,
-    /// The tier is free again: look whether it is reached.
-    Reopen,
+    /// The tier is free again, without this claim: look whether it is reached.
+    Reopen(Claim),
 }
 
 impl Stage {
     /// The claim it is about.
     #[must_use]
     pub const fn claim(&self) -> Option<&Claim> {
+        match self {
+            Self::Open => None,
+            Self::Awaiting(claim)
+            | Self::Locked(claim)
+            | Self::Review(claim)
+            | Self::Rejected { claim, .. } => Some(claim),
+        }
+    }
+
+    pub(super) const fn claim_mut(&mut self) -> Option<&mut Claim> {
         match self {
             Self::Open => None,
             Self::Awaiting(claim)
@@ -214,7 +231,7 @@ impl Stage {
 
             // A person thought it was not given, and it was.
             (Self::Rejected { claim, .. }, Input::Issued) => (Self::Open, Step::GiveLate(claim)),
-            (Self::Rejected { .. }, Input::Approved) => (Self::Open, Step::Reopen),
+            (Self::Rejected { claim, .. }, Input::Approved) => (Self::Open, Step::Reopen(claim)),
             (stage @ Self::Rejected { .. }, Input::Rejected | Input::Unclear | Input::Declined) => {
                 (stage, Step::Ignore)
             }

@@ -2,10 +2,10 @@
 
 use prost::Message;
 
-use super::{Claim, Given, Rewards, Stage, Standing, Standings};
+use super::{Claim, Given, Replaced, Rewards, Stage, Standing, Standings};
 use crate::{
     points::{Part, Workday},
-    state::{StoredAgent, StoredClaim, StoredGiven, StoredTier},
+    state::{StoredAgent, StoredClaim, StoredGiven, StoredReplaced, StoredTier},
     time::LogTime,
     wire,
 };
@@ -16,6 +16,7 @@ const GIVEN: u32 = 63;
 const DEBT: u32 = 64;
 const EXPORT_VERSION: u32 = 65;
 const DUE: u32 = 66;
+const REPLACED: u32 = 67;
 
 impl Rewards {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
@@ -23,12 +24,16 @@ impl Rewards {
             wire::bytes(TIERS, &stored_tier(tier).encode_to_vec(), into);
         }
         for given in &self.given {
+            let (standing, owed, waits) = parts_of(given.standing);
             let stored = StoredGiven {
                 // At most `PROGRAMS_MAX * TIERS_MAX` a rule set; a number beyond four thousand million is none.
                 tier: u32::try_from(given.tier).unwrap_or(u32::MAX),
                 claim: Some(stored_claim(&given.claim)),
                 at: given.at.0,
-                standing: number_of(given.standing),
+                standing,
+                owed,
+                waits: waits.map(|day| day.0),
+                doubts: given.doubts,
             };
             wire::bytes(GIVEN, &stored.encode_to_vec(), into);
         }
@@ -37,6 +42,14 @@ impl Rewards {
             wire::bytes(EXPORT_VERSION, version.as_bytes(), into);
         }
         wire::optional_sint(DUE, self.due.map(|due| due.0), into);
+        for replaced in &self.replaced {
+            let stored = StoredReplaced {
+                tier: u32::try_from(replaced.tier).unwrap_or(u32::MAX),
+                claim: Some(stored_claim(&replaced.claim)),
+                at: replaced.at.0,
+            };
+            wire::bytes(REPLACED, &stored.encode_to_vec(), into);
+        }
     }
 
     /// `None` if the parts do not fit together.
@@ -45,12 +58,15 @@ impl Rewards {
         let tiers: Vec<Standings> = tiers.map(tier_of).collect::<Option<_>>()?;
         let given = std::mem::take(&mut stored.given).into_iter();
         let given: Vec<Given> = given.map(given_of).collect::<Option<_>>()?;
+        let replaced = std::mem::take(&mut stored.replaced).into_iter();
+        let replaced: Vec<Replaced> = replaced.map(replaced_of).collect::<Option<_>>()?;
         let is_twice = |place: usize, tier: &Standings| {
             let same =
                 |other: &Standings| (&other.program, &other.tier) == (&tier.program, &tier.tier);
             tiers[..place].iter().any(same)
         };
         let fits = given.iter().all(|given| given.tier < tiers.len())
+            && replaced.iter().all(|claim| claim.tier < tiers.len())
             && !tiers
                 .iter()
                 .enumerate()
@@ -59,6 +75,7 @@ impl Rewards {
         fits.then(|| Self {
             tiers,
             given,
+            replaced,
             debt: stored.debt,
             export_version: stored.export_version.take().map(Into::into),
             due: stored.reward_due.map(LogTime),
@@ -118,6 +135,7 @@ fn stored_claim(claim: &Claim) -> StoredClaim {
         at: claim.at.0,
         part_days: wire::deltas(days).collect(),
         part_points: claim.parts.iter().map(|part| part.points).collect(),
+        export_version: claim.export_version.as_deref().map(str::to_owned),
     }
 }
 
@@ -137,6 +155,7 @@ fn claim_of(stored: StoredClaim) -> Option<Claim> {
         points: stored.points,
         at: LogTime(stored.at),
         parts: days.map(part).collect::<Option<_>>()?,
+        export_version: stored.export_version.map(Into::into),
     })
 }
 
@@ -145,27 +164,41 @@ fn given_of(stored: StoredGiven) -> Option<Given> {
         tier: usize::try_from(stored.tier).ok()?,
         claim: claim_of(stored.claim?)?,
         at: LogTime(stored.at),
-        standing: standing_of(stored.standing)?,
+        standing: standing_of(stored.standing, stored.owed, stored.waits.map(Workday))?,
+        doubts: stored.doubts,
     })
 }
 
-const fn number_of(standing: Standing) -> u32 {
+fn replaced_of(stored: StoredReplaced) -> Option<Replaced> {
+    Some(Replaced {
+        tier: usize::try_from(stored.tier).ok()?,
+        claim: claim_of(stored.claim?)?,
+        at: LogTime(stored.at),
+    })
+}
+
+/// A standing's number, and what belongs to it.
+const fn parts_of(standing: Standing) -> (u32, bool, Option<Workday>) {
     match standing {
-        Standing::Issued => 0,
-        Standing::Reversing => 1,
-        Standing::Review => 2,
-        Standing::Reversed => 3,
-        Standing::Debt => 4,
+        Standing::Issued => (0, false, None),
+        Standing::Reversing => (1, false, None),
+        Standing::Review => (2, false, None),
+        Standing::Reversed => (3, false, None),
+        Standing::Debt => (4, false, None),
+        Standing::Held { owed } => (5, owed, None),
+        Standing::Cancelled { owed, waits } => (6, owed, waits),
     }
 }
 
-const fn standing_of(number: u32) -> Option<Standing> {
+const fn standing_of(number: u32, owed: bool, waits: Option<Workday>) -> Option<Standing> {
     match number {
         0 => Some(Standing::Issued),
         1 => Some(Standing::Reversing),
         2 => Some(Standing::Review),
         3 => Some(Standing::Reversed),
         4 => Some(Standing::Debt),
+        5 => Some(Standing::Held { owed }),
+        6 => Some(Standing::Cancelled { owed, waits }),
         _ => None,
     }
 }

@@ -24,6 +24,7 @@ fn claim(ordinal: u32, at: LogTime) -> Claim {
         points: 500,
         at,
         parts: vec![part],
+        export_version: None,
     }
 }
 
@@ -148,7 +149,12 @@ fn s3_04_every_pair_of_stage_and_input() {
             Step::Request,
         ),
         (rejected(BEFORE), reached(true), Awaiting(new()), Step::Ask),
-        (rejected(BEFORE), Input::Issued, Open, Step::GiveLate(late)),
+        (
+            rejected(BEFORE),
+            Input::Issued,
+            Open,
+            Step::GiveLate(late.clone()),
+        ),
         (
             rejected(BEFORE),
             Input::Rejected,
@@ -161,7 +167,12 @@ fn s3_04_every_pair_of_stage_and_input() {
             rejected(BEFORE),
             Step::Ignore,
         ),
-        (rejected(BEFORE), Input::Approved, Open, Step::Reopen),
+        (
+            rejected(BEFORE),
+            Input::Approved,
+            Open,
+            Step::Reopen(late.clone()),
+        ),
         (
             rejected(BEFORE),
             Input::Declined,
@@ -179,22 +190,39 @@ fn s3_04_every_pair_of_stage_and_input() {
 }
 
 #[test]
-fn s3_12_every_pair_of_standing_and_input() {
+fn s3_12_s3_16_every_pair_of_standing_and_input() {
     use Standing::{Debt, Issued, Reversed, Reversing, Review};
     use given::{
-        Input::{Approved, Declined, Refused, Repeated, Short, Unclear},
-        Step::{Ignore, Owe, Park, Return, Reverse},
+        Input::{Approved, Declined, Refused, Short, TakenBack, Unclear, Undelivered},
+        Step::{Doubt, Free, Ignore, Keep, Owe, Park, Reopen, Restore, Retake, Return, Reverse},
     };
-    let taken = given::Input::Reversed;
-    let inputs = [Short, taken, Refused, Unclear, Approved, Declined, Repeated];
-    let table = [
+    let inputs = [
+        Short,
+        TakenBack { frees: false },
+        TakenBack { frees: true },
+        Refused,
+        Unclear,
+        Undelivered { frees: false },
+        Undelivered { frees: true },
+        given::Input::Issued,
+        Approved,
+        Declined,
+    ];
+    let held = |owed| Standing::Held { owed };
+    let waiting = |owed, waits| Standing::Cancelled { owed, waits };
+    let cancelled = |owed| waiting(owed, Some(TODAY));
+    let before = Some(BEFORE);
+    let mut table = vec![
         (
             Issued,
             [
                 (Reversing, Reverse),
+                (held(false), Doubt),
+                (cancelled(false), Free),
                 (Issued, Ignore),
                 (Issued, Ignore),
-                (Issued, Ignore),
+                (held(false), Doubt),
+                (cancelled(false), Free),
                 (Issued, Ignore),
                 (Issued, Ignore),
                 (Issued, Ignore),
@@ -205,8 +233,11 @@ fn s3_12_every_pair_of_standing_and_input() {
             [
                 (Reversing, Ignore),
                 (Reversed, Return),
+                (Reversed, Return),
                 (Debt, Owe),
                 (Review, Park),
+                (Reversing, Ignore),
+                (Reversing, Ignore),
                 (Reversing, Ignore),
                 (Reversing, Ignore),
                 (Reversing, Ignore),
@@ -217,11 +248,14 @@ fn s3_12_every_pair_of_standing_and_input() {
             [
                 (Review, Ignore),
                 (Reversed, Return),
-                (Debt, Owe),
-                (Review, Ignore),
                 (Reversed, Return),
                 (Debt, Owe),
                 (Review, Ignore),
+                (Review, Ignore),
+                (Review, Ignore),
+                (Review, Ignore),
+                (Reversed, Return),
+                (Debt, Owe),
             ],
         ),
         (
@@ -229,18 +263,66 @@ fn s3_12_every_pair_of_standing_and_input() {
             [
                 (Debt, Ignore),
                 (Reversed, Return),
+                (Reversed, Return),
                 (Debt, Ignore),
                 (Debt, Ignore),
+                (held(true), Doubt),
+                (cancelled(true), Free),
                 (Debt, Ignore),
                 (Debt, Ignore),
                 (Debt, Ignore),
             ],
         ),
-        (Reversed, [(Reversed, Ignore); 7]),
+        (Reversed, [(Reversed, Ignore); 10]),
+        (
+            held(false),
+            [
+                (held(false), Ignore),
+                (held(false), Ignore),
+                (cancelled(false), Free),
+                (held(false), Ignore),
+                (held(false), Ignore),
+                (held(false), Ignore),
+                (cancelled(false), Free),
+                (Issued, Restore),
+                (Issued, Keep),
+                (cancelled(false), Return),
+            ],
+        ),
+        // Its reversal was refused before, so it is never asked back again.
+        (
+            held(true),
+            [
+                (held(true), Ignore),
+                (Reversed, Return),
+                (Reversed, Return),
+                (held(true), Ignore),
+                (held(true), Ignore),
+                (held(true), Ignore),
+                (cancelled(true), Free),
+                (Debt, Restore),
+                (Debt, Keep),
+                (cancelled(true), Return),
+            ],
+        ),
     ];
+    for (owed, kept) in [(false, Issued), (true, Debt)] {
+        for waits in [None, before] {
+            let stands = waiting(owed, waits);
+            let mut row = [(stands, Ignore); 10];
+            row[7] = (kept, Retake);
+            if waits.is_some() {
+                row[8] = (waiting(owed, None), Reopen);
+            }
+            table.push((stands, row));
+        }
+    }
+    // Seven standings, one of them in two ways and one in four.
+    assert_eq!(table.len(), 5 + 2 + 4);
     for (standing, row) in table {
         for (input, expected) in inputs.into_iter().zip(row) {
-            assert_eq!(standing.after(input), expected, "{standing:?}, {input:?}");
+            let found = standing.after(input, TODAY);
+            assert_eq!(found, expected, "{standing:?}, {input:?}");
         }
     }
 }

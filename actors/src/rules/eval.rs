@@ -135,6 +135,9 @@ pub enum Failure {
     /// An int beyond 64 bits, or a double beyond ints.
     #[error("a number is too large for an int")]
     Overflow,
+    /// Points beyond 32 bits.
+    #[error("points are beyond -2147483648 to 2147483647")]
+    TooManyPoints,
     /// A comparison or points of NaN.
     #[error("a number is not a number (NaN)")]
     NotANumber,
@@ -321,13 +324,18 @@ impl Node {
         }
     }
 
-    /// The value of this node as whole points: a double is rounded half away from zero, and what lies beyond
-    /// 32 bits is cut to the nearest end.
+    /// The value of this node as whole points: a double is rounded half away from zero, and what lies beyond 32 bits is a
+    /// failure, not as many as there can be.
     pub fn points<'a>(&'a self, scope: &Scope<'a>) -> Result<i32, Trouble> {
         match self.value(scope)? {
-            Value::Int(n) => Ok(n.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
+            Value::Int(n) => i32::try_from(n).map_err(|_| Failure::TooManyPoints.into()),
             Value::Double(n) if n.is_nan() => Err(Failure::NotANumber.into()),
-            Value::Double(n) => Ok(n.round() as i32),
+            Value::Double(n) => {
+                let (n, allowed) = (n.round(), f64::from(i32::MIN)..=f64::from(i32::MAX));
+                let fits = allowed.contains(&n);
+                fits.then_some(n as i32)
+                    .ok_or(Failure::TooManyPoints.into())
+            }
             other => Err(wrong_type("a number", &other)),
         }
     }

@@ -179,7 +179,9 @@ const fn field(
 
 const SURVEY: &[Field] = &[
     field("response_id", Kind::Text, |s| id(&survey(s)?.response_id)),
-    field("revision", Kind::Int, |s| int(survey(s)?.revision)),
+    field("revision", Kind::Int, |s| {
+        int(i64::try_from(survey(s)?.revision).ok()?)
+    }),
     field("survey_id", Kind::Text, |s| {
         id(survey(s)?.survey_id.as_ref()?)
     }),

@@ -19,9 +19,10 @@ pub const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Most rules in a file.
 pub const RULES_MAX: usize = 200;
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "version",
     "business_unit",
+    "ahead",
     "points",
     "survey",
     "enps",

@@ -331,8 +331,8 @@ proptest! {
         let points = Condition::compile_points(&text, Topic::Survey);
         prop_assume!(points.is_ok());
         let expected = match interpreted(&text, Topic::Survey, &scope) {
-            Some(cel::Value::Int(n)) => Some(n.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
-            Some(cel::Value::Float(n)) if !n.is_nan() => Some(n.round() as i32),
+            Some(cel::Value::Int(n)) => i32::try_from(n).ok(),
+            Some(cel::Value::Float(n)) => Some(n.round() as i32).filter(|points| f64::from(*points) == n.round()),
             Some(_) | None => None,
         };
         prop_assert_eq!(points.unwrap().points(&scope).ok(), expected, "{} on {:?}", text, body);

@@ -9,15 +9,26 @@ use super::{
     reader::{DAY_MS, Entry, Reader, get},
     suggest::hint,
 };
-use crate::programs::{Amount, Approval, LIMIT_MAX, Limit, PROGRAMS_MAX, Program, Tier};
+use crate::programs::{
+    Amount, Approval, LIMIT_MAX, Limit, OnCancelled, PROGRAMS_MAX, Program, Tier,
+};
 
-const PROGRAM_KEYS: [&str; 5] = ["name", "enabled", "approval", "budget", "tier"];
+const PROGRAM_KEYS: [&str; 6] = [
+    "name",
+    "enabled",
+    "approval",
+    "on_cancelled",
+    "budget",
+    "tier",
+];
 const TIER_KEYS: [&str; 4] = ["name", "threshold", "reward_type", "cap"];
 const APPROVALS: [(&str, Approval); 3] = [
     ("none", Approval::Unneeded),
     ("over_cap", Approval::OverCap),
     ("always", Approval::Always),
 ];
+const ON_CANCELLED: [(&str, OnCancelled); 2] =
+    [("hold", OnCancelled::Hold), ("free", OnCancelled::Free)];
 /// Longest reward type, in bytes.
 const REWARD_TYPE_BYTES_MAX: usize = 256;
 
@@ -58,15 +69,8 @@ impl Reader<'_> {
                 None
             }
         };
-        let approval = get(table, "approval").map_or(Some(Approval::OverCap), |value| {
-            let name = self.text_of(value, "approval")?;
-            let found = APPROVALS.iter().find(|(known, _)| *known == name);
-            if found.is_none() {
-                let near = hint(name, APPROVALS.map(|(known, _)| known));
-                self.wrong(&value.span(), format!("unknown approval `{name}`; {near}"));
-            }
-            found.map(|(_, approval)| *approval)
-        });
+        let approval = self.one_of(table, "approval", &APPROVALS, Approval::OverCap);
+        let on_cancelled = self.one_of(table, "on_cancelled", &ON_CANCELLED, OnCancelled::Hold);
         let share = match get(table, "budget") {
             Some(value) => self.share(value).map(Some),
             None => Some(None),
@@ -92,11 +96,32 @@ impl Reader<'_> {
             name: name?,
             enabled: enabled?,
             approval: approval?,
+            on_cancelled: on_cancelled?,
             share: share?,
             tiers,
         };
         self.possible(entry, &program);
         Some(program)
+    }
+
+    /// One of a few words; `default` where the key is not set.
+    fn one_of<T: Copy>(
+        &mut self,
+        table: &DeTable<'_>,
+        key: &str,
+        words: &[(&str, T)],
+        default: T,
+    ) -> Option<T> {
+        let Some(value) = get(table, key) else {
+            return Some(default);
+        };
+        let name = self.text_of(value, key)?;
+        let found = words.iter().find(|(known, _)| *known == name);
+        if found.is_none() {
+            let near = hint(name, words.iter().map(|(known, _)| *known));
+            self.wrong(&value.span(), format!("unknown {key} `{name}`; {near}"));
+        }
+        found.map(|(_, word)| *word)
     }
 
     fn tier(&mut self, entry: &Entry<'_>, table: &DeTable<'_>) -> Option<Tier> {

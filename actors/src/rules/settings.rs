@@ -10,13 +10,15 @@ use super::{
     reader::{DAY_MS, Entry, HOUR_MS, Reader, SECOND_MS, get},
     suggest::{hint, nearest},
 };
-use crate::{identifier::IdentifierType, programs::Program};
+use crate::{identifier::IdentifierType, plausible::AheadMax, programs::Program};
 
 /// What a rule file sets besides its rules: all that decides outcomes takes effect at a log position with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The business unit's time zone: workdays are calendar dates in it.
     pub time_zone: TimeZone,
+    /// How far ahead of the log's clock an event may be dated (S1.07).
+    pub ahead_max: AheadMax,
     /// Length of the rolling points window, in workdays.
     pub points_window_days: u16,
     /// How long a survey or eNPS response id is remembered, in milliseconds of log time (S2.05).
@@ -78,6 +80,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             time_zone: TimeZone::UTC,
+            ahead_max: AheadMax::default(),
             points_window_days: 90,
             survey_dedupe_ms: DAY_MS,
             completion_dedupe_ms: HOUR_MS,
@@ -126,6 +129,15 @@ impl Settings {
             && let Some(zone) = reader.time_zone(entry)
         {
             settings.time_zone = zone;
+        }
+        if let Some(section) = reader.section(file, "ahead", &["time", "workday", "effective"]) {
+            let (named, max) = (("ahead", section), &mut settings.ahead_max);
+            let mut set = |value_ms: &mut i64, key, allowed| {
+                *value_ms = reader.duration(named, key, allowed).unwrap_or(*value_ms);
+            };
+            set(&mut max.time_ms, "time", 0..=DAY_MS);
+            set(&mut max.workday_ms, "workday", DAY_MS..=31 * DAY_MS);
+            set(&mut max.effective_ms, "effective", 0..=366 * DAY_MS);
         }
         if let Some(section) = reader.section(file, "points", &["window"]) {
             let allowed = DAY_MS..=730 * DAY_MS;

@@ -34,6 +34,10 @@ pub enum RewardState {
     Reversed,
     /// Not taken back; what was lacking is a debt.
     Debt,
+    /// Its provider says that the agent does not have it after all; a person is to decide.
+    Held,
+    /// The agent does not have it after all; its points came back.
+    Cancelled,
     /// It had this id once: withdrawn, rejected with a later claim in its place, or forgotten.
     Past,
 }
@@ -52,6 +56,8 @@ impl RewardState {
             Self::ReversalNeedsReview => "reversal_needs_review",
             Self::Reversed => "reversed",
             Self::Debt => "debt",
+            Self::Held => "held",
+            Self::Cancelled => "cancelled",
             Self::Past => "past",
         }
     }
@@ -125,6 +131,8 @@ impl Agent {
                     Standing::Review => RewardState::ReversalNeedsReview,
                     Standing::Reversed => RewardState::Reversed,
                     Standing::Debt => RewardState::Debt,
+                    Standing::Held { .. } => RewardState::Held,
+                    Standing::Cancelled { .. } => RewardState::Cancelled,
                 };
                 return Some((tier, state));
             }
@@ -149,19 +157,27 @@ impl Agent {
         decided: &RewardDecided,
     ) -> Verdict {
         let asks_again = match state {
-            // Of a reward that is not issued there is no reversal.
-            RewardState::Awaiting | RewardState::Rejected if is_reversal => {
+            // Of a reward that is not issued, or that its provider says is gone, there is no reversal.
+            RewardState::Awaiting
+            | RewardState::Rejected
+            | RewardState::NeedsReview
+            | RewardState::Held
+            | RewardState::Cancelled
+                if is_reversal =>
+            {
                 return Verdict::NotWaiting;
             }
-            RewardState::NeedsReview if is_reversal => return Verdict::NotWaiting,
-            RewardState::Awaiting | RewardState::Rejected => decided.decision == Decision::Approve,
+            RewardState::Awaiting | RewardState::Rejected | RewardState::Cancelled => {
+                decided.decision == Decision::Approve
+            }
             RewardState::NeedsReview
             | RewardState::Locked
             | RewardState::Issued
             | RewardState::Reversing
             | RewardState::ReversalNeedsReview
             | RewardState::Reversed
-            | RewardState::Debt => false,
+            | RewardState::Debt
+            | RewardState::Held => false,
             RewardState::Past => return Verdict::NotWaiting,
         };
         let mut programs = context.rules.settings().programs.iter();

@@ -20,6 +20,10 @@ pub enum Entry {
     ReversalReview,
     Reversed,
     Debt,
+    /// Said to be gone, and a person has to decide.
+    Held,
+    /// Gone after all.
+    Cancelled,
     /// Given or taken back, too long ago to be known.
     Forgotten,
 }
@@ -27,10 +31,10 @@ pub enum Entry {
 impl Entry {
     /// Whether limits count it.
     const fn counts(self) -> bool {
-        use Entry::{Debt, Issued, Locked, ReversalReview, Reversing, Review};
+        use Entry::{Debt, Held, Issued, Locked, ReversalReview, Reversing, Review};
         matches!(
             self,
-            Locked | Review | Issued | Reversing | ReversalReview | Debt
+            Locked | Review | Issued | Reversing | ReversalReview | Debt | Held
         )
     }
 }
@@ -74,8 +78,14 @@ pub struct Booked {
     pub at_ms: i64,
     /// When it was issued, in milliseconds, and as which one.
     pub issued: (i64, usize),
-    /// Workday of its rejection.
+    /// Workday of its rejection, or on which it was cancelled.
     pub rejected_on: i64,
+    /// Whether, cancelled, it keeps its tier from being claimed again.
+    pub waits: bool,
+    /// Whether its reversal was refused.
+    pub refused: bool,
+    /// Never given, and when it was past; whoever gave it can still be told so.
+    pub closed_ms: Option<i64>,
 }
 
 type Days = BTreeMap<i64, i64>;
@@ -141,9 +151,18 @@ impl Ledger {
     /// What is settled and was issued so long ago is not known any more.
     pub fn forget(&mut self, keep_ms: i64) {
         for reward in &mut self.rewards {
-            let is_settled = matches!(reward.entry, Entry::Issued | Entry::Reversed | Entry::Debt);
+            let is_settled = matches!(
+                reward.entry,
+                Entry::Issued | Entry::Reversed | Entry::Debt | Entry::Cancelled
+            );
             if is_settled && self.now_ms - reward.issued.0 >= keep_ms {
                 reward.entry = Entry::Forgotten;
+            }
+            if reward
+                .closed_ms
+                .is_some_and(|at| self.now_ms - at >= keep_ms)
+            {
+                reward.closed_ms = None;
             }
         }
     }
@@ -247,6 +266,7 @@ impl Ledger {
         self.of_tier(tier).all(|r| match r.entry {
             Entry::Awaiting | Entry::Locked | Entry::Review => false,
             Entry::Rejected => gained && self.today > r.rejected_on,
+            Entry::Cancelled if r.waits => gained && self.today > r.rejected_on,
             _settled => true,
         })
     }
@@ -307,7 +327,9 @@ impl Ledger {
             let is_its = (other.program, other.tier) == (tier.program, tier.name);
             if is_its && other.entry == Entry::Rejected {
                 other.entry = Entry::Closed;
+                other.closed_ms = Some(self.now_ms);
             }
+            other.waits &= !is_its;
         }
         let parts = self.take(cost);
         self.rewards.push(Booked {
@@ -320,12 +342,20 @@ impl Ledger {
             at_ms: self.now_ms,
             issued: (0, 0),
             rejected_on: 0,
+            waits: false,
+            refused: false,
+            closed_ms: None,
         });
     }
 
     /// Free points, those that may come back, and those that already will.
     pub fn covered(&self) -> i64 {
-        let coming = |r: &&Booked| matches!(r.entry, Entry::Reversing | Entry::ReversalReview);
+        let coming = |r: &&Booked| {
+            matches!(
+                r.entry,
+                Entry::Reversing | Entry::ReversalReview | Entry::Held
+            )
+        };
         let coming: i64 = self.rewards.iter().filter(coming).map(|r| r.cost).sum();
         self.free() + self.held() + coming
     }
@@ -340,32 +370,63 @@ impl Ledger {
             .map(|(place, _)| place)
     }
 
-    /// Books an outcome or a decision. False if it is about nothing that waits for it.
-    pub fn answer(&mut self, place: usize, is_reversal: bool, word: &str) -> bool {
+    /// Books an outcome or a decision. False if it is about nothing that waits for it. `frees` is what the rules say of
+    /// a reward that its provider cancels.
+    pub fn answer(&mut self, place: usize, is_reversal: bool, word: &str, frees: bool) -> bool {
         use Entry::*;
-        let entry = self.rewards[place].entry;
+        let Booked { entry, refused, .. } = self.rewards[place];
+        let kept = if refused { Debt } else { Issued };
+        let back = matches!(word, "cancelled" | "canceled" | "reversed");
+        let back = if is_reversal {
+            word == "reversed"
+        } else {
+            back
+        };
+        let lost = back || !is_reversal && matches!(word, "bounced" | "failed");
         let next = match (entry, is_reversal, word) {
+            (Closed, false, "issued") if self.rewards[place].closed_ms.is_some() => Issued,
+            (Held, false, "issued" | "approve") => kept,
+            (Held, false, "reject") => Cancelled,
+            (Held, _, _) if back && refused => Reversed,
+            (Held, _, _) if lost && frees => Cancelled,
+            (Cancelled, false, "issued") => kept,
+            (Cancelled, false, "approve") if self.rewards[place].waits => Cancelled,
+            (Reversing | ReversalReview | Debt, _, _) if back => Reversed,
+            (Issued | Debt, _, _) if lost && frees => Cancelled,
+            (Issued | Debt, _, _) if lost => Held,
+            (Issued | Debt, false, "rejected" | "needs_review" | "PENDING") => Held,
             (Awaiting, false, "approve") => Locked,
             (Awaiting, false, "reject") => Rejected,
             (Locked, false, "issued") => Issued,
             (Locked, false, "rejected") => Rejected,
-            (Locked, false, "needs_review") => Review,
+            // Not a person's: those decide about what waits for them.
+            (Locked, false, word) if !matches!(word, "approve" | "reject") => Review,
             (Review, false, "issued" | "approve") => Issued,
             (Review, false, "rejected" | "reject") => Rejected,
-            (Reversing, true, "reversed") => Reversed,
             (Reversing, true, "rejected") => Debt,
-            (Reversing, true, "needs_review" | "issued") => ReversalReview,
-            (ReversalReview, true, "reversed") | (ReversalReview, false, "approve") => Reversed,
+            (Reversing, true, _) => ReversalReview,
+            (ReversalReview, false, "approve") => Reversed,
             (ReversalReview, true, "rejected") | (ReversalReview, false, "reject") => Debt,
-            (Debt, true, "reversed") => Reversed,
             (Rejected, false, "approve") => Closed,
-            (Rejected, false, "issued") => {
-                self.rewards[place].parts = self.take(self.rewards[place].cost);
-                Issued
-            }
+            (Rejected, false, "issued") => Issued,
             _ => return false,
         };
+        if matches!(entry, Rejected | Closed | Cancelled) && matches!(next, Issued | Debt) {
+            self.rewards[place].parts = self.take(self.rewards[place].cost);
+        }
         match next {
+            // It stands as before.
+            Issued | Debt if matches!(entry, Held | Cancelled) => {
+                self.rewards[place].entry = next;
+                return true;
+            }
+            Cancelled if entry == Cancelled => self.rewards[place].waits = false,
+            Cancelled => {
+                self.give_back(place);
+                self.rewards[place].rejected_on = self.today;
+                self.rewards[place].waits = true;
+            }
+            Closed => self.rewards[place].closed_ms = Some(self.now_ms),
             Issued => {
                 self.issues += 1;
                 self.rewards[place].issued = (self.now_ms, self.issues);
@@ -376,7 +437,8 @@ impl Ledger {
             }
             Reversed => self.give_back(place),
             Locked => self.rewards[place].at_ms = self.now_ms,
-            Review | Reversing | ReversalReview | Debt | Awaiting | Closed | Forgotten => {}
+            Debt => self.rewards[place].refused = true,
+            Review | Reversing | ReversalReview | Held | Awaiting | Forgotten => {}
         }
         self.rewards[place].entry = next;
         if next == Debt {

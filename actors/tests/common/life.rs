@@ -30,7 +30,7 @@ mod families;
 pub const WINDOW: i64 = 30;
 
 /// What providers say.
-pub const WORDS: [&str; 7] = [
+pub const WORDS: [&str; 11] = [
     "issued",
     "issued",
     "issued",
@@ -38,6 +38,10 @@ pub const WORDS: [&str; 7] = [
     "needs_review",
     "reversed",
     "reversed",
+    "cancelled",
+    "bounced",
+    "failed",
+    "PENDING",
 ];
 
 #[derive(Clone, Debug)]

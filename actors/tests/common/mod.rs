@@ -5,14 +5,16 @@ use aftercall_actors::{
     actor::{Actor, Context},
     effect::{Effect, Effects, Ignored},
     event::{Body, Event, OutcomeKind},
-    key::Key,
+    key::{Key, Side},
     output::Output,
     redemption::{Rewards, reward_id},
+    responses::{Facts, Responses},
     rules::RuleSet,
     time::LogTime,
 };
 use serde_json::{Value, json};
 
+pub mod centre;
 pub mod lookups;
 
 pub const SECOND_MS: i64 = 1_000;
@@ -26,6 +28,7 @@ pub struct Stage {
     pub actor: Actor,
     pub key: Key<'static>,
     pub rules: RuleSet,
+    pub responses: Responses,
 }
 
 impl Stage {
@@ -51,7 +54,13 @@ impl Stage {
 
     pub fn new(key: Key<'static>, rules: RuleSet) -> Self {
         let actor = Actor::new(key.side());
-        Self { actor, key, rules }
+        let responses = Responses::default();
+        Self {
+            actor,
+            key,
+            rules,
+            responses,
+        }
     }
 
     /// Applies one event, `after_ms` after [`NOW_MS`].
@@ -71,7 +80,20 @@ impl Stage {
             rules: &self.rules,
         };
         let mut effects = Vec::new();
-        self.actor.apply(self.key, &context, &event, &mut effects);
+        let facts = Facts::of(&event.body).filter(|_| self.key.side() == Side::Agent);
+        let Some(facts) = facts else {
+            self.actor.apply(self.key, &context, &event, &mut effects);
+            return effects;
+        };
+        let ttl_ms = self.rules.settings().survey_dedupe_ms;
+        let local = Some(self.key);
+        let turn = self
+            .responses
+            .judge(context.now, ttl_ms, &facts, local, &mut effects);
+        if let Some(turn) = turn {
+            self.actor
+                .respond(self.key, &context, &event, turn.owner, &mut effects);
+        }
         effects
     }
 

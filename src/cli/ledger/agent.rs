@@ -256,6 +256,8 @@ const fn standing(standing: Standing) -> Kind {
         Standing::Review => Kind::ReversalNeedsReview,
         Standing::Reversed => Kind::Reversed,
         Standing::Debt => Kind::ReversalRefused,
+        Standing::Held { .. } => Kind::CancellationNeedsReview,
+        Standing::Cancelled { .. } => Kind::Cancelled,
     }
 }
 

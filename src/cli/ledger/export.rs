@@ -59,7 +59,7 @@ Lines stand in the order of the log. Two exports of the same days are the same, 
 `points` is what a line changes the balance by, and the balance is available + held - debt. Kinds:
 
   earned                 a metric or a survey gave points on a workday
-  replaced               an export or a survey came again: the difference
+  replaced               an export or a survey came again, or for another agent: the difference
   adjusted               a person or process gave or took points
   expired                a workday left the window; booked at the agent's next event
   claimed                a threshold was reached: its points are held
@@ -73,6 +73,10 @@ Lines stand in the order of the log. Two exports of the same days are the same, 
   reversal_requested     the provider is asked to take an issued reward back
   reversed               taken back; what it cost is available again
   reversal_needs_review  nobody knows whether it was taken back
+  cancellation_needs_review
+                         an issued reward is cancelled, has bounced or failed, its provider says; a person decides
+  cancelled              the agent does not have it after all; what it cost comes back
+  restored               the agent has it all the same
   reversal_refused       not taken back; what is lacking is a debt
   debt_paid              points paid off a debt
 

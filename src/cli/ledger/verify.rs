@@ -27,6 +27,7 @@ The book is worked out anew from the first event, and held against
             and spent
   claims    each claim: its points are the threshold of its tier under the rules of that moment
   state     each agent as it is stored: points by workday and source, claims, rewards, debt, and every byte besides
+  outcomes  each reward.outcome: the delivery records of the destination that it names prove that it told it
   outputs   each reward.requested and reward.reversal.requested: in the output stream once, with the book's data
   provider  each destination with [destination.list]: every reward issued is there once, for as many points, and none
             that was not

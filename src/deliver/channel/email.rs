@@ -38,6 +38,10 @@ use crate::deliver::{
     message::email::{Email, subject},
 };
 
+mod address;
+
+pub use address::{mailbox, mailboxes};
+
 /// Longest wait for the server's goodbye. The message is delivered by then.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -48,6 +52,8 @@ pub struct Server {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// What is said in EHLO; `None`: the machine's name.
+    pub ehlo: Option<String>,
     /// How the connection is secured.
     pub security: SmtpSecurity,
     /// Certificates to trust besides the system's, in PEM.
@@ -84,6 +90,8 @@ pub struct Sealed {
     pub to: Vec<Address>,
     /// Headers and body, as RFC 5322 has them.
     pub bytes: Vec<u8>,
+    /// The same for those only whose addresses are ASCII, if there are others: not every server takes those.
+    pub ascii_bytes: Option<Vec<u8>>,
 }
 
 impl Letter {
@@ -92,46 +100,51 @@ impl Letter {
     /// # Errors
     /// [`Fault::Unsendable`] if no message can be made of it.
     pub fn seal(self) -> Result<Sealed, Fault> {
+        let bytes = self.write(|_| true)?;
+        let is_ascii = |to: &Mailbox| is_ascii(&to.email);
+        let some_are = self.to.iter().any(is_ascii);
+        let ascii_bytes = match some_are && !self.to.iter().all(is_ascii) {
+            true => Some(self.write(is_ascii)?),
+            false => None,
+        };
+        Ok(Sealed {
+            message_id: message_id(&self.output_id, self.from.email.domain()),
+            from: self.from.email,
+            to: self.to.into_iter().map(|mailbox| mailbox.email).collect(),
+            bytes,
+            ascii_bytes,
+        })
+    }
+
+    /// As it is written to some of its recipients.
+    fn write(&self, is_for: impl Fn(&Mailbox) -> bool) -> Result<Vec<u8>, Fault> {
         let message_id = message_id(&self.output_id, self.from.email.domain());
         let mut builder = lettre::Message::builder()
             .from(self.from.clone())
             .subject(subject(&self.email.subject))
-            .message_id(Some(message_id.clone()))
+            .message_id(Some(message_id))
             // Answering machines leave it alone (RFC 3834).
             .header(AutoSubmitted);
-        for to in &self.to {
+        for to in self.to.iter().filter(|to| is_for(to)) {
             builder = builder.to(to.clone());
         }
         // A `Message-ID` of ours and nothing else: what a handle holds came back out of our own log.
-        if let Some(first) = self.thread.filter(|id| is_message_id(id)) {
+        if let Some(first) = self.thread.clone().filter(|id| is_message_id(id)) {
             builder = builder.in_reply_to(first.clone()).references(first);
         }
         let message = builder
             .multipart(MultiPart::alternative_plain_html(
-                self.email.text,
-                self.email.html,
+                self.email.text.clone(),
+                self.email.html.clone(),
             ))
             .map_err(|error| Fault::Unsendable(format!("no email can be made of it: {error}")))?;
-        Ok(Sealed {
-            message_id,
-            from: self.from.email,
-            to: self.to.into_iter().map(|mailbox| mailbox.email).collect(),
-            bytes: message.formatted(),
-        })
+        Ok(message.formatted())
     }
 }
 
-/// A mailbox of what a directory or a template said.
-///
-/// # Errors
-/// In words, if the address is none.
-pub fn mailbox(name: Option<&str>, address: &str) -> Result<Mailbox, String> {
-    let address: Address = address
-        .trim()
-        .parse()
-        .map_err(|error| format!("not an email address: {error}"))?;
-    let name = name.map(subject).filter(|name| !name.is_empty());
-    Ok(Mailbox::new(name, address))
+fn is_ascii(address: &Address) -> bool {
+    let address: &str = address.as_ref();
+    address.is_ascii()
 }
 
 /// The `Message-ID` of an output: the same at each attempt, so that a repeat can be recognised.
@@ -238,7 +251,10 @@ impl Server {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Fault> {
-        let hello = ClientId::default();
+        let hello = self
+            .ehlo
+            .clone()
+            .map_or_else(ClientId::default, ClientId::Domain);
         let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((&*self.host, self.port))
             .await
             .map_err(|error| Fault::Connect(format!("{}: {error}", self.host)))?
@@ -281,42 +297,46 @@ impl Server {
         letter: &Sealed,
         handed_over: &AtomicBool,
     ) -> Result<Answer, Fault> {
+        let takes_all = connection
+            .server_info()
+            .supports_feature(Extension::SmtpUtfEight);
+        let is_writable = |address: &Address| takes_all || is_ascii(address);
+        let beyond_ascii =
+            || Fault::Unsendable("the server takes no addresses beyond ASCII".to_owned());
+        let (to, unwritable): (Vec<&Address>, Vec<&Address>) =
+            letter.to.iter().partition(|to| is_writable(to));
+        if to.is_empty() || !is_writable(&letter.from) {
+            return Err(beyond_ascii());
+        }
         let mut parameters = Vec::new();
-        let is_ascii = letter.to.iter().chain([&letter.from]).all(|address| {
-            let address: &str = address.as_ref();
-            address.is_ascii()
-        });
-        if !is_ascii {
-            if !connection
-                .server_info()
-                .supports_feature(Extension::SmtpUtfEight)
-            {
-                return Err(Fault::Unsendable(
-                    "the server takes no addresses beyond ASCII".to_owned(),
-                ));
-            }
+        if !to.iter().all(|to| is_ascii(to)) || !is_ascii(&letter.from) {
             parameters.push(MailParameter::SmtpUtfEight);
         }
         let from = Mail::new(Some(letter.from.clone()), parameters);
         let reply = before_message(connection.command(from).await)?;
         if !reply.is_positive() {
-            return Ok(reply.answer(&[]));
+            return Ok(reply.answer(&Refusals::default()));
         }
         // One unknown recipient must not keep the alert from the others.
-        let mut refused = Vec::new();
+        let mut refused = Refusals::default();
+        for to in &unwritable {
+            refused.add(to, 553, "the server takes no addresses beyond ASCII");
+        }
         let mut worst: Option<Reply> = None;
-        for to in &letter.to {
+        let mut taken = 0_usize;
+        for to in to {
             let reply = before_message(connection.command(Rcpt::new(to.clone(), vec![])).await)?;
             if reply.is_positive() {
+                taken += 1;
                 continue;
             }
-            refused.push(to.to_string());
+            refused.add(to, reply.code, &reply.text);
             // "Later" outweighs "never": somebody may get it yet.
             if worst.as_ref().is_none_or(|worst| worst.code >= 500) {
                 worst = Some(reply);
             }
         }
-        if let (Some(reply), true) = (worst, refused.len() == letter.to.len()) {
+        if let (Some(reply), 0) = (worst, taken) {
             return Ok(reply.answer(&refused));
         }
         let reply = before_message(connection.command(Data).await)?;
@@ -324,7 +344,11 @@ impl Server {
             return Ok(reply.answer(&refused));
         }
         handed_over.store(true, Ordering::Relaxed);
-        match reply_of(connection.message(&letter.bytes).await) {
+        let bytes = match (&letter.ascii_bytes, unwritable.is_empty()) {
+            (Some(ascii), false) => ascii,
+            (Some(_) | None, _) => &letter.bytes,
+        };
+        match reply_of(connection.message(bytes).await) {
             Ok(reply) => Ok(reply.answer(&refused)),
             Err(error) => Err(Fault::Lost(error.to_string())),
         }
@@ -342,13 +366,42 @@ impl Reply {
         self.code < 400
     }
 
-    /// As an answer like any other: the code as its status.
-    fn answer(self, refused: &[String]) -> Answer {
+    /// As an answer like any other: the code as its status; and of the recipients who was refused, which of them for a
+    /// while only, and in what words.
+    fn answer(self, refusals: &Refusals) -> Answer {
+        let mut body = json!({ "text": self.text, "refused": refusals.all });
+        if !refusals.again.is_empty() {
+            body["again"] = json!(refusals.again);
+        }
+        if !refusals.why.is_empty() {
+            body["why"] = json!(refusals.why);
+        }
         Answer {
             status: self.code,
             headers: BTreeMap::new(),
-            body: json!({ "text": self.text, "refused": refused }),
+            body,
         }
+    }
+}
+
+/// Recipients that the server did not take.
+#[derive(Default)]
+struct Refusals {
+    all: Vec<String>,
+    /// Those with a 4xx: greylisted, a mailbox that is busy.
+    again: Vec<String>,
+    why: BTreeMap<String, String>,
+}
+
+impl Refusals {
+    fn add(&mut self, to: &Address, code: u16, text: &str) {
+        let to = to.to_string();
+        self.all.push(to.clone());
+        if code < 500 {
+            self.again.push(to.clone());
+        }
+        self.why
+            .insert(to, format!("{code} {text}").trim().to_owned());
     }
 }
 

@@ -48,6 +48,28 @@ impl Place {
         })
     }
 
+    /// All of a handle, which holds one place or several.
+    #[must_use]
+    pub fn all_of_handle(handle: &Value) -> Vec<Self> {
+        match handle.get("places").and_then(Value::as_array) {
+            Some(places) => places.iter().filter_map(Self::of_handle).collect(),
+            None => Self::of_handle(handle).into_iter().collect(),
+        }
+    }
+
+    /// Places as a handle; nothing, if there are none.
+    #[must_use]
+    pub fn handle_of_all(places: &[Self]) -> Option<Value> {
+        match places {
+            [] => None,
+            [place] => Some(place.handle()),
+            places => {
+                let places: Vec<Value> = places.iter().map(Self::handle).collect();
+                Some(json!({ "places": places }))
+            }
+        }
+    }
+
     /// From the answer to a post.
     #[must_use]
     pub fn of_answer(answer: &Answer) -> Option<Self> {

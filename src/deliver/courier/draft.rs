@@ -3,17 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use aftercall_actors::output::Kind;
 use lettre::message::Mailbox;
-use reqwest::{
-    Method, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
-};
-use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::{
     mailer::{addresses, sender},
-    slack::{Slack, fields, ids, mentions},
+    several::{Progress, Refused},
+    slack::{Slack, Target, fields, ids, mentions, of_people},
 };
 use crate::deliver::{
     answer::Fault,
@@ -22,7 +19,7 @@ use crate::deliver::{
         http,
         slack::{Content, Place},
     },
-    destination::{self, Body, Channel, Destination, Text},
+    destination::{self, Channel, Destination, Text},
     message::{
         Message, Occasion, card, email,
         outside::{each, isolated, plain},
@@ -35,6 +32,10 @@ use crate::deliver::{
     template::Template,
 };
 
+mod request;
+
+pub(super) use request::{address, json_request};
+
 /// What would leave.
 pub(super) enum Draft {
     Web(http::Request),
@@ -43,7 +44,25 @@ pub(super) enum Draft {
         letter: Sealed,
         /// `Message-ID` of the thread's first letter, if this is not it.
         thread: Option<String>,
+        /// Addresses that none can be sent to.
+        left_out: Vec<Refused>,
     },
+}
+
+/// What came before this attempt.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Before<'a> {
+    /// What the last success of the thread left.
+    pub(super) handle: Option<&'a Value>,
+    /// What earlier attempts at the same output left.
+    pub(super) progress: Option<&'a Progress>,
+}
+
+impl Before<'_> {
+    /// Those who are still to be told, if that was decided before.
+    fn left(&self) -> Option<&Vec<Value>> {
+        self.progress?.left.as_ref()
+    }
 }
 
 /// An output as a destination may see it.
@@ -103,41 +122,91 @@ impl Drafter {
         self.scope.clone()
     }
 
+    /// What identifies what a message to people says; `None` for what is no alert or goes to no people.
+    pub(super) fn identity(&self, destination: &Destination, view: &View) -> Option<u64> {
+        let templates: Vec<&Template> = match &destination.channel {
+            Channel::Http(_) => return None,
+            Channel::Slack { text, blocks, .. } | Channel::SlackWebhook { text, blocks, .. } => {
+                text.iter().chain(blocks).collect()
+            }
+            Channel::Teams { card, .. } => card.iter().collect(),
+            Channel::Email {
+                subject,
+                html,
+                text,
+                ..
+            } => subject.iter().chain(html).chain(text).collect(),
+        };
+        if view.parcel.kind != Kind::Alert {
+            return None;
+        }
+        let message = Message::compose(&view.parcel, &self.vars, &[]).identity();
+        let scope = view
+            .scope
+            .clone()
+            .with("recipients", Value::Array(Vec::new()));
+        // One that cannot be rendered without recipients is no reason to say it twice, nor to keep it back.
+        let written = templates
+            .into_iter()
+            .map(|template| template.render(&scope).unwrap_or_default());
+        let all = written.fold(message.to_string(), |all, text| all + "\n" + &text);
+        Some(xxhash_rust::xxh3::xxh3_64(all.as_bytes()))
+    }
+
     /// What would leave of an output for `destination`.
     pub(super) async fn draft(
         &self,
         destination: &Destination,
         view: &View,
-        handle: Option<&Value>,
+        before: Before<'_>,
     ) -> Result<Draft, Fault> {
         let (parcel, scope) = (&view.parcel, &view.scope);
+        let handle = before.handle;
         let bytes_max = destination.body_bytes_max;
         match &destination.channel {
-            Channel::Http(request) => Ok(Draft::Web(self.request(request, scope)?)),
+            Channel::Http(request) => Ok(Draft::Web(
+                self.fitting_request(request, view, scope, bytes_max)?,
+            )),
             Channel::Slack {
                 api,
                 to,
                 text,
                 blocks,
             } => {
-                let place = handle.and_then(Place::of_handle);
+                let places = handle.map(Place::all_of_handle).unwrap_or_default();
+                let left: Option<Vec<Target>> = before
+                    .left()
+                    .map(|left| left.iter().filter_map(Target::of_json).collect());
                 let templates = [to.as_ref(), text.as_ref(), blocks.as_ref()];
-                let asked = to.is_none() && place.is_none();
+                let asked = to.is_none() && places.is_empty() && left.is_none();
                 let has_id = |person: &Person| person.slack.is_some();
-                let (scope, Found { people, missing }) =
-                    self.people(view, asked, &templates, has_id).await;
-                let ids: Vec<String> = match (&place, to) {
-                    // Its readers may have changed shifts; the message has not moved.
-                    (Some(place), _) => vec![place.channel.clone()],
-                    (None, Some(to)) => ids(&render(to, &scope)?),
-                    (None, None) => people.into_iter().filter_map(|p| p.slack).collect(),
+                let (
+                    scope,
+                    Found {
+                        people, missing, ..
+                    },
+                ) = self.people(view, asked, &templates, has_id).await;
+                let mut named = String::new();
+                let targets: Vec<Target> = match (left, places.as_slice(), to) {
+                    (Some(left), ..) => left,
+                    // Their readers may have changed shifts; the messages have not moved.
+                    (None, [_, ..], _) => places.iter().map(Target::at).collect(),
+                    (None, [], Some(to)) => {
+                        let ids = ids(&render(to, &scope)?);
+                        ids.into_iter().map(Target::new).collect()
+                    }
+                    (None, [], None) => {
+                        let ids = people.into_iter().filter_map(|person| person.slack);
+                        let (targets, others) = of_people(ids.collect());
+                        named = mentions(&others);
+                        targets
+                    }
                 };
-                let Some((channel, others)) = ids.split_first() else {
+                if targets.is_empty() {
                     return Err(nobody("a Slack id", &missing));
-                };
-                let named = mentions(others);
+                }
                 let mut message = Message::compose(parcel, &self.vars, &missing);
-                if place.is_some() && message.occasion == Occasion::Update {
+                if !places.is_empty() && message.occasion == Occasion::Update {
                     // In place of the first message there is nothing to be the update of.
                     message.occasion = Occasion::First;
                 }
@@ -147,8 +216,9 @@ impl Drafter {
                     occasion: message.occasion,
                 };
                 // What stands around the message counts too.
+                let longest = targets.iter().map(|target| target.channel.len()).max();
                 let around = Place {
-                    channel: channel.clone(),
+                    channel: "C".repeat(longest.unwrap_or_default()),
                     ts: "0000000000.000000".to_owned(),
                 };
                 let around = content(Map::new())
@@ -168,8 +238,8 @@ impl Drafter {
                     api: self.text(api, &scope)?,
                     api_is_secret: is_secret(api),
                     content: content(fields),
-                    channel: channel.clone(),
-                    place,
+                    targets,
+                    places,
                 }))
             }
             Channel::SlackWebhook { url, text, blocks } => {
@@ -188,15 +258,21 @@ impl Drafter {
             }
             Channel::Teams { url, card } => {
                 let templates = [card.as_ref()];
-                let (scope, Found { missing, .. }) =
-                    self.people(view, false, &templates, |_| true).await;
+                let (
+                    scope,
+                    Found {
+                        people, missing, ..
+                    },
+                ) = self.people(view, true, &templates, |_| true).await;
                 let body = match card {
                     Some(template) => {
                         let scope = for_people(&scope, &card::escaped);
                         card::envelope(rendered_json(template, &scope)?)
                     }
                     None => {
-                        let message = Message::compose(parcel, &self.vars, &missing);
+                        let mut message = Message::compose(parcel, &self.vars, &missing);
+                        // The card stands in a channel: it says whom it is for.
+                        message.address(people.iter().filter_map(Person::called));
                         card::write(&message, bytes_max)
                     }
                 };
@@ -212,15 +288,36 @@ impl Drafter {
             } => {
                 let templates = [to, subject, html, text].map(Option::as_ref);
                 let has_address = |person: &Person| person.mailbox().is_some();
-                let (scope, Found { people, missing }) = self
-                    .people(view, to.is_none(), &templates, has_address)
-                    .await;
-                let to: Vec<Mailbox> = match to {
-                    Some(to) => addresses(&render(to, &scope)?)?,
-                    None => people.iter().filter_map(Person::mailbox).collect(),
+                let left = before.left();
+                let asked = to.is_none() && left.is_none();
+                let (scope, found) = self.people(view, asked, &templates, has_address).await;
+                let Found {
+                    people, missing, ..
+                } = found;
+                let (to, left_out): (Vec<Mailbox>, Vec<Refused>) = match (left, to) {
+                    (Some(left), _) => {
+                        let left: Vec<&str> = left.iter().filter_map(Value::as_str).collect();
+                        addresses(&left.join(","))
+                    }
+                    (None, Some(to)) => addresses(&render(to, &scope)?),
+                    (None, None) => {
+                        let unsendable = found.left_out.iter().map(|person| Refused {
+                            to: person.email.clone().unwrap_or_default(),
+                            why: NO_ADDRESS.to_owned(),
+                        });
+                        let to = people.iter().filter_map(Person::mailbox).collect();
+                        (to, unsendable.collect())
+                    }
                 };
                 if to.is_empty() {
-                    return Err(nobody("an email address", &missing));
+                    return Err(match left_out.first() {
+                        Some(Refused { to, why }) if asked => nobody(
+                            &format!("an email address but {to:?}, which is {why},"),
+                            &missing,
+                        ),
+                        Some(Refused { to, why }) => Fault::Unsendable(format!("{to:?} is {why}")),
+                        None => nobody("an email address", &missing),
+                    });
                 }
                 let message = Message::compose(parcel, &self.vars, &missing);
                 let mut email = email::write(&message, bytes_max);
@@ -251,6 +348,7 @@ impl Drafter {
                 Ok(Draft::Mail {
                     thread: letter.thread.clone(),
                     letter: letter.seal()?,
+                    left_out,
                 })
             }
         }
@@ -283,82 +381,6 @@ impl Drafter {
         });
         let scope = view.scope.clone().with("recipients", people.collect());
         (scope, found)
-    }
-
-    /// A configured request, rendered.
-    pub(super) fn request(
-        &self,
-        request: &destination::Request,
-        scope: &Scope,
-    ) -> Result<http::Request, Fault> {
-        let (body, content_type) = match &request.body {
-            Body::None => (String::new(), None),
-            Body::Data => {
-                let data = scope.get("data").unwrap_or(&Value::Null);
-                (data.to_string(), Some("application/json"))
-            }
-            Body::Template {
-                template,
-                json: true,
-            } => {
-                let body = render(template, scope)?;
-                // Nobody is to find out at the vendor's that a quote was not escaped.
-                serde_json::from_str::<serde::de::IgnoredAny>(&body)
-                    .map_err(|error| Fault::Unsendable(format!("its body is not JSON: {error}")))?;
-                (body, Some("application/json"))
-            }
-            Body::Template {
-                template,
-                json: false,
-            } => (render(template, scope)?, Some("text/plain; charset=utf-8")),
-        };
-        let mut headers = HeaderMap::new();
-        for (name, text) in &request.headers {
-            let value = self.text(text, scope)?;
-            let bad = || Fault::Unsendable(format!("the header {name} cannot be written"));
-            let mut value = HeaderValue::from_str(&value).map_err(|_| bad())?;
-            value.set_sensitive(matches!(text, Text::Secret(_)));
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-            headers.insert(name, value);
-        }
-        if let Some(content_type) = content_type {
-            headers
-                .entry(CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static(content_type));
-        }
-        headers
-            .entry(ACCEPT)
-            .or_insert(HeaderValue::from_static("application/json"));
-        Ok(http::Request {
-            method: method(request.method),
-            url: address(&self.text(&request.url, scope)?)?,
-            url_is_secret: is_secret(&request.url),
-            headers,
-            body: body.into_bytes(),
-        })
-    }
-
-    fn hook(&self, url: &Text, scope: &Scope, body: String) -> Result<Draft, Fault> {
-        let url_text = self.text(url, scope)?;
-        let url_is_secret = is_secret(url);
-        let request = json_request(address(&url_text)?, url_is_secret, body);
-        Ok(Draft::Web(request))
-    }
-
-    fn text(&self, text: &Text, scope: &Scope) -> Result<String, Fault> {
-        match text {
-            Text::Template(template) => render(template, scope),
-            Text::Secret(reference) => {
-                let secret = self
-                    .secrets
-                    .get(reference)
-                    .ok_or_else(|| Fault::Unsendable(format!("{reference} was never opened")))?;
-                let value = secret
-                    .read()
-                    .map_err(|error| Fault::NotReady(error.to_string()))?;
-                Ok(value.expose_secret().trim().to_owned())
-            }
-        }
     }
 }
 
@@ -400,43 +422,8 @@ pub(super) fn rendered_json(template: &Template, scope: &Scope) -> Result<Value,
         .map_err(|error| Fault::Unsendable(format!("{} is not JSON: {error}", template.key())))
 }
 
-/// An address to send to. Not repeated in the error: it may be a secret.
-pub(super) fn address(text: &str) -> Result<Url, Fault> {
-    let url = Url::parse(text.trim())
-        .map_err(|error| Fault::Unsendable(format!("its address is none: {error}")))?;
-    if matches!(url.scheme(), "http" | "https") && url.has_host() {
-        Ok(url)
-    } else {
-        Err(Fault::Unsendable(
-            "its address is not one of http or https".to_owned(),
-        ))
-    }
-}
-
-pub(super) fn json_request(url: Url, url_is_secret: bool, body: String) -> http::Request {
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/json; charset=utf-8"),
-    );
-    http::Request {
-        method: Method::POST,
-        url,
-        url_is_secret,
-        headers,
-        body: body.into_bytes(),
-    }
-}
-
-const fn method(method: destination::Method) -> Method {
-    match method {
-        destination::Method::Get => Method::GET,
-        destination::Method::Post => Method::POST,
-        destination::Method::Put => Method::PUT,
-        destination::Method::Patch => Method::PATCH,
-        destination::Method::Delete => Method::DELETE,
-    }
-}
+/// What an address is that no mail can be sent to.
+const NO_ADDRESS: &str = "not an email address that can be written";
 
 fn nobody(what: &str, missing: &[String]) -> Fault {
     let mut text = format!("nobody with {what} was found for it");

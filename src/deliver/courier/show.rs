@@ -26,7 +26,11 @@ pub struct Shown {
 pub(super) fn shown(destination: &Destination, draft: Draft) -> Result<Shown, Fault> {
     match draft {
         Draft::Web(request) => Ok(web(destination, &request)),
-        Draft::Slack(slack) => Ok(web(destination, &slack.request(&slack.first())?)),
+        // The others get the same.
+        Draft::Slack(slack) => match slack.targets.first() {
+            Some(target) => Ok(web(destination, &slack.request(&slack.first(target))?)),
+            None => Ok(Shown::default()),
+        },
         Draft::Mail { letter, .. } => {
             let to: Vec<String> = letter.to.iter().map(ToString::to_string).collect();
             let text = String::from_utf8_lossy(&letter.bytes).into_owned();

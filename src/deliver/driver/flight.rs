@@ -10,6 +10,7 @@ use crate::{
         answer::{Attempt, Fault, Verdict},
         carry::{Carry, Turn},
         parcel::Parcel,
+        state::Question,
     },
     log::{Log, Seq, retry::read},
 };
@@ -22,6 +23,25 @@ pub struct Landed {
     pub attempt: Attempt,
     /// From its start to its result.
     pub took: Duration,
+}
+
+/// The lanes of an item's next attempt. What cannot be found out holds nothing up: the attempt itself will say.
+pub async fn ask(
+    log: Log,
+    carry: Arc<dyn Carry>,
+    parcel: Option<Arc<Parcel>>,
+    question: Question,
+) -> (Seq, Vec<String>) {
+    let Question { seq, turn, handle } = question;
+    let parcel = match parcel {
+        Some(parcel) => Ok(parcel),
+        None => fetch(&log, seq).await,
+    };
+    let lanes = match parcel {
+        Ok(parcel) => carry.lanes_of(&parcel, handle.as_ref(), &turn).await,
+        Err(_) => Vec::new(),
+    };
+    (seq, lanes)
 }
 
 /// Makes an attempt to deliver the output `seq`.
@@ -65,5 +85,8 @@ fn unsendable(why: String) -> Attempt {
         handle: None,
         status: None,
         response: None,
+        progress: None,
+        said: None,
+        lanes: Vec::new(),
     }
 }

@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// Every key that not all channels have.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "url", "method", "headers", "body", "fallback", "to", "text", "blocks", "card", "smtp",
-    "starttls", "from", "subject", "html", "lookup", "list",
+    "starttls", "ehlo", "from", "subject", "html", "lookup", "list",
 ];
 
 const fn keys_of(via: Via) -> (&'static str, &'static [&'static str]) {
@@ -37,7 +37,9 @@ const fn keys_of(via: Via) -> (&'static str, &'static [&'static str]) {
         Via::Teams => ("teams", &["url", "card"]),
         Via::Email => (
             "email",
-            &["smtp", "starttls", "from", "to", "subject", "html", "text"],
+            &[
+                "smtp", "starttls", "ehlo", "from", "to", "subject", "html", "text",
+            ],
         ),
     }
 }
@@ -125,6 +127,7 @@ fn email(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Channel> {
             ],
         )
     });
+    let ehlo = s.word("ehlo", host);
     let smtp = s.word("smtp", |text| server(text, starttls));
     if !s.has("smtp") {
         s.missing("smtp", SERVER_FORM);
@@ -141,13 +144,37 @@ fn email(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Channel> {
     let html = reader.template(s, "html", Escape::Html, &MESSAGE);
     let text = reader.template(s, "text", Escape::Text, &MESSAGE);
     Some(Channel::Email {
-        smtp: smtp?,
+        smtp: SmtpServer { ehlo, ..smtp? },
         from: from?,
         to,
         subject,
         html,
         text,
     })
+}
+
+/// A host's name, or an address in brackets, as EHLO has it (RFC 5321, 4.1.1.1).
+fn host(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(plain)
+    };
+    let inside = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    let is_host = match inside {
+        Some(address) => address
+            .strip_prefix("IPv6:")
+            .unwrap_or(address)
+            .parse::<std::net::IpAddr>()
+            .is_ok(),
+        None => text.len() <= 253 && text.split('.').all(is_label),
+    };
+    match is_host {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "a host name such as \"aftercall.example.com\", or an address such as \"[192.0.2.1]\""
+                .to_owned(),
+        ),
+    }
 }
 
 const SERVER_FORM: &str =
@@ -178,6 +205,7 @@ fn server(text: &str, starttls: SmtpSecurity) -> Result<SmtpServer, String> {
         host: host.trim_matches(['[', ']']).to_owned(),
         port,
         security,
+        ehlo: None,
     })
 }
 

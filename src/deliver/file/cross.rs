@@ -52,6 +52,16 @@ pub(super) fn check(
         .iter()
         .any(|name| matches!(*name, "alert.updated" | "alert.escalated"));
     match channel {
+        Some(Channel::SlackWebhook { .. } | Channel::Teams { .. } | Channel::Email { .. })
+            if updates && !s.has("thread") =>
+        {
+            s.warn(
+                "thread",
+                "not set, so an update of an alert that says nothing new is sent all the same; \
+                 write \"{{ data.alert_id }}\""
+                    .to_owned(),
+            );
+        }
         Some(Channel::Slack { .. }) if updates && !s.has("thread") => s.warn(
             "thread",
             "not set, so later news of an alert become new messages instead of updates; \

@@ -1,6 +1,6 @@
 //! One `[[destination]]`: what it listens to, its channel and its answers; the rules between its keys.
 
-use aftercall_actors::output::{Kind, Output};
+use aftercall_actors::output::{Kind, Output, Severity};
 
 use super::{Reader, asks, auth, channel, cross, outcome, policy};
 use crate::{
@@ -91,6 +91,9 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
     let fallbacks = channel::fallbacks(reader, s, channel.as_ref());
     let (lookup, list) = asks::read(reader, s, via, &selector);
     let policy = policy::read(s, via, timeouts.total, outcome.rule);
+    let alarm = s.string("alarm", usual_alarm(&selector), |text| {
+        one_of(text, &ALARMS)
+    });
     cross::check(s, &selector, &policy, channel.as_ref());
     Some(Destination {
         name: name?,
@@ -99,6 +102,7 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
         channel: channel?,
         thread,
         policy,
+        alarm,
         timeouts,
         auth: auth?,
         tls,
@@ -113,6 +117,23 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
         fallbacks,
         lookup,
         list,
+    })
+}
+
+/// What may be said of alarms.
+const ALARMS: [(&str, Option<Severity>); 3] = [
+    ("critical", Some(Severity::Critical)),
+    ("warning", Some(Severity::Warning)),
+    ("off", None),
+];
+
+/// A look-up or a token that is not had is gone without (S1.03, S2.12, S5.03); of anything else that is given up,
+/// somebody has to know soon.
+fn usual_alarm(selector: &Selector) -> Option<Severity> {
+    let is_asked = |name| Kind::of(name) == Some(Kind::Request);
+    Some(match selector.types().all(is_asked) {
+        true => Severity::Warning,
+        false => Severity::Critical,
     })
 }
 

@@ -65,7 +65,7 @@ fn limits(s: &mut Section<'_, '_>, via: Via) -> Limits {
             per: Duration::from_secs(1),
         })
     };
-    // What the vendors allow: Slack a message a second (and channel), Teams four.
+    // What the vendors allow: Slack a message a second and channel, Teams four a hook.
     let default = match via {
         Via::Http | Via::Email => None,
         Via::Slack | Via::SlackWebhook => each_second(1),
@@ -74,6 +74,7 @@ fn limits(s: &mut Section<'_, '_>, via: Via) -> Limits {
     Limits {
         concurrency: whole(s, "concurrency", 16, 1_000),
         rate: s.string("rate", default, rate),
+        by_lane: via == Via::Slack,
     }
 }
 

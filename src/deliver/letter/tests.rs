@@ -325,6 +325,9 @@ fn attempt(result: Result<(u16, Value), Fault>, verdict: Verdict) -> Attempt {
         handle: None,
         status: None,
         response: None,
+        progress: None,
+        said: None,
+        lanes: Vec::new(),
     }
 }
 

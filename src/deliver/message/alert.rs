@@ -34,7 +34,7 @@ pub(super) fn compose(
         facts: alert.facts(&parcel.subject),
         passages: alert.passages(),
         links: alert.links(vars),
-        notes: alert.notes(missing),
+        notes: alert.notes(vars, missing),
         reference,
     }
 }
@@ -152,10 +152,10 @@ impl Alert<'_> {
         passages.into_iter().filter_map(said).collect()
     }
 
-    fn links(&self, vars: &BTreeMap<String, String>) -> Vec<Link> {
+    /// The way to the recording, once it is there.
+    fn recording_link(&self, vars: &BTreeMap<String, String>) -> Option<Link> {
         let interaction = self.text("interaction_id");
-        let alert = self.text("alert_id");
-        let recording = match self.recording("status") {
+        match self.recording("status") {
             Some("available") => self
                 .recording("url")
                 .and_then(web_address)
@@ -173,8 +173,13 @@ impl Alert<'_> {
                     )
                 }),
             _ => None,
-        };
-        let interaction = interaction.and_then(|id| {
+        }
+    }
+
+    fn links(&self, vars: &BTreeMap<String, String>) -> Vec<Link> {
+        let alert = self.text("alert_id");
+        let recording = self.recording_link(vars);
+        let interaction = self.text("interaction_id").and_then(|id| {
             link(
                 vars,
                 LinkVar::Interaction,
@@ -189,10 +194,14 @@ impl Alert<'_> {
             .collect()
     }
 
-    fn notes(&self, more: &[String]) -> Vec<String> {
+    fn notes(&self, vars: &BTreeMap<String, String>, more: &[String]) -> Vec<String> {
         let mut notes = Vec::new();
         match self.recording("status") {
             Some("pending") => notes.push("Recording pending".to_owned()),
+            // Its address may not leave, or is none.
+            Some("available") if self.recording_link(vars).is_none() => {
+                notes.push("Recording available".to_owned());
+            }
             // A reward has none, nor has a destination that gave up; and with lookups off none was looked for.
             Some("unavailable") if self.is_of_interaction() && self.was_looked_for("recording") => {
                 notes.push("Recording unavailable".to_owned());

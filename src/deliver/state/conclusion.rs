@@ -26,6 +26,10 @@ pub struct Conclusion {
     /// The verdict, if the attempt itself gives one.
     pub ending: Option<(Ending, Reason)>,
     pub handle: Option<String>,
+    pub progress: Option<String>,
+    pub said: Option<u64>,
+    /// The lanes that the pause is for; none: the whole destination.
+    pub lanes: Vec<String>,
     pub status_word: Option<String>,
     pub response: Option<String>,
 }
@@ -42,6 +46,9 @@ impl Conclusion {
             pause: Duration::ZERO,
             ending: None,
             handle: None,
+            progress: None,
+            said: None,
+            lanes: Vec::new(),
             status_word: None,
             response: None,
         }
@@ -80,6 +87,9 @@ impl Conclusion {
             pause: weighed.pause.unwrap_or_default(),
             ending,
             handle: attempt.handle.as_ref().map(Value::to_string),
+            progress: attempt.progress.as_ref().map(Value::to_string),
+            said: attempt.said,
+            lanes: attempt.lanes.clone(),
             status_word: attempt.status.clone(),
             response: attempt.response.as_ref().map(Value::to_string),
         }

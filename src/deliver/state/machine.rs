@@ -5,7 +5,7 @@
 //! are for after the commit. So an attempt is on record before it is on the wire, and a verdict before anyone hears
 //! of it; and if the commit turns out to be another owner's, all of this is dropped and none of it happened.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use aftercall_actors::{
     breaker::{Breaker, Pass},
@@ -21,14 +21,20 @@ use super::{
 use crate::{
     deliver::{
         answer::Attempt,
-        carry::Turn,
         record::{
-            AlarmTold, Alarmed, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason,
-            Reopened, Seen, Settled, Sign, Started, Step, Told,
+            AlarmTold, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason, Reopened,
+            Seen, Settled, Sign, Started, Step, Told,
         },
     },
     log::Seq,
 };
+
+mod asking;
+mod limits;
+
+pub use asking::Question;
+
+use asking::Ask;
 
 /// Unfinished items; beyond it outputs stay in the log.
 const ITEMS_MAX: usize = 1_000;
@@ -53,6 +59,8 @@ pub struct Machine {
     passed: Looked,
     /// Takes and starts nothing more.
     stopping: bool,
+    /// Lanes of items that are due, where each lane has a rate of its own. Not stored: they are asked for again.
+    lanes: BTreeMap<Seq, Ask>,
 }
 
 impl Machine {
@@ -75,6 +83,7 @@ impl Machine {
             pending: VecDeque::new(),
             owed,
             stopping: false,
+            lanes: BTreeMap::new(),
         };
         for seq in flying {
             machine.conclude(now, seq, Conclusion::interrupted());
@@ -114,7 +123,7 @@ impl Machine {
             Breaker::Closed { .. } => true,
             // Something has to find out whether it is back.
             Breaker::Open { until } => {
-                now >= *until && state.due.first().is_none_or(|(at, _)| at > now)
+                now >= *until && state.due.first_at().is_none_or(|at| at > now)
             }
             Breaker::HalfOpen => false,
         };
@@ -204,25 +213,20 @@ impl Machine {
         self.expire(now);
         self.alarm(now);
         while let Some((seq, pass)) = self.startable(now) {
+            let lanes = match self.lanes.remove(&seq) {
+                Some(Ask::Told(lanes)) => lanes,
+                Some(Ask::Asked) | None => Vec::new(),
+            };
             let started = Started {
                 seq,
                 at_ms: now.0,
                 probe: pass == Pass::Probe,
+                lanes,
             };
-            let Some(item) = self.state.items.get(&seq) else {
+            let Some(Question { turn, handle, .. }) = self.next_attempt(seq) else {
                 return;
             };
-            let handle = item.taken.thread.as_deref();
-            let handle = handle.and_then(|thread| self.state.handle(thread));
-            let action = Action::Send {
-                seq,
-                turn: Turn {
-                    number: item.attempts + 1,
-                    // How a round before this one ended nobody remembers here, so it counts as unknown.
-                    in_doubt: item.unknown || item.round > 1,
-                },
-                handle: handle.and_then(|text| serde_json::from_str(text).ok()),
-            };
+            let action = Action::Send { seq, turn, handle };
             self.commit(Fact::Started(started), Some(action));
         }
     }
@@ -295,7 +299,7 @@ impl Machine {
         if self.start_at()? > now {
             return None;
         }
-        let (_, seq) = self.state.due.first()?;
+        let seq = self.ready(now)?;
         // Asked of a copy: the fact that it started is what changes the breaker.
         let pass = self.state.breaker.clone().admit(now)?;
         Some((seq, pass))
@@ -309,7 +313,7 @@ impl Machine {
         if self.stopping || full || probing {
             return None;
         }
-        let (due, _) = state.due.first()?;
+        let due = self.due_at()?;
         let open = state.breaker.retry_at().unwrap_or(due);
         let start = due.max(open).max(state.paused_until);
         Some(start.max(state.spacing.free_at()))
@@ -362,7 +366,7 @@ impl Machine {
         let Some(item) = self.state.items.get(&seq) else {
             return;
         };
-        let Some(flight) = item.flight else {
+        let Some(started_at_ms) = item.flight.as_ref().map(|flight| flight.at_ms) else {
             return;
         };
         let retry = &self.state.policy.retry;
@@ -395,7 +399,7 @@ impl Machine {
             seq,
             note: Note {
                 attempt: number,
-                started_at_ms: flight.at_ms,
+                started_at_ms,
                 ended_at_ms: now.0,
                 seen: conclusion.seen.into(),
                 status: conclusion.status,
@@ -407,6 +411,12 @@ impl Machine {
             again_at_ms: again.then_some(again_at.0),
             pause_until_ms,
             handle: conclusion.handle.take(),
+            progress: conclusion.progress.take(),
+            said: conclusion.said,
+            lanes: match self.state.policy.limits.by_lane {
+                true => std::mem::take(&mut conclusion.lanes),
+                false => Vec::new(),
+            },
         };
         self.commit(Fact::Ended(ended), None);
         if !again {
@@ -439,51 +449,6 @@ impl Machine {
         {
             *action = Some(Action::Tell { item });
         }
-    }
-
-    /// Gives up items whose deadline has passed (S3.09). An attempt that is out is waited for: its result decides.
-    fn expire(&mut self, now: LogTime) {
-        let deadline_ms = ms(self.state.policy.retry.deadline);
-        let late: Vec<Seq> = self
-            .state
-            .begun
-            .iter()
-            .take_while(|(first, _)| now >= first.plus_ms(deadline_ms))
-            .map(|(_, seq)| *seq)
-            .filter(|seq| {
-                let item = self.state.items.get(seq);
-                item.is_some_and(|item| item.flight.is_none())
-            })
-            .collect();
-        for seq in late {
-            let Some(item) = self.state.items.get(&seq) else {
-                continue;
-            };
-            let last = item.notes.last().map_or("", |note| note.why.as_str());
-            let deadline = self.state.policy.retry.deadline;
-            let why = format!("not delivered within {deadline:?}: {last}");
-            let reason = Reason::given_up(item.unknown);
-            let conclusion = Conclusion {
-                ending: Some((Ending::Failed, reason)),
-                ..Conclusion::new(Seen::Unknown, Sign::Withdrawn, why)
-            };
-            self.settle(now, seq, &conclusion);
-        }
-    }
-
-    fn alarm(&mut self, now: LogTime) {
-        let unalarmed = &self.state.unalarmed;
-        let since_ms = now.since_ms(LogTime(unalarmed.at_ms));
-        if unalarmed.count == 0 || self.state.alarm.is_some() || since_ms < ALARM_EVERY_MS {
-            return;
-        }
-        let alarmed = Alarmed {
-            number: unalarmed.number + 1,
-            at_ms: now.0,
-            ..unalarmed.clone()
-        };
-        let action = Action::Alarm(alarmed.clone());
-        self.commit(Fact::Alarmed(alarmed), Some(action));
     }
 
     fn commit(&mut self, fact: Fact, action: Option<Action>) {

@@ -3,11 +3,14 @@
 //! The wait before a retry is drawn from the output's id and the attempt's number, not from a clock or dice: full
 //! jitter spreads what failed together over the whole interval, and the same history always waits the same.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aftercall_actors::time::LogTime;
 
-use crate::deliver::policy::{Rate, Retry};
+use crate::deliver::{
+    policy::{Rate, Retry},
+    record::LaneRecord,
+};
 
 /// Whole milliseconds of a duration, as log time counts.
 pub fn ms(duration: Duration) -> i64 {
@@ -91,6 +94,97 @@ impl Spacing {
     }
 }
 
+/// Places within a destination that each have the rate to themselves, and are paused by themselves: channels of
+/// Slack's (S2.11). A lane is remembered while it is not free.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lanes {
+    rate: Option<Rate>,
+    by_name: BTreeMap<String, Lane>,
+    /// Free lanes are forgotten once there are so many.
+    tidy_at: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Lane {
+    spacing: Spacing,
+    paused_until: LogTime,
+}
+
+impl Lane {
+    fn free_at(&self) -> LogTime {
+        self.spacing.free_at().max(self.paused_until)
+    }
+}
+
+impl Lanes {
+    const TIDY_MIN: usize = 64;
+
+    pub const fn new(rate: Option<Rate>) -> Self {
+        Self {
+            rate,
+            by_name: BTreeMap::new(),
+            tidy_at: Self::TIDY_MIN,
+        }
+    }
+
+    /// The first millisecond in which an attempt may begin that needs all of these.
+    pub fn free_at(&self, names: &[String]) -> LogTime {
+        let lanes = names.iter().filter_map(|name| self.by_name.get(name));
+        let free = lanes.map(Lane::free_at).max();
+        free.unwrap_or(LogTime(i64::MIN))
+    }
+
+    /// Notes an attempt begun at `at`.
+    pub fn note(&mut self, names: &[String], at: LogTime) {
+        for name in names {
+            self.lane(name).spacing.note(at);
+        }
+        self.tidy(at);
+    }
+
+    /// Keeps these from being used before `until`.
+    pub fn pause(&mut self, names: &[String], until: LogTime) {
+        for name in names {
+            let lane = self.lane(name);
+            lane.paused_until = lane.paused_until.max(until);
+        }
+    }
+
+    pub fn records(&self) -> Vec<LaneRecord> {
+        let record = |(name, lane): (&String, &Lane)| LaneRecord {
+            name: name.clone(),
+            free_at_us: lane.spacing.free_at_us,
+            paused_until_ms: lane.paused_until.0,
+        };
+        self.by_name.iter().map(record).collect()
+    }
+
+    pub fn remember(&mut self, records: &[LaneRecord]) {
+        self.by_name.clear();
+        for record in records {
+            let lane = self.lane(&record.name);
+            lane.spacing.free_at_us = record.free_at_us;
+            lane.paused_until = LogTime(record.paused_until_ms);
+        }
+        self.tidy_at = Self::TIDY_MIN.max(self.by_name.len() * 2);
+    }
+
+    fn lane(&mut self, name: &str) -> &mut Lane {
+        let rate = self.rate;
+        self.by_name.entry(name.to_owned()).or_insert_with(|| Lane {
+            spacing: Spacing::new(rate),
+            paused_until: LogTime(i64::MIN),
+        })
+    }
+
+    fn tidy(&mut self, now: LogTime) {
+        if self.by_name.len() >= self.tidy_at {
+            self.by_name.retain(|_, lane| lane.free_at() > now);
+            self.tidy_at = Self::TIDY_MIN.max(self.by_name.len() * 2);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
@@ -143,6 +237,31 @@ mod tests {
             spacing.note(LogTime(late));
             assert_eq!(spacing.free_at() < LogTime(late), soon, "{late} ms late");
         }
+    }
+
+    #[test]
+    fn s2_11_each_lane_has_the_rate_and_the_pauses_to_itself() {
+        let rate = Rate {
+            count: NonZeroU32::MIN,
+            per: Duration::from_secs(1),
+        };
+        let mut lanes = Lanes::new(Some(rate));
+        let [a, b] = [["A".to_owned()], ["B".to_owned()]];
+        let both = [a[0].clone(), b[0].clone()];
+        lanes.note(&a, LogTime(0));
+        lanes.pause(&b, LogTime(300));
+        assert_eq!(lanes.free_at(&a), LogTime(1_000));
+        assert_eq!(lanes.free_at(&b), LogTime(300));
+        assert_eq!(lanes.free_at(&both), LogTime(1_000));
+        assert_eq!(lanes.free_at(&["C".to_owned()]), LogTime(i64::MIN));
+        let mut again = Lanes::new(Some(rate));
+        again.remember(&lanes.records());
+        assert_eq!(again.free_at(&both), LogTime(1_000));
+        // Lanes that are free are not kept for ever.
+        for n in 0..10_000_i64 {
+            lanes.note(&[n.to_string()], LogTime(n * 1_000));
+        }
+        assert!(lanes.records().len() <= 2 * Lanes::TIDY_MIN);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::deliver::{
 };
 
 mod attempts;
+mod lanes;
 mod lives;
 mod order;
 
@@ -129,6 +130,7 @@ fn started(seq: Seq, at_ms: i64) -> Fact {
         seq,
         at_ms,
         probe: false,
+        lanes: Vec::new(),
     })
 }
 
@@ -138,6 +140,7 @@ fn send(seq: Seq, attempt: u32) -> Action {
         turn: Turn {
             number: attempt,
             in_doubt: false,
+            ..Turn::default()
         },
         handle: None,
     }
@@ -149,6 +152,7 @@ fn policy() -> Policy {
         limits: Limits {
             concurrency: NonZeroU32::new(64).expect("not zero"),
             rate: None,
+            by_lane: false,
         },
         retry: Retry {
             attempts: NonZeroU32::new(3).expect("not zero"),
@@ -218,6 +222,9 @@ fn attempt(result: Result<Answer, Fault>, verdict: Verdict) -> Attempt {
         handle: None,
         status: None,
         response: None,
+        progress: None,
+        said: None,
+        lanes: Vec::new(),
     }
 }
 

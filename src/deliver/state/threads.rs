@@ -34,6 +34,7 @@ struct Thread {
     /// Items without a verdict, in order.
     queue: VecDeque<Seq>,
     handle: Option<String>,
+    said: Option<u64>,
     started: Option<LogTime>,
     newest: Seq,
     touched: LogTime,
@@ -62,7 +63,7 @@ impl Threads {
             return Some(*first);
         }
         thread.touched = thread.touched.max(at);
-        if thread.handle.is_none() && self.every.is_none() {
+        if thread.handle.is_none() && thread.said.is_none() && self.every.is_none() {
             self.by_key.remove(key);
         } else {
             self.quiet.insert((thread.touched, key.to_owned()));
@@ -82,6 +83,18 @@ impl Threads {
     pub fn set_handle(&mut self, key: &str, handle: &str, at: LogTime) {
         if let Some(thread) = self.by_key.get_mut(key) {
             thread.handle = Some(handle.to_owned());
+            thread.touched = thread.touched.max(at);
+        }
+    }
+
+    /// What identifies the content that an output of the thread said last.
+    pub fn said(&self, key: &str) -> Option<u64> {
+        self.by_key.get(key)?.said
+    }
+
+    pub fn set_said(&mut self, key: &str, said: u64, at: LogTime) {
+        if let Some(thread) = self.by_key.get_mut(key) {
+            thread.said = Some(said);
             thread.touched = thread.touched.max(at);
         }
     }
@@ -119,6 +132,7 @@ impl Threads {
     pub fn remember(&mut self, memory: &Memory) {
         let thread = self.wake(&memory.key);
         thread.handle.clone_from(&memory.handle);
+        thread.said = memory.said;
         thread.started = memory.started_at_ms.map(LogTime);
         thread.newest = memory.newest;
         thread.touched = LogTime(memory.touched_ms);
@@ -133,6 +147,7 @@ impl Threads {
         self.by_key.iter().map(|(key, thread)| Memory {
             key: key.clone(),
             handle: thread.handle.clone(),
+            said: thread.said,
             started_at_ms: thread.started.map(|at| at.0),
             newest: thread.newest,
             touched_ms: thread.touched.0,

@@ -2,7 +2,7 @@
 //!
 //! A row counts whole or not at all: half a row would have to be mended by someone who knows which half.
 
-use aftercall_actors::value::Id;
+use aftercall_actors::{plausible, value::Id};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
@@ -137,11 +137,12 @@ fn day(cell: &Cell, columns: &WfmColumns) -> Result<Date, String> {
     } else {
         formats
             .iter()
-            .find_map(|format| Date::strptime(format, &text).ok())
+            .filter_map(|format| Date::strptime(format, &text).ok())
+            .find(|day| plausible::is_workday(*day))
     };
-    // The contract writes years with four digits.
+    // A year of two digits that was read as one of four is none.
     found
-        .filter(|day| day.year() >= 1)
+        .filter(|day| plausible::is_workday(*day))
         .ok_or_else(|| format!("found {}, {}", shown(&text), expected()))
 }
 
@@ -153,6 +154,14 @@ fn value(cell: &Cell, columns: &WfmColumns) -> Result<Option<f64>, String> {
         Cell::Text(text) => number(text, columns.decimal),
         Cell::Other(kind) => return Err(format!("found {kind}, expected a number")),
     };
+    if let Some(number) = number.filter(|number| number.is_finite())
+        && !plausible::is_exact(number)
+    {
+        return Err(format!(
+            "found {number}, expected at most {} either way: beyond, numbers are not exact",
+            plausible::EXACT_MAX
+        ));
+    }
     match (number.filter(|number| number.is_finite()), cell) {
         // -0 is 0.
         (Some(number), _) => Ok(Some(number + 0.0)),

@@ -193,6 +193,7 @@ impl Compared {
             position: 0,
             time: self.now,
             route: event.destination.route(self.partition_count),
+            speaker: event.destination.speaker(),
             headers: event.headers.clone(),
             payload: event.payload.clone(),
         };

@@ -162,6 +162,22 @@ impl<'a> Diff<'a> {
         }
     }
 
+    /// Claims that were not given and are past, and were given all the same: their points are taken out of what is
+    /// available.
+    pub(super) fn give_late(&mut self, fresh: &[Given]) {
+        for given in fresh {
+            let Some(tier) = self.before.tiers().get(given.tier) else {
+                continue;
+            };
+            let claim = tier.stage.claim();
+            if claim.is_none_or(|claim| claim.ordinal != given.claim.ordinal) {
+                let line = self.line(Kind::Issued, tier, &given.claim);
+                let line = line.available(-given.claim.points);
+                self.lines.push(line.saying(self.answer()));
+            }
+        }
+    }
+
     /// What became of issued rewards.
     pub(super) fn turn_given(&mut self, pairs: &[Pair<'_>]) {
         for (was, is) in pairs {
@@ -171,7 +187,7 @@ impl<'a> Diff<'a> {
             let is = is.or_else(|| self.settled(tier, was));
             match (was.standing, is) {
                 (
-                    Standing::Reversing | Standing::Review | Standing::Debt,
+                    Standing::Reversing | Standing::Review | Standing::Debt | Standing::Held { .. },
                     Some(Standing::Reversed),
                 ) => {
                     self.push_decision(Kind::Approved, tier, &was.claim);
@@ -190,13 +206,51 @@ impl<'a> Diff<'a> {
                     let line = self.line(Kind::ReversalNeedsReview, tier, &was.claim);
                     self.lines.push(line.saying(self.answer()));
                 }
+                (Standing::Issued | Standing::Debt, Some(Standing::Held { .. })) => {
+                    let line = self.line(Kind::CancellationNeedsReview, tier, &was.claim);
+                    self.lines.push(line.saying(self.answer()));
+                }
+                (
+                    Standing::Issued | Standing::Debt | Standing::Held { .. },
+                    Some(Standing::Cancelled { .. }),
+                ) => {
+                    self.push_decision(Kind::Declined, tier, &was.claim);
+                    let line = self.line(Kind::Cancelled, tier, &was.claim);
+                    let line = line.available(sum_of(&was.claim.parts));
+                    self.lines.push(line.saying(self.answer()));
+                }
+                // What was lacking may have waited for it: then it is asked back in the same step.
+                (
+                    Standing::Held { .. },
+                    Some(Standing::Issued | Standing::Debt | Standing::Reversing),
+                ) => {
+                    self.push_decision(Kind::Approved, tier, &was.claim);
+                    let line = self.line(Kind::Restored, tier, &was.claim);
+                    self.lines.push(line.saying(self.answer()));
+                }
+                // Its points had come back, so they are taken out of what is available.
+                (
+                    Standing::Cancelled { .. },
+                    Some(Standing::Issued | Standing::Debt | Standing::Reversing),
+                ) => {
+                    let line = self.line(Kind::Issued, tier, &was.claim);
+                    let line = line.available(-was.claim.points);
+                    self.lines.push(line.saying(self.answer()));
+                }
+                // A person lets its tier be claimed again; without one, new points have done so.
+                (
+                    Standing::Cancelled { waits: Some(_), .. },
+                    Some(Standing::Cancelled { waits: None, .. }),
+                ) => self.push_decision(Kind::Approved, tier, &was.claim),
                 // `ask_back` has what becomes of an issued one; the rest stands, or is forgotten.
                 (
                     Standing::Issued
                     | Standing::Reversing
                     | Standing::Review
                     | Standing::Reversed
-                    | Standing::Debt,
+                    | Standing::Debt
+                    | Standing::Held { .. }
+                    | Standing::Cancelled { .. },
                     _,
                 ) => {}
             }
@@ -212,19 +266,53 @@ impl<'a> Diff<'a> {
             &tier.tier,
             was.claim.ordinal,
         );
-        let is_reversed = match (self.outcome(), self.decided()) {
-            (Some(outcome), _) => {
-                let about = outcome.output_id.strip_suffix(REVERSE);
-                about == Some(&id) && &*outcome.status == "reversed"
-            }
-            (None, Some(decided)) => decided.decision == Decision::Approve,
-            (None, None) => false,
+        let event = self.said_of(&id);
+        let cancelled = Standing::Cancelled {
+            owed: false,
+            waits: None,
         };
-        match was.standing {
-            Standing::Reversing | Standing::Review if is_reversed => Some(Standing::Reversed),
-            Standing::Reversing | Standing::Review => Some(Standing::Debt),
-            Standing::Debt if is_reversed && self.outcome().is_some() => Some(Standing::Reversed),
-            Standing::Issued | Standing::Reversed | Standing::Debt => None,
+        match (was.standing, event?) {
+            (Standing::Reversing | Standing::Review, Said::Back | Said::Approved) => {
+                Some(Standing::Reversed)
+            }
+            (
+                Standing::Reversing | Standing::Review,
+                Said::Issued | Said::Else | Said::Declined,
+            ) => Some(Standing::Debt),
+            (Standing::Debt | Standing::Held { owed: true }, Said::Back) => {
+                Some(Standing::Reversed)
+            }
+            (Standing::Held { .. }, Said::Issued | Said::Approved) => Some(Standing::Issued),
+            (Standing::Held { .. }, Said::Back | Said::Else | Said::Declined)
+            | (Standing::Issued, Said::Back | Said::Else)
+            | (Standing::Debt, Said::Else) => Some(cancelled),
+            (Standing::Cancelled { .. }, Said::Issued) => Some(Standing::Issued),
+            (Standing::Cancelled { waits: Some(_), .. }, Said::Approved) => Some(cancelled),
+            (
+                Standing::Issued | Standing::Debt | Standing::Reversed | Standing::Cancelled { .. },
+                _,
+            ) => None,
+        }
+    }
+
+    /// What the event says of a reward, if it is about it.
+    fn said_of(&self, id: &str) -> Option<Said> {
+        let is_about = |named: &str| named.strip_suffix(REVERSE).unwrap_or(named) == id;
+        match (self.outcome(), self.decided()) {
+            (Some(outcome), _) if is_about(&outcome.output_id) => {
+                let is_reversal = &*outcome.output_id != id;
+                Some(match &*outcome.status {
+                    "reversed" => Said::Back,
+                    "cancelled" | "canceled" if !is_reversal => Said::Back,
+                    "issued" if !is_reversal => Said::Issued,
+                    _ => Said::Else,
+                })
+            }
+            (None, Some(decided)) if is_about(&decided.reward_id) => Some(match decided.decision {
+                Decision::Approve => Said::Approved,
+                Decision::Reject => Said::Declined,
+            }),
+            (Some(_), _) | (None, _) => None,
         }
     }
 
@@ -243,7 +331,10 @@ impl<'a> Diff<'a> {
 
     /// Issued rewards that the provider is asked to take back, the latest first.
     pub(super) fn ask_back(&mut self, pairs: &[Pair<'_>], fresh: &[Given]) {
-        let was_issued = |pair: &&Pair<'_>| matches!(pair.0.standing, Standing::Issued);
+        let was_issued = |pair: &&Pair<'_>| match pair.0.standing {
+            Standing::Issued | Standing::Held { .. } | Standing::Cancelled { .. } => true,
+            Standing::Reversing | Standing::Review | Standing::Reversed | Standing::Debt => false,
+        };
         let known = pairs.iter().filter(was_issued);
         let known = known.filter_map(|(was, is)| Some((*was, (*is)?)));
         let fresh = fresh.iter().map(|given| (given, given.standing));
@@ -282,6 +373,21 @@ impl<'a> Diff<'a> {
         }
     }
 }
+
+/// What an event says of a reward.
+enum Said {
+    /// It is taken back, or cancelled.
+    Back,
+    /// It is issued.
+    Issued,
+    /// Anything else.
+    Else,
+    /// A person approves.
+    Approved,
+    /// A person rejects.
+    Declined,
+}
+
 /// The stage, if it is still about this claim.
 fn stage_of<'a>(tier: &'a Standings, claim: &Claim) -> Option<&'a Stage> {
     let same = tier.stage.claim()?.ordinal == claim.ordinal;

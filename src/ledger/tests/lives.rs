@@ -46,13 +46,16 @@ enum Happens {
     Rules(usize),
 }
 
-const WORDS: [&str; 6] = [
+const WORDS: [&str; 9] = [
     "issued",
     "issued",
     "rejected",
     "needs_review",
     "reversed",
     "refused",
+    "cancelled",
+    "bounced",
+    "failed",
 ];
 const TIERS: [&str; 2] = ["t100", "t250"];
 const METRICS: [&str; 3] = ["points", "more", "survey"];
@@ -70,7 +73,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => (0..TIERS.len(), 0u32..3, any::<bool>())
             .prop_map(|(tier, nth, approve)| Happens::Decided { tier, nth, approve }),
         2 => (0i64..50).prop_map(Happens::Days),
-        1 => (0usize..4).prop_map(Happens::Rules),
+        1 => (0usize..5).prop_map(Happens::Rules),
     ]
 }
 
@@ -81,6 +84,7 @@ fn rule_sets() -> Vec<RuleSet> {
         ("true", "always", ""),
         ("true", "over_cap", cap),
         ("false", "none", ""),
+        ("true", "none\"\non_cancelled = \"free", ""),
     ];
     let parse = |(enabled, approval, cap): (&str, &str, &str)| {
         let text = format!(
@@ -186,6 +190,19 @@ impl Life {
     }
 
     fn read(&mut self, lines: &[Entry], effects: &[Effect]) {
+        let is_decided = lines
+            .iter()
+            .any(|line| matches!(line.kind, Kind::Approved | Kind::Declined));
+        // Whether a reward had counted as not given.
+        let gone = |kind: &Kind| {
+            use Kind::{Approved, Cancelled, Declined, Rejected};
+            matches!(kind, Approved | Cancelled | Declined | Rejected)
+        };
+        let before: Vec<(String, bool)> = self
+            .stories
+            .iter()
+            .map(|(id, kind)| (id.clone(), gone(kind) && !is_decided))
+            .collect();
         for line in lines {
             self.sum += line.points;
             assert_eq!(line.balance, self.sum);
@@ -208,6 +225,11 @@ impl Life {
                 Kind::NeedsReview | Kind::ReversalNeedsReview => "reward_needs_review",
                 Kind::Rejected => "reward_rejected",
                 Kind::ReversalRefused => "reward_reversal_refused",
+                Kind::CancellationNeedsReview => "reward_cancelled",
+                // A person who decides need not be told.
+                Kind::Cancelled if !is_decided => "reward_cancelled",
+                Kind::Restored if !is_decided => "reward_issued_after_all",
+                Kind::Issued if before.contains(&(id.clone(), true)) => "reward_issued_after_all",
                 _silent => return None,
             };
             Some(format!("{word} {id}"))
@@ -226,6 +248,11 @@ fn words(effect: &Effect) -> Option<String> {
         return None;
     };
     let id = id.strip_suffix(REVERSE).unwrap_or(id);
+    // The second time, a number stands behind it.
+    let id = match id.match_indices(':').nth(1) {
+        Some((end, _)) => &id[..end],
+        None => id,
+    };
     Some(match output {
         Output::RewardRequested(_) => format!("requested {id}"),
         Output::RewardReversalRequested(_) => format!("reversal {id}"),
@@ -248,13 +275,15 @@ fn follows(before: Option<Kind>, kind: Kind) -> bool {
         Requested => &[Issued, Rejected, NeedsReview],
         NeedsReview => &[Approved, Declined, Rejected, Issued],
         // Before a request, after a review, of a rejected one, or of a reversal.
-        Approved => &[Requested, Issued, Approved, Reversed],
-        Declined => &[Approved, Issued, ReversalRefused],
+        Approved => &[Requested, Issued, Approved, Reversed, Restored],
+        Declined => &[Approved, Issued, ReversalRefused, Cancelled],
         Rejected => &[Approved, Issued],
-        Issued => &[ReversalRequested],
+        Issued | Restored => &[ReversalRequested, CancellationNeedsReview, Cancelled],
+        CancellationNeedsReview => &[Approved, Declined, Restored, Cancelled, Reversed],
+        Cancelled => &[Approved, Issued],
         ReversalRequested => &[Reversed, ReversalRefused, ReversalNeedsReview],
         ReversalNeedsReview => &[Approved, Declined, Reversed, ReversalRefused],
-        ReversalRefused => &[Reversed],
+        ReversalRefused => &[Reversed, CancellationNeedsReview, Cancelled],
         Withdrawn | Reversed => &[],
         Earned | Replaced | Adjusted | Expired | DebtPaid => &[],
     };

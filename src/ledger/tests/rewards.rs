@@ -339,3 +339,111 @@ fn s3_14_a_program_that_is_switched_off_claims_nothing_and_its_outcomes_are_book
     );
     till.closed();
 }
+
+#[test]
+fn s3_14_s3_16_a_cancelled_reward_is_a_line_and_so_is_what_comes_of_it() {
+    let held = || {
+        let mut till = issued();
+        let (lines, _) = till.act(2, reward_outcome(&id(0), "bounced"));
+        let line = &lines[0];
+        assert_eq!((line.kind, line.points), (Kind::CancellationNeedsReview, 0));
+        assert_eq!(line.detail.as_deref(), Some("bounced"));
+        assert_eq!(line.reward_id, Some(id(0)));
+        till
+    };
+    for (settle, expected) in [
+        (
+            decided(&id(0), "approve"),
+            vec![(Kind::Approved, 0, 0, 0, 0), (Kind::Restored, 0, 0, 0, 0)],
+        ),
+        (
+            decided(&id(0), "reject"),
+            vec![
+                (Kind::Declined, 0, 0, 0, 0),
+                (Kind::Cancelled, 500, 500, 0, 0),
+            ],
+        ),
+        (
+            reward_outcome(&id(0), "issued"),
+            vec![(Kind::Restored, 0, 0, 0, 0)],
+        ),
+    ] {
+        let mut till = held();
+        assert_eq!(till.told(3, settle), expected);
+        till.closed();
+    }
+    // Freed by the program, issued again, and meanwhile spent otherwise.
+    let mut till = issued();
+    till.rules = program("on_cancelled = \"free\"\napproval = \"none\"\n", "");
+    assert_eq!(
+        till.told(2, reward_outcome(&id(0), "cancelled")),
+        [(Kind::Cancelled, 500, 500, 0, 0)]
+    );
+    assert_eq!(
+        till.told(3, decided(&id(0), "approve")),
+        [
+            (Kind::Approved, 0, 500, 0, 0),
+            (Kind::Claimed, 0, 0, 500, 0),
+            (Kind::Requested, 0, 0, 500, 0),
+        ]
+    );
+    till.told(4, reward_outcome(&id(1), "issued"));
+    assert_eq!(
+        till.told(5, reward_outcome(&id(0), "issued")),
+        [
+            (Kind::Issued, -500, -500, 0, 0),
+            (Kind::ReversalRequested, 0, -500, 0, 0),
+        ]
+    );
+    let account = till.closed().accounts["a1"].clone();
+    assert_eq!((account.earned, account.consumed), (500, 1_000));
+}
+
+#[test]
+fn s3_14_s3_16_a_rejected_claim_that_was_claimed_again_and_is_issued_is_paid_for() {
+    let mut till = Till::new(enabled());
+    till.told(0, taken("grant", -1_100));
+    till.told(1, reward_outcome(&id(0), "rejected"));
+    till.told(2, decided(&id(0), "approve"));
+    assert_eq!(
+        till.told(3, reward_outcome(&id(0), "issued")),
+        [(Kind::Issued, -500, 100, 500, 0)]
+    );
+    assert_eq!(
+        till.told(4, reward_outcome(&id(1), "issued")),
+        [(Kind::Issued, -500, 100, 0, 0)]
+    );
+    assert_eq!(till.closed().accounts["a1"].consumed, 1_000);
+}
+
+#[test]
+fn s3_14_s3_16_a_cancellation_is_booked_though_its_reward_is_forgotten_in_the_same_step() {
+    let long = 200 * DAY_MS;
+    let free = || program("on_cancelled = \"free\"\napproval = \"none\"\n", "");
+    for (word, kind, points) in [
+        ("bounced", Kind::Cancelled, 500),
+        ("cancelled", Kind::Cancelled, 500),
+    ] {
+        let mut till = issued();
+        till.rules = free();
+        let told = till.told(long, reward_outcome(&id(0), word));
+        assert_eq!(told, [(kind, points, 500, 0, 0)]);
+        assert_eq!(till.agent().rewards().given(), []);
+        till.closed();
+    }
+    for (settle, expected) in [
+        (decided(&id(0), "approve"), (Kind::Restored, 0, 0, 0, 0)),
+        (decided(&id(0), "reject"), (Kind::Cancelled, 500, 500, 0, 0)),
+        (
+            reward_outcome(&id(0), "issued"),
+            (Kind::Restored, 0, 0, 0, 0),
+        ),
+    ] {
+        let mut till = issued();
+        till.told(2, reward_outcome(&id(0), "bounced"));
+        let told = till.told(long, settle);
+        assert_eq!(told.last(), Some(&expected));
+        assert_eq!(till.agent().rewards().given(), []);
+        till.closed();
+    }
+}

@@ -137,11 +137,20 @@ fn look<'a>(
         tell(subject, parcel.subject.clone());
     }
     let data = serde_json::from_slice::<Value>(&said.data).unwrap_or_default();
-    if parcel.data != data {
-        let (book, found) = differing(&data, &parcel.data);
+    let (data, there) = (without_export(data), without_export(parcel.data.clone()));
+    if there != data {
+        let (book, found) = differing(&data, &there);
         tell(book, format!("{found} in output {}", parcel.seq));
     }
     Some(said)
+}
+
+/// The data without the export's version: older programs knew less of where points came from, and it is no money.
+fn without_export(mut data: Value) -> Value {
+    if let Some(metadata) = data.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("wfm_export_version");
+    }
+    data
 }
 
 fn about(said: &Said, id: &str, discrepancy: Discrepancy) -> Discrepancy {

@@ -150,7 +150,7 @@ fn differing(reward: &Reward, order: &Order) -> Option<(String, String)> {
         Standing::Issued => status == "issued",
         Standing::TakenBack | Standing::Refused | Standing::Claimed => is_gone,
         // Decided later.
-        Standing::Asked | Standing::TakingBack => true,
+        Standing::Asked | Standing::TakingBack | Standing::Doubted => true,
     };
     let points = order.points.filter(|points| *points != reward.points);
     if fits && (points.is_none() || is_gone) {

@@ -2,15 +2,21 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, rc::Rc};
 
-use aftercall_actors::{actor::Actor, effect::Effect, key::Key, output::Kind as OutputKind};
+use aftercall_actors::{
+    actor::Actor,
+    effect::Effect,
+    event::{Body, OutcomeKind},
+    key::Key,
+    output::Kind as OutputKind,
+};
 
-use super::{Check, Discrepancy};
+use super::{Check, Discrepancy, outcomes::Heard};
 use crate::{
     ledger::{
         book::{Book, Books},
         entry::{Entry, Kind},
     },
-    log::Position,
+    log::{Position, Speaker},
     shard::witness::{Step, Witness},
 };
 
@@ -42,7 +48,9 @@ pub(super) enum Standing {
     Issued,
     /// To be taken back, or for a person to find out.
     TakingBack,
-    /// Taken back.
+    /// Its provider says that the agent does not have it; for a person to find out.
+    Doubted,
+    /// Taken back, or cancelled by its provider.
     TakenBack,
     /// Not given.
     Refused,
@@ -52,15 +60,18 @@ impl Standing {
     pub(super) const fn is_issued(self) -> bool {
         match self {
             Self::Issued => true,
-            Self::Claimed | Self::Asked | Self::TakingBack | Self::TakenBack | Self::Refused => {
-                false
-            }
+            Self::Claimed
+            | Self::Asked
+            | Self::TakingBack
+            | Self::Doubted
+            | Self::TakenBack
+            | Self::Refused => false,
         }
     }
 
     pub(super) const fn is_open(self) -> bool {
         match self {
-            Self::Claimed | Self::Asked | Self::TakingBack => true,
+            Self::Claimed | Self::Asked | Self::TakingBack | Self::Doubted => true,
             Self::Issued | Self::TakenBack | Self::Refused => false,
         }
     }
@@ -72,6 +83,7 @@ impl Standing {
             Self::Asked => "requested",
             Self::Issued => "issued",
             Self::TakingBack => "being taken back",
+            Self::Doubted => "said to be cancelled",
             Self::TakenBack => "reversed",
             Self::Refused => "not given",
         }
@@ -82,14 +94,15 @@ impl Standing {
         match kind {
             Kind::Claimed | Kind::Awaiting => Self::Claimed,
             Kind::Requested | Kind::NeedsReview => Self::Asked,
-            Kind::Issued | Kind::ReversalRefused => Self::Issued,
+            Kind::Issued | Kind::ReversalRefused | Kind::Restored => Self::Issued,
+            Kind::CancellationNeedsReview => Self::Doubted,
             Kind::ReversalRequested | Kind::ReversalNeedsReview => Self::TakingBack,
-            Kind::Reversed => Self::TakenBack,
+            Kind::Reversed | Kind::Cancelled => Self::TakenBack,
             Kind::Rejected | Kind::Withdrawn => Self::Refused,
             // Of a reversal: then what it leads to follows.
             Kind::Declined => match self {
                 Self::Claimed | Self::Asked | Self::Refused => Self::Refused,
-                Self::Issued | Self::TakingBack | Self::TakenBack => self,
+                Self::Issued | Self::TakingBack | Self::Doubted | Self::TakenBack => self,
             },
             // What they lead to follows; or they are about no reward.
             Kind::Approved
@@ -120,6 +133,8 @@ pub(super) struct Verified {
     pub(super) rewards: BTreeMap<Box<str>, Reward>,
     /// By the output's id.
     pub(super) said: BTreeMap<Box<str>, Said>,
+    /// Outcomes from the service's own place, in order.
+    pub(super) heard: Vec<Heard>,
 }
 
 type Lines = Rc<RefCell<Vec<Entry>>>;
@@ -140,6 +155,7 @@ pub(super) struct Watch<R> {
     held: BTreeMap<Box<str>, i64>,
     rewards: BTreeMap<Box<str>, Reward>,
     said: BTreeMap<Box<str>, Said>,
+    heard: Vec<Heard>,
     report: R,
 }
 
@@ -160,6 +176,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
             held: BTreeMap::new(),
             rewards: BTreeMap::new(),
             said: BTreeMap::new(),
+            heard: Vec::new(),
             report,
         }
     }
@@ -187,6 +204,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
             books,
             rewards: self.rewards,
             said: self.said,
+            heard: self.heard,
         }
     }
 
@@ -280,6 +298,13 @@ impl<R: FnMut(Discrepancy)> Witness for Watch<R> {
 
     fn after(&mut self, step: &Step<'_>) {
         self.note_rules(step);
+        if let (Some(event), Key::Agent(agent)) = (step.event, step.key)
+            && let Body::Outcome(OutcomeKind::Reward, outcome) = &event.body
+            && step.entry.speaker == Speaker::Service
+        {
+            let heard = Heard::new(step.entry.position, agent, event, outcome);
+            self.heard.push(heard);
+        }
         for effect in step.effects {
             let Effect::Emit { id, output } = effect else {
                 continue;

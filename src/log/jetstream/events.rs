@@ -91,7 +91,8 @@ impl Events {
     }
 
     async fn send(&self, event: NewEvent) -> Result<Answer, CommitError> {
-        let subject = subjects::event(&event.destination).map_err(CommitError::Refused)?;
+        let subject =
+            subjects::event(&event.destination, self.partitions).map_err(CommitError::Refused)?;
         let mut headers = answers::header_map(&event.headers).map_err(CommitError::Refused)?;
         headers.insert(NATS_MESSAGE_ID, answers::header_value(&event.message_id));
         self.link.send(subject.into(), headers, event.payload).await
@@ -188,13 +189,14 @@ impl Events {
         payload: Bytes,
     ) -> Result<RawEvent, LogError> {
         // The stream takes nothing else, as was checked at the start.
-        let route = subjects::route(subject, self.partitions).ok_or_else(|| {
+        let (route, speaker) = subjects::route(subject, self.partitions).ok_or_else(|| {
             LogError::Corrupt(format!("position {position} has the subject `{subject}`"))
         })?;
         Ok(RawEvent {
             position,
             time,
             route,
+            speaker,
             headers: headers.map_or(Headers::Empty, Headers::Nats),
             payload,
         })

@@ -70,7 +70,8 @@ impl Link {
     pub async fn connect(settings: &Settings) -> Result<Self, LogError> {
         let servers = servers(&settings.url)?;
         let (count, losses) = watch::channel(0);
-        let mut options = ConnectOptions::new()
+        let options = options(settings)
+            .await?
             .name("aftercall")
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .request_timeout(Some(REQUEST_TIMEOUT))
@@ -80,21 +81,6 @@ impl Link {
                 note(&event, &count);
                 std::future::ready(())
             });
-        options = match &settings.login {
-            Login::Anonymous => options,
-            Login::CredentialsFile(path) => {
-                options.credentials_file(path).await.map_err(|error| {
-                    LogError::Settings(format!("credentials file {}: {error}", path.display()))
-                })?
-            }
-            Login::Password { user, password } => {
-                options.user_and_password(user.clone(), password.expose_secret().to_owned())
-            }
-            Login::Token(token) => options.token(token.expose_secret().to_owned()),
-        };
-        if let Some(path) = &settings.root_certificates {
-            options = options.add_root_certificates(path.clone());
-        }
         let shown = shown(&servers);
         let client = options.connect(servers).await.map_err(|error| {
             let text = format!("{shown}: {error}");
@@ -207,6 +193,34 @@ impl Link {
     }
 }
 
+/// How the server knows us, and what we trust.
+///
+/// # Errors
+/// [`LogError::Settings`] if the credentials cannot be read.
+pub async fn options(settings: &Settings) -> Result<ConnectOptions, LogError> {
+    let options = match &settings.login {
+        Login::Anonymous => ConnectOptions::new(),
+        Login::CredentialsFile(path) => {
+            let options = ConnectOptions::new().credentials_file(path).await;
+            options.map_err(|error| {
+                LogError::Settings(format!("credentials file {}: {error}", path.display()))
+            })?
+        }
+        Login::Password { user, password } => ConnectOptions::new()
+            .user_and_password(user.clone(), password.expose_secret().to_owned()),
+        Login::Token(token) => ConnectOptions::new().token(token.expose_secret().to_owned()),
+    };
+    Ok(trusting(options, settings))
+}
+
+/// What we trust, whoever we are.
+pub fn trusting(options: ConnectOptions, settings: &Settings) -> ConnectOptions {
+    match &settings.root_certificates {
+        Some(path) => options.add_root_certificates(path.clone()),
+        None => options,
+    }
+}
+
 /// Notices a loss of the connection since it was made.
 #[derive(Debug)]
 pub struct Watch(watch::Receiver<u64>);
@@ -269,7 +283,11 @@ fn note(event: &Event, losses: &watch::Sender<u64>) {
     }
 }
 
-fn servers(url: &str) -> Result<Vec<ServerAddr>, LogError> {
+/// The servers of an address with commas.
+///
+/// # Errors
+/// [`LogError::Settings`] if one of them is none.
+pub fn servers(url: &str) -> Result<Vec<ServerAddr>, LogError> {
     url.split(',')
         .map(str::trim)
         .filter(|part| !part.is_empty())

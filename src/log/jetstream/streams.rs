@@ -1,7 +1,11 @@
 //! The streams we need: made where they are missing, compared where they are there.
 //!
-//! Nothing that exists is ever changed: an operator's stream with other settings either serves (a finding says what
-//! is different) or would break a guarantee, and then the start is refused with stream, field, found and wanted.
+//! Nothing that exists is changed, with one exception: an operator's stream with other settings either serves (a finding
+//! says what is different) or would break a guarantee, and then the start is refused with stream, field, found and wanted.
+//!
+//! The exception is the transform of an events stream from before producers' events were told from the service's own.
+//! Where streams are made, it is brought up to date: what is stored keeps its subject and its meaning, and from then on
+//! nobody outside speaks for the service. Where the server does not allow that, a finding says so.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -66,9 +70,17 @@ pub async fn ensure(link: &Link, settings: &Settings) -> Result<Streams, LogErro
     let mut partitions = settings.partitions.get();
     let mut differences = Vec::new();
     for wanted in wanted(settings) {
-        let found = find_or_make(link, &wanted, settings.make).await?.config;
+        let mut found = find_or_make(link, &wanted, settings.make).await?.config;
         if wanted.name == subjects::EVENTS {
-            partitions = partition_count(&found)?;
+            let (count, is_ours) = partition_count(&found)?;
+            partitions = count;
+            if !is_ours {
+                let difference = match settings.make {
+                    true => bring_up_to_date(link, &mut found, count).await,
+                    false => Some("`aftercall run` brings it up to date".to_owned()),
+                };
+                differences.extend(difference.map(|why| from_before(&found, count, &why)));
+            }
             if partitions != settings.partitions.get() {
                 differences.push(Difference {
                     stream: wanted.name.clone(),
@@ -189,6 +201,44 @@ async fn find_or_make(link: &Link, wanted: &Config, make: bool) -> Result<Info, 
     }
 }
 
+/// Tells producers' events from the service's own from here on; if that is not possible, why.
+async fn bring_up_to_date(link: &Link, found: &mut Config, count: u16) -> Option<String> {
+    let transform = Some(SubjectTransform {
+        source: subjects::EVENTS_SOURCE.to_owned(),
+        destination: subjects::transform_destination(count),
+    });
+    let wanted = Config {
+        subject_transform: transform,
+        ..found.clone()
+    };
+    match link.api.update_stream(&wanted).await {
+        Ok(_) => {
+            tracing::info!(
+                stream = found.name,
+                "subject transform brought up to date: what is published there no longer speaks for aftercall"
+            );
+            *found = wanted;
+            None
+        }
+        Err(error) => Some(format!("the server refused the update: {error}")),
+    }
+}
+
+/// The finding that events of an older log cannot be told from the service's own.
+fn from_before(found: &Config, count: u16, why: &str) -> Difference {
+    let transform = found.subject_transform.as_ref();
+    Difference {
+        stream: found.name.clone(),
+        field: "subject_transform",
+        found: format!(
+            "to `{}` ({why}): outcomes and decisions that anyone publishes there count as aftercall's own",
+            transform.map_or("", |transform| &transform.destination)
+        ),
+        wanted: format!("`{}`", subjects::transform_destination(count)),
+        breaks: false,
+    }
+}
+
 async fn find(link: &Link, name: &str) -> Result<Option<Info>, LogError> {
     match link.api.get_stream(name).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
@@ -225,7 +275,8 @@ fn no_jetstream(error: &(dyn std::error::Error + 'static)) -> LogError {
     ))
 }
 
-fn partition_count(found: &Config) -> Result<u16, LogError> {
+/// The count of partitions that its transform names, and whether it is as this version makes it.
+fn partition_count(found: &Config) -> Result<(u16, bool), LogError> {
     let transform = found.subject_transform.as_ref();
     transform
         .filter(|transform| transform.source == subjects::EVENTS_SOURCE)

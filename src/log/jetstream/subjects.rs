@@ -1,12 +1,19 @@
 //! Names of streams and subjects, and the way between them and our own terms.
 //!
-//! Producers write `cx.events.<owner>.<customer>.<type>`; the stream stores `cx.ev.<ap>.<cp>.<type>`, where its
+//! Producers write `cx.events.<owner>.<customer>.<type>`; the stream stores `cx.in.<ap>.<cp>.<type>`, where its
 //! subject transform has put partitions in the place of tokens. Few distinct subjects keep the server fast, and
 //! the reader learns an event's route without looking into it.
+//!
+//! What only the service says goes to `cx.control.<ap>.<cp>.<type>`, or `cx.control.<type>` if it is for all: a space of
+//! its own, which every stream ever made for events carries, so that the server's permissions can keep it. A log from
+//! before that holds everything under `cx.ev.<ap>.<cp>.<type>`: whose an event there is cannot be told any more.
 
-use aftercall_actors::{key::Side, output::Kind};
+use aftercall_actors::{
+    key::{Side, partition_of_token},
+    output::Kind,
+};
 
-use crate::log::{DeadPlace, Destination, Lane, PartitionId, Route, dead::is_destination};
+use crate::log::{DeadPlace, Destination, Lane, PartitionId, Route, Speaker, dead::is_destination};
 
 /// Events: the truth, append only.
 pub const EVENTS: &str = "CX_EVENTS";
@@ -25,8 +32,12 @@ pub const INBOX: &str = "CX_INBOX";
 
 /// What producers of events publish to.
 pub const EVENTS_SOURCE: &str = "cx.events.*.*.>";
-/// What goes to every partition.
+/// What only the service says.
 pub const CONTROL: &str = "cx.control.>";
+/// Beginning of the stored subjects of producers' events.
+const STORED: &str = "cx.in.";
+/// The same, as versions before stored the service's own with them.
+const STORED_BEFORE: &str = "cx.ev.";
 
 /// Everything in [`DEAD`].
 pub const ALL_DEAD: &str = "cx.dead.>";
@@ -38,34 +49,55 @@ const SUBJECT_BYTES_MAX: usize = 3_072;
 
 /// Where the subject transform of [`EVENTS`] sends events, for `count` partitions a side.
 pub fn transform_destination(count: u16) -> String {
-    format!("cx.ev.{{{{partition({count},1)}}}}.{{{{partition({count},2)}}}}.>")
+    transform(STORED, count)
 }
 
-/// The partition count of a transform made by [`transform_destination`].
-pub fn transform_count(destination: &str) -> Option<u16> {
+fn transform(stored: &str, count: u16) -> String {
+    format!("{stored}{{{{partition({count},1)}}}}.{{{{partition({count},2)}}}}.>")
+}
+
+/// The partition count of a transform made by [`transform_destination`], and whether this version made it: one of
+/// before stores producers' events where the service's own stood as well.
+pub fn transform_count(destination: &str) -> Option<(u16, bool)> {
     let text: String = destination.chars().filter(|c| !c.is_whitespace()).collect();
-    let rest = text.strip_prefix("cx.ev.{{partition(")?;
-    let count = rest.split(',').next()?.parse().ok()?;
-    (count > 0 && text == transform_destination(count)).then_some(count)
+    [(STORED, true), (STORED_BEFORE, false)]
+        .into_iter()
+        .find_map(|(stored, is_ours)| {
+            let rest = text.strip_prefix(stored)?.strip_prefix("{{partition(")?;
+            let count = rest.split(',').next()?.parse().ok()?;
+            (count > 0 && text == transform(stored, count)).then_some((count, is_ours))
+        })
 }
 
-/// The subject an event is published to.
+/// The subject an event is published to, in a log of `count` partitions a side.
 ///
 /// # Errors
 /// What is wrong with the destination, for the producer.
-pub fn event(destination: &Destination) -> Result<String, String> {
+pub fn event(destination: &Destination, count: u16) -> Result<String, String> {
+    let tokens = |owner: &str, customer: &str| {
+        let wrong = [owner, customer].into_iter().find(|token| !is_token(token));
+        wrong.map_or(Ok(()), |token| {
+            Err(format!("`{token}` is not a subject token"))
+        })
+    };
     let (subject, event_type) = match destination {
         Destination::Actors {
             owner,
             customer,
             event_type,
         } => {
-            for token in [owner, customer] {
-                if !is_token(token) {
-                    return Err(format!("`{token}` is not a subject token"));
-                }
-            }
+            tokens(owner, customer)?;
             (format!("cx.events.{owner}.{customer}."), event_type)
+        }
+        Destination::Own {
+            owner,
+            customer,
+            event_type,
+        } => {
+            tokens(owner, customer)?;
+            let of = |token| partition_of_token(token, count);
+            let (agent, customer) = (of(owner), of(customer));
+            (format!("cx.control.{agent}.{customer}."), event_type)
         }
         Destination::All { event_type } => ("cx.control.".to_owned(), event_type),
     };
@@ -107,18 +139,33 @@ fn with_type(mut subject: String, event_type: &str) -> String {
     subject
 }
 
-/// The route of a stored event, from its subject; `None` if no producer of ours can have made it.
-pub fn route(subject: &str, count: u16) -> Option<Route> {
-    if let Some(rest) = subject.strip_prefix("cx.ev.") {
-        let mut tokens = rest.splitn(3, '.');
-        let mut partition = || -> Option<u16> {
-            let number = tokens.next()?.parse().ok()?;
-            (number < count).then_some(number)
-        };
-        let (agent, customer) = (partition()?, partition()?);
-        return Some(Route::Pair { agent, customer });
+/// The route of a stored event and whose place it stands in, from its subject; `None` if no producer of ours can have
+/// made it.
+pub fn route(subject: &str, count: u16) -> Option<(Route, Speaker)> {
+    if let Some(rest) = subject.strip_prefix(STORED) {
+        return Some((pair(rest, count)?, Speaker::Anyone));
     }
-    subject.starts_with("cx.control.").then_some(Route::All)
+    if let Some(rest) = subject.strip_prefix(STORED_BEFORE) {
+        return Some((pair(rest, count)?, Speaker::Unknown));
+    }
+    let rest = subject.strip_prefix("cx.control.")?;
+    // What is not for one partition a side is for all, or in the wrong place, which reading it tells.
+    let is_typed = rest
+        .splitn(3, '.')
+        .nth(2)
+        .is_some_and(|rest| !rest.is_empty());
+    let route = pair(rest, count).filter(|_| is_typed);
+    Some((route.unwrap_or(Route::All), Speaker::Service))
+}
+
+fn pair(rest: &str, count: u16) -> Option<Route> {
+    let mut tokens = rest.splitn(3, '.');
+    let mut partition = || -> Option<u16> {
+        let number = tokens.next()?.parse().ok()?;
+        (number < count).then_some(number)
+    };
+    let (agent, customer) = (partition()?, partition()?);
+    Some(Route::Pair { agent, customer })
 }
 
 /// Subject of a partition's journal.
@@ -198,11 +245,39 @@ mod tests {
     use super::*;
 
     fn actors(owner: &str, customer: &str, event_type: &str) -> Result<String, String> {
-        event(&Destination::Actors {
+        let destination = Destination::Actors {
             owner: owner.to_owned(),
             customer: customer.to_owned(),
             event_type: event_type.to_owned(),
-        })
+        };
+        event(&destination, 8)
+    }
+
+    #[test]
+    fn s1_10_what_the_service_says_goes_to_a_space_of_its_own_by_partition() {
+        let own = |owner: &str, customer: &str| {
+            let destination = Destination::Own {
+                owner: owner.to_owned(),
+                customer: customer.to_owned(),
+                event_type: "reward.outcome".to_owned(),
+            };
+            let subject = event(&destination, 8)?;
+            assert_eq!(
+                route(&subject, 8),
+                Some((destination.route(8), Speaker::Service))
+            );
+            Ok(subject)
+        };
+        // As the server hashes the tokens of a producer's event.
+        assert_eq!(
+            own("a-17", "_"),
+            Ok("cx.control.3.6.reward.outcome".to_owned())
+        );
+        assert!(own("a.b", "_").is_err_and(|why: String| why.contains("subject token")));
+        for all in ["tick", "rules.activated", "3.8.x", "3.4", "3.4.", "99.1.a"] {
+            let found = route(&format!("cx.control.{all}"), 8);
+            assert_eq!(found, Some((Route::All, Speaker::Service)), "{all}");
+        }
     }
 
     #[test]
@@ -241,12 +316,15 @@ mod tests {
     fn a_transform_tells_its_partition_count() {
         assert_eq!(
             transform_destination(8),
-            "cx.ev.{{partition(8,1)}}.{{partition(8,2)}}.>"
+            "cx.in.{{partition(8,1)}}.{{partition(8,2)}}.>"
         );
-        assert_eq!(transform_count(&transform_destination(16)), Some(16));
+        assert_eq!(
+            transform_count(&transform_destination(16)),
+            Some((16, true))
+        );
         assert_eq!(
             transform_count("cx.ev.{{ partition(8, 1) }}.{{partition(8,2)}}.>"),
-            Some(8)
+            Some((8, false))
         );
         assert_eq!(
             transform_count("cx.ev.{{partition(8,1)}}.{{partition(4,2)}}.>"),
@@ -261,12 +339,15 @@ mod tests {
 
     #[test]
     fn a_stored_subject_tells_the_route() {
-        let pair = |agent, customer| Some(Route::Pair { agent, customer });
-        assert_eq!(route("cx.ev.0.7.survey.response.created", 8), pair(0, 7));
-        assert_eq!(route("cx.ev.3.4.t", 8), pair(3, 4));
-        assert_eq!(route("cx.ev.3.8.t", 8), None);
-        assert_eq!(route("cx.ev.3", 8), None);
-        assert_eq!(route("cx.control.rules.activated", 8), Some(Route::All));
+        let pair = |agent, customer, speaker| Some((Route::Pair { agent, customer }, speaker));
+        let (before, anyone) = (Speaker::Unknown, Speaker::Anyone);
+        for (stored, speaker) in [("cx.ev", before), ("cx.in", anyone)] {
+            let of = |rest: &str| route(&format!("{stored}.{rest}"), 8);
+            assert_eq!(of("0.7.survey.response.created"), pair(0, 7, speaker));
+            assert_eq!(of("3.4.t"), pair(3, 4, speaker));
+            assert_eq!(of("3.8.t"), None);
+            assert_eq!(of("3"), None);
+        }
         assert_eq!(route("cx.other", 8), None);
     }
 

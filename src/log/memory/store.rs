@@ -124,6 +124,7 @@ impl Store {
             position: self.last,
             time: self.stamp(now),
             route: event.destination.route(count),
+            speaker: event.destination.speaker(),
             headers: event.headers,
             payload: event.payload,
         };

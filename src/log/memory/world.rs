@@ -19,7 +19,7 @@ use super::{
 };
 use crate::log::{PartitionId, Position, RawEvent, Seq, Stored, StoredDead};
 
-/// Log time at which every simulation begins: 2026-01-01T00:00:00Z.
+/// Log time at which a simulation begins if nothing else is said: 2026-01-01T00:00:00Z.
 const EPOCH: LogTime = LogTime(1_767_225_600_000);
 
 /// A simulated log. Clones are handles to the same one.
@@ -42,6 +42,8 @@ struct Shared {
 #[derive(Debug)]
 struct Inner {
     store: Store,
+    /// Log time at its first use.
+    epoch: LogTime,
     faults: Faults,
     dice: Dice,
     began: Option<Instant>,
@@ -51,7 +53,14 @@ impl World {
     /// An empty log of `partition_count` partitions a side.
     #[must_use]
     pub fn new(partition_count: u16, faults: Faults) -> Self {
+        Self::beginning(EPOCH, partition_count, faults)
+    }
+
+    /// The same, whose clock begins at another time.
+    #[must_use]
+    pub fn beginning(epoch: LogTime, partition_count: u16, faults: Faults) -> Self {
         let inner = Inner {
+            epoch,
             store: Store::new(),
             faults,
             dice: Dice::new(faults.seed),
@@ -279,7 +288,8 @@ impl World {
 impl Inner {
     fn now(&mut self) -> LogTime {
         let began = *self.began.get_or_insert_with(Instant::now);
-        EPOCH.plus_ms(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX))
+        self.epoch
+            .plus_ms(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct EventRow {
     pub(super) customer: Option<u16>,
     pub(super) headers: Bytes,
     pub(super) payload: Bytes,
+    /// Whether it stands in the service's own place.
+    pub(super) own: bool,
 }
 
 /// An output ready to be stored.
@@ -108,7 +110,7 @@ impl<'a> Batch<'a> {
         self.learn_ids_of_others()?;
         let mut insert = self
             .connection
-            .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+            .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
             .map_err(fault)?;
         let mut answers = Vec::with_capacity(events.len());
         for event in events {
@@ -128,6 +130,7 @@ impl<'a> Batch<'a> {
                     event.customer,
                     &event.headers[..],
                     &event.payload[..],
+                    event.own,
                 ])
                 .map_err(fault)?;
             self.last = position;

@@ -18,9 +18,9 @@ use crate::log::LogError;
 /// Name of the file in its folder.
 pub const FILE: &str = "aftercall.db";
 
-/// Version of the tables below. A file of version 1, which lacks [`DELIVERY_TABLES`], is given them when it is opened;
-/// a program from before reads it no more.
-const FORMAT: i64 = 2;
+/// Version of the tables below. A file of version 1, which lacks [`DELIVERY_TABLES`], or 2, which lacks [`OWN`], is given
+/// them when it is opened; a program from before reads it no more.
+const FORMAT: i64 = 3;
 
 /// Marks the file as ours, in SQLite's header: `aftc`.
 const APPLICATION: i64 = 0x6166_7463;
@@ -115,6 +115,9 @@ CREATE UNIQUE INDEX dead_message_id ON dead (destination, message_id);
 CREATE INDEX output_dead ON output (lane) WHERE lane = 'dead';
 ";
 
+/// What version 3 has besides: whether an event stands in the service's own place. Rows from before have no answer.
+const OWN: &str = "ALTER TABLE event ADD COLUMN own INTEGER";
+
 /// Opens the file for writing, makes it if there is none, and checks that it is ours. Returns the connection and
 /// the partitions a side.
 ///
@@ -154,9 +157,9 @@ pub(super) fn open_to_write(
     // Looked at once more under the lock: another process may have come first.
     match number(&transaction, "user_version")? {
         0 => make_tables(&transaction, wanted.unwrap_or(default)).map_err(fault)?,
-        1 => {
-            add_delivery_tables(&transaction).map_err(fault)?;
-            tracing::info!(path = %path.display(), "embedded log brought from format 1 to {FORMAT}");
+        format @ (1 | 2) => {
+            bring_up_to_date(&transaction, format).map_err(fault)?;
+            tracing::info!(path = %path.display(), "embedded log brought from format {format} to {FORMAT}");
         }
         _ => {}
     }
@@ -277,12 +280,15 @@ fn make_tables(transaction: &Transaction<'_>, count: NonZeroU16) -> rusqlite::Re
     transaction.execute_batch(TABLES)?;
     transaction.execute("INSERT INTO meta VALUES (1, ?1, 0, 0)", [count.get()])?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
-    add_delivery_tables(transaction)
+    bring_up_to_date(transaction, 1)
 }
 
-/// From version 1 to version 2. What stands in the other tables is not touched.
-fn add_delivery_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute_batch(DELIVERY_TABLES)?;
+/// From an older version to this one. What stands in the tables is not touched.
+fn bring_up_to_date(transaction: &Transaction<'_>, format: i64) -> rusqlite::Result<()> {
+    if format < 2 {
+        transaction.execute_batch(DELIVERY_TABLES)?;
+    }
+    transaction.execute_batch(OWN)?;
     transaction.pragma_update(None, "user_version", FORMAT)
 }
 

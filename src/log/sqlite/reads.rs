@@ -16,7 +16,7 @@ use super::{
     file::{fault, to_sql},
     pool::{Answer, Pool, received},
 };
-use crate::log::{Bounds, EventReader, Headers, LogError, Position, RawEvent, Route};
+use crate::log::{Bounds, EventReader, Headers, LogError, Position, RawEvent, Route, Speaker};
 
 /// How often to look for what another process has stored.
 pub(super) const POLL: Duration = Duration::from_millis(5);
@@ -53,7 +53,7 @@ pub(super) fn events(
     let view = connection.transaction().map_err(fault)?;
     let mut select = view
         .prepare_cached(
-            "SELECT position, time, agent, customer, headers, payload FROM event
+            "SELECT position, time, agent, customer, headers, payload, own FROM event
              WHERE position >= ?1 ORDER BY position LIMIT ?2",
         )
         .map_err(fault)?;
@@ -108,7 +108,7 @@ pub(super) fn event_at(
 ) -> Result<Option<RawEvent>, LogError> {
     let mut select = connection
         .prepare_cached(
-            "SELECT position, time, agent, customer, headers, payload FROM event WHERE position = ?1",
+            "SELECT position, time, agent, customer, headers, payload, own FROM event WHERE position = ?1",
         )
         .map_err(fault)?;
     let mut rows = select.query([to_sql(position)]).map_err(fault)?;
@@ -133,6 +133,11 @@ fn event(row: &Row<'_>, position: Position) -> Result<RawEvent, LogError> {
         position,
         time: LogTime(row.get(1).map_err(fault)?),
         route,
+        speaker: match row.get(6).map_err(fault)? {
+            Some(true) => Speaker::Service,
+            Some(false) => Speaker::Anyone,
+            None => Speaker::Unknown,
+        },
         headers,
         payload,
     })

@@ -5,6 +5,7 @@ use aftercall_actors::{
     key::Side,
     points::Workday,
     redemption::reward_id,
+    responses::Responses,
     rules::RuleSet,
 };
 use serde_json::json;
@@ -110,6 +111,7 @@ fn engine(committed: Position) -> Engine {
             index: 0,
         },
         table: Table::new(Side::Agent),
+        responses: Responses::default(),
         rules: RuleSet::parse(&rules, "test").unwrap(),
         now: NOW,
         floor: 7,

@@ -122,9 +122,6 @@ impl Life<'_> {
         };
         let effects = self.apply(body);
         self.pass_time();
-        // No provider says that of a request: a person has to look.
-        let is_nonsense = !is_reversal && word == "reversed";
-        let word = if is_nonsense { "needs_review" } else { word };
         if is_decision {
             self.ledger.withdraw();
         }
@@ -135,17 +132,26 @@ impl Life<'_> {
             assert_eq!(effects, ignored(Ignored::ProgramStopped));
             return self.agrees();
         }
-        if !self.ledger.answer(place, is_reversal, word) {
+        let rules = &self.family.sets[self.set];
+        let frees = rules.frees.contains(&program);
+        if !self.ledger.answer(place, is_reversal, word, frees) {
             assert!(matches!(effects[..], [Effect::Ignore(_)]), "{effects:?}");
             return self.agrees();
         }
         match self.ledger.rewards[place].entry {
             // The points stay where they are.
-            Entry::Locked | Entry::Review | Entry::ReversalReview => {
+            Entry::Locked | Entry::Review | Entry::ReversalReview | Entry::Held => {
                 self.follow(&effects, false, false);
             }
-            entry => {
-                let claws = matches!(entry, Entry::Issued | Entry::Reversed);
+            after => {
+                let claws = match after {
+                    Entry::Issued | Entry::Reversed => true,
+                    // Not where a person only lets the tier be claimed again.
+                    Entry::Cancelled => entry != Entry::Cancelled,
+                    // Not where its reversal is refused.
+                    Entry::Debt => matches!(entry, Entry::Held | Entry::Cancelled),
+                    _ => false,
+                };
                 self.balance(&effects, false, claws);
             }
         }

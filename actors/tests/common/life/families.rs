@@ -15,6 +15,8 @@ pub struct Set {
     /// Points for one of a metric's value.
     pub factor: i64,
     pub view: Rules,
+    /// Programs that free the points of what their provider cancels.
+    pub frees: Vec<&'static str>,
 }
 
 /// Rule sets that follow one another, and what they have in common.
@@ -50,8 +52,13 @@ pub fn families() -> Vec<Family> {
             // Another threshold, another worth; another name, which is another program.
             set(2, "p", No, &[("b", 260), ("a", 130)], None, None),
             set(1, "q", No, one, None, None),
+            freeing(zone, No, two),
         ];
         family(zone, WINDOW, sets)
+    };
+    let freeing = |zone, approval, tiers| {
+        let set = freeing(zone, approval, tiers);
+        family(zone, WINDOW, vec![set])
     };
     let alone = |zone, approval, tiers| {
         let set = set(zone, 1, "p", approval, tiers, None, None);
@@ -71,7 +78,20 @@ pub fn families() -> Vec<Family> {
         alone("UTC", No, one),
         alone("UTC", No, two),
         alone("Asia/Beirut", Always, one),
+        freeing("UTC", No, two),
+        freeing("UTC", OverCap, one),
     ]
+}
+
+/// One program, which frees the points of what its provider cancels.
+fn freeing(zone: &str, approval: Approval, tiers: &[(&'static str, i64)]) -> Set {
+    let (mut text, set) = written(zone, 1, "p", approval, tiers, None, None);
+    text = text.replacen("enabled", "on_cancelled = \"free\"\nenabled", 1);
+    Set {
+        rules: RuleSet::parse(&text, "test").unwrap(),
+        frees: vec!["p"],
+        ..set
+    }
 }
 
 /// Without tiers the program is switched off, and without a name there is none.
@@ -84,6 +104,18 @@ fn set(
     cap: Option<(usize, i64)>,
     share: Option<(i64, i64)>,
 ) -> Set {
+    written(zone, factor, program, approval, tiers, cap, share).1
+}
+
+fn written(
+    zone: &str,
+    factor: i64,
+    program: &'static str,
+    approval: Approval,
+    tiers: &[(&'static str, i64)],
+    cap: Option<(usize, i64)>,
+    share: Option<(i64, i64)>,
+) -> (String, Set) {
     let mut text = format!(
         "[business_unit]\ntime_zone = \"{zone}\"\n[points]\nwindow = \"{WINDOW}d\"\n\
          [[rule]]\nname = \"points\"\non = \"wfm.metric.recorded\"\nwhen = \"true\"\n\
@@ -119,13 +151,15 @@ fn set(
         cost: *cost,
         cap: cap.map(|(rewards, days)| (rewards, days * DAY_MS)),
     };
-    Set {
+    let set = Set {
         rules: RuleSet::parse(&text, "test").unwrap(),
         factor,
+        frees: Vec::new(),
         view: Rules {
             approval,
             tiers: tiers.iter().map(tier).collect(),
             share: share.map(|(points, days)| (points, days * DAY_MS)),
         },
-    }
+    };
+    (text, set)
 }

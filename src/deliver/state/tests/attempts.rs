@@ -299,6 +299,7 @@ fn s3_09_an_operators_retry_is_in_doubt() {
     let turn = Turn {
         number: 1,
         in_doubt: true,
+        ..Turn::default()
     };
     let send = Action::Send {
         seq: 1,
@@ -403,6 +404,7 @@ fn s2_11_concurrency_and_rate_are_kept() {
                 count: NonZeroU32::MIN,
                 per: Duration::from_secs(1),
             }),
+            by_lane: false,
         },
         ..policy()
     });

@@ -184,4 +184,20 @@ fn s3_01_dates_and_numbers_are_read_as_the_mapping_says() {
     for bad in ["1.234,5", "1,2,3"] {
         assert!(with(text("20.11.2026"), bad).contains("bad_value"), "{bad}");
     }
+    // Issue 9: a year of two digits that is read as one of four is none, nor is any before 2000.
+    for bad in ["20.11.26", "20.11.0026", "31.12.1999", "-0261120"] {
+        assert!(with(text(bad), "1").contains("bad_date"), "{bad}");
+    }
+    assert_eq!(with(text("01.01.2000"), "1"), "a 2000-01-01 csat=1");
+    assert_eq!(
+        with(text("20.11.2026"), "9007199254740991"),
+        "a 2026-11-20 csat=9007199254740991"
+    );
+    for bad in ["9007199254740992", "-9007199254740993", "1e300"] {
+        let said = with(text("20.11.2026"), bad);
+        assert!(
+            said.contains("bad_value") && said.contains("not exact"),
+            "{said}"
+        );
+    }
 }

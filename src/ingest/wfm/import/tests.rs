@@ -42,6 +42,7 @@ fn raw(event: &NewEvent) -> RawEvent {
         position: 1,
         time: aftercall_actors::time::LogTime(0),
         route: event.destination.route(8),
+        speaker: event.destination.speaker(),
         headers: Headers::Empty,
         payload: event.payload.clone(),
     }

@@ -89,7 +89,7 @@ fn s3_04_what_a_claim_takes_is_what_the_agents_claims_hold_more_than_before() {
 
 #[test]
 fn s3_14_a_reward_stands_as_its_last_line_says() {
-    use Standing::{Asked, Claimed, Issued, Refused, TakenBack, TakingBack};
+    use Standing::{Asked, Claimed, Doubted, Issued, Refused, TakenBack, TakingBack};
     for (kinds, expected) in [
         (&[Kind::Claimed][..], Claimed),
         (&[Kind::Claimed, Kind::Awaiting], Claimed),
@@ -99,6 +99,27 @@ fn s3_14_a_reward_stands_as_its_last_line_says() {
         (&[Kind::Claimed, Kind::Requested, Kind::NeedsReview], Asked),
         (&[Kind::Claimed, Kind::Requested, Kind::Rejected], Refused),
         (&[Kind::Claimed, Kind::Requested, Kind::Issued], Issued),
+        (&[Kind::Issued, Kind::CancellationNeedsReview], Doubted),
+        (
+            &[
+                Kind::Issued,
+                Kind::CancellationNeedsReview,
+                Kind::Declined,
+                Kind::Cancelled,
+            ],
+            TakenBack,
+        ),
+        (
+            &[
+                Kind::Issued,
+                Kind::CancellationNeedsReview,
+                Kind::Approved,
+                Kind::Restored,
+            ],
+            Issued,
+        ),
+        (&[Kind::Issued, Kind::Cancelled], TakenBack),
+        (&[Kind::Issued, Kind::Cancelled, Kind::Issued], Issued),
         (&[Kind::Issued, Kind::ReversalRequested], TakingBack),
         (&[Kind::Issued, Kind::ReversalNeedsReview], TakingBack),
         (

@@ -99,7 +99,7 @@ fn a_setting_that_breaks_a_guarantee_is_told_from_one_that_is_a_risk() {
 #[test]
 fn a_wrong_transform_is_refused_with_stream_field_found_and_wanted() {
     let mut config = of(subjects::EVENTS);
-    assert_eq!(partition_count(&config).ok(), Some(8));
+    assert_eq!(partition_count(&config).ok(), Some((8, true)));
     config.subject_transform = None;
     let error = partition_count(&config)
         .expect_err("no transform")
