@@ -20,6 +20,10 @@ pub enum Bug {
     SentBeforeCommit,
     /// Delivery goes on writing behind another owner's record.
     DeliveryWithoutFence,
+    /// An attempt whose credentials are not accepted counts among those that failed.
+    MisconfiguredCounts,
+    /// An answer that nobody can read, of an attempt that may have been done, is taken for a rejection.
+    UnreadableRejects,
 }
 
 impl Bug {
@@ -33,10 +37,12 @@ impl Bug {
     ];
 
     /// Those of delivery.
-    pub const OF_DELIVERY: [Self; 3] = [
+    pub const OF_DELIVERY: [Self; 5] = [
         Self::ToldBeforeCommit,
         Self::SentBeforeCommit,
         Self::DeliveryWithoutFence,
+        Self::MisconfiguredCounts,
+        Self::UnreadableRejects,
     ];
 }
 

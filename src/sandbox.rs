@@ -31,6 +31,7 @@ mod coaching;
 mod control;
 mod crm;
 pub mod faults;
+mod garble;
 mod genesys;
 mod hooks;
 pub mod ledger;

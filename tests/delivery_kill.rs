@@ -1,5 +1,5 @@
 //! The built program under `kill -9` while it delivers: 5,000 outputs to a marketplace and a CRM that fail, hang,
-//! throttle, lie and lose their answers.
+//! throttle, lie, lose and garble their answers, know a key only as a conflict, and do not let us in for a while.
 //!
 //! Nothing is played on our side: `aftercall run` as users start it, a real log, HTTP to a sandbox that keeps a ledger
 //! of what it executed. At the end each output has one verdict; each order was executed at most once, and exactly once
@@ -45,7 +45,7 @@ use aftercall::{
     sandbox::{
         self, Spawned,
         call::Vendor,
-        faults::{Fault, Rule},
+        faults::{Fault, Garbling, Rule},
     },
 };
 
@@ -102,7 +102,10 @@ fn make_unreliable(sandbox: &Spawned) {
         (Vendor::Crm, Fault::Drop, 0.05),
         (Vendor::Crm, Fault::Slow { ms: 300 }, 0.05),
     ];
-    for (place, (vendor, fault, chance)) in faults.into_iter().enumerate() {
+    let garbled = Garbling::ALL.into_iter().flat_map(|garbling| {
+        [Vendor::Rewards, Vendor::Crm].map(|vendor| (vendor, Fault::Garbled(garbling), 0.01))
+    });
+    for (place, (vendor, fault, chance)) in faults.into_iter().chain(garbled).enumerate() {
         let rule = Rule {
             probability: Some(chance),
             // Of its own, so that one fault does not decide about the next.
@@ -126,6 +129,10 @@ fn vendors() -> Spawned {
     let listen = "127.0.0.1:0".parse().expect("an address");
     let sandbox = sandbox::spawn(listen, settings).expect("a sandbox");
     make_unreliable(&sandbox);
+    let told = sandbox
+        .sandbox
+        .control("/control/rewards", &marketplace::quirks());
+    told.expect("the marketplace is told");
     sandbox
 }
 
@@ -142,7 +149,7 @@ async fn s3_09_killed_twenty_times_on_sqlite_each_output_has_one_verdict_and_eac
     let opening =
         tokio::task::spawn_blocking(move || SqliteLog::open(&dir, SqliteSettings::default()));
     let log: Log = Arc::new(opening.await.expect("opened").expect("a log"));
-    story(&mut service, &log, &sandbox, seed()).await;
+    story(&mut service, &log, &sandbox, (seed(), folder.path())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,12 +163,18 @@ async fn s3_09_killed_twenty_times_on_nats_each_output_has_one_verdict_and_each_
     service.until_ready().await;
     let log = JetStreamLog::connect(Settings::new(server.url())).await;
     let log: Log = Arc::new(log.expect("a log"));
-    story(&mut service, &log, &sandbox, seed() + 1).await;
+    story(&mut service, &log, &sandbox, (seed() + 1, folder.path())).await;
 }
 
-async fn story(service: &mut Service, log: &Log, sandbox: &Spawned, seed: u64) {
+async fn story(service: &mut Service, log: &Log, sandbox: &Spawned, (seed, folder): (u64, &Path)) {
     let feeding = tokio::spawn(centre::feed(Arc::clone(log), EACH, Duration::from_secs(20)));
+    let folder = folder.to_owned();
+    let shutting_out = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        marketplace::shut_out(&folder, Duration::from_secs(4)).await;
+    });
     lives::kill_often(service, 20, seed).await;
+    shutting_out.await.expect("the token is right again");
     feeding.await.expect("the feeder ends");
     marketplace::until_settled(service, centre::PATIENCE).await;
     lives::end(service, log).await;

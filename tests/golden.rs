@@ -9,8 +9,8 @@ use std::{fs, path::PathBuf};
 use aftercall::{
     deliver::record::{
         self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Item, LaneRecord,
-        Looked, Memory, Merged, Note, Reason, Seen, Settled, Sign, Standing, Started, Step, Taken,
-        Told,
+        Looked, Memory, Merged, Misconfigured, Note, Reason, Seen, Settled, Sign, Standing,
+        Started, Step, Taken, Told,
     },
     log::Lane,
     shard::{
@@ -67,6 +67,10 @@ fn a_delivery_record_of_version_1_reads_as_it_was_written() {
             "delivery-checkpoint-v1.bin",
             delivery_record(checkpoint(), Some(delivery::Piece { index: 1, count: 2 })),
         ),
+        (
+            "delivery-v1-access.bin",
+            delivery_record(facts_of_access(), None),
+        ),
         ("delivery-lanes-v1.bin", delivery_record(lanes(), None)),
     ] {
         let golden = golden(name, &record.to_bytes());
@@ -92,6 +96,7 @@ fn the_formats_written_now_have_golden_files() {
         format!("record-v{}.bin", record::FORMAT),
         format!("delivery-v{}.bin", delivery::FORMAT),
         format!("delivery-checkpoint-v{}.bin", delivery::FORMAT),
+        format!("delivery-v{}-access.bin", delivery::FORMAT),
         format!("snapshot-chunk-v{}.bin", snapshot::FORMAT),
         format!("snapshot-manifest-v{}.bin", snapshot::FORMAT),
     ] {
@@ -313,6 +318,44 @@ fn checkpoint() -> Vec<Fact> {
     ]
 }
 
+/// What came with credentials that are not accepted.
+fn facts_of_access() -> Vec<Fact> {
+    vec![
+        Fact::Ended(Ended {
+            seq: 901,
+            note: Note {
+                seen: Seen::Misconfigured.into(),
+                status: 401,
+                ..note()
+            },
+            probe_at_ms: Some(1_795_163_460_500),
+            ..Ended::default()
+        }),
+        Fact::Alarmed(Alarmed {
+            reason: Reason::Misconfigured.into(),
+            why: "answered 401".to_owned(),
+            ..alarmed()
+        }),
+        Fact::Standing(Standing {
+            misconfigured: Some(Misconfigured {
+                since_ms: 1_795_163_400_500,
+                probe_at_ms: 1_795_163_460_500,
+                why: "answered 401".to_owned(),
+                output_id: "reward:p:Jörg:gold:1".to_owned(),
+                alarmed: true,
+            }),
+            let_in_from_ms: Some(1_795_163_400_000),
+            ..Standing::default()
+        }),
+        Fact::Held(Item {
+            taken: taken(),
+            refused_at_ms: Some(1_795_163_400_500),
+            asked: true,
+            ..Item::default()
+        }),
+    ]
+}
+
 /// What records say of lanes, of outputs that are for several, and of what was said: added to version 1.
 fn lanes() -> Vec<Fact> {
     let progress = r#"{"done":true,"left":[{"channel":"C2"}],"refused":[]}"#;
@@ -395,5 +438,6 @@ fn alarmed() -> Alarmed {
         count: 12,
         reason: Reason::Unknown.into(),
         output_id: "reward:p:Jörg:gold:1".to_owned(),
+        ..Alarmed::default()
     }
 }

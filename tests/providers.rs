@@ -1,6 +1,6 @@
 //! Rewards at vendors that can be asked, over real HTTP against the sandbox, with the destinations that ship: what
 //! became of a request whose answer never came (S3.09), what a vendor's own list
-//! says; and taking rewards back (S3.12).
+//! says; taking rewards back (S3.12); and answers that nobody can read, or that are about our credentials (S3.16).
 
 #[path = "providers/asked.rs"]
 mod asked;
@@ -10,3 +10,5 @@ mod listed;
 mod office;
 #[path = "providers/taken_back.rs"]
 mod taken_back;
+#[path = "providers/unread.rs"]
+mod unread;

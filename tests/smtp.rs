@@ -236,7 +236,7 @@ async fn tls_from_the_first_byte_and_a_login() {
     let refused = server.send(&letter, login("wrong-9c1e")).await;
     assert_eq!(
         refused,
-        Err(Fault::NotReady(
+        Err(Fault::Misconfigured(
             "the server refused our login with 535".to_owned()
         ))
     );

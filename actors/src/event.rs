@@ -484,6 +484,10 @@ pub struct Outcome {
     /// Attempts made in all.
     #[serde(default)]
     pub attempts: u32,
+    /// Why it was not done: `rejected`; `unsendable`; `unreached`, where no attempt was more than a knock at the door;
+    /// `failed`, where answers said that it was not done; `unknown`, where an attempt may have done it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What the vendor said, as far as it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<serde_json::Value>,
@@ -492,13 +496,17 @@ pub struct Outcome {
     pub proof: Option<String>,
 }
 
-/// `delivery.dead_lettered`: a destination has given up on outputs since the last event of this type about it.
+/// `delivery.dead_lettered`: a destination has given up on outputs since the last event of this type about it; or, with
+/// the reason `misconfigured`, outputs wait because our credentials are missing or not accepted (REQUIREMENTS S3.16).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLettered {
     /// The destination.
     pub destination: DestinationName,
-    /// Why it gave up on the last of them.
+    /// Why it gave up on the last of them; or `misconfigured`.
     pub reason: String,
+    /// What was said, of credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// How many outputs.
     #[serde(deserialize_with = "whole_u32")]
     pub count: u32,

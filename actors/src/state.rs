@@ -291,6 +291,9 @@ pub(crate) struct StoredStorm {
     /// Log time of the last word of it.
     #[prost(sint64, tag = "3")]
     pub last_at: i64,
+    /// Whether it is about credentials, not about dead letters.
+    #[prost(bool, tag = "4")]
+    pub is_misconfigured: bool,
 }
 
 /// One tier of a program, as far as the agent has come in it.

@@ -2,6 +2,7 @@
 //!
 //! A destination that is down gives up on everything that is sent to it, and says so at most once a minute. The first
 //! word of it raises an alert; those that follow, each within [`STORM_MS`] of the one before, belong to the same storm.
+//! Outputs that wait for the right credentials are a storm of their own: nothing is given up, and somebody can help.
 //! No owner of interactions has part in it, so the actor of nobody holds the storms. Used by `agent`.
 
 use prost::Message as _;
@@ -34,9 +35,13 @@ const STORMS_MAX: usize = 256;
 /// The rule these alerts name, though no file has it.
 const RULE: &str = "dead_letters";
 
+/// What these name that are about credentials.
+const MISCONFIGURED: &str = "misconfigured";
+
 #[derive(Clone, Debug, PartialEq)]
 struct Storm {
     destination: DestinationName,
+    is_misconfigured: bool,
     alert_id: String,
     /// When its last dead letter was told of.
     last_at: LogTime,
@@ -72,7 +77,10 @@ impl Storms {
         if !self.seen.add(now, seen, ()) {
             effects.push(Effect::Ignore(Ignored::DedupeOverflow));
         }
-        let known = |storm: &&mut Storm| storm.destination == told.destination;
+        let is_misconfigured = told.reason == MISCONFIGURED;
+        let known = |storm: &&mut Storm| {
+            storm.destination == told.destination && storm.is_misconfigured == is_misconfigured
+        };
         if let Some(storm) = self.storms.iter_mut().find(known) {
             storm.last_at = storm.last_at.max(now);
             return effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
@@ -84,6 +92,7 @@ impl Storms {
         }
         self.storms.push(Storm {
             destination: told.destination.clone(),
+            is_misconfigured,
             alert_id: alert.alert_id.clone(),
             last_at: now,
         });
@@ -117,6 +126,16 @@ fn alert(key: Key<'_>, now: LogTime, event: &Event, told: &DeadLettered) -> Aler
     } = told;
     let reason: String = told.reason.chars().take(REASON_CHARS_MAX).collect();
     let outputs = if *count == 1 { "output" } else { "outputs" };
+    if told.reason == MISCONFIGURED {
+        let detail = told.detail.as_deref().unwrap_or("no reason given");
+        let detail: String = detail.chars().take(REASON_CHARS_MAX).collect();
+        let id = alert::alert_id(MISCONFIGURED, &format!("{destination}:{}", event.id));
+        let summary = format!(
+            "destination {destination} does not accept our credentials, or they are missing: {detail}; {count} {outputs} \
+             and all later ones wait, none is lost, and it goes on by itself once they are right"
+        );
+        return alert::notice(id, (MISCONFIGURED, Severity::Critical), key, now, summary);
+    }
     let id = alert::alert_id(RULE, &format!("{destination}:{}", event.id));
     let summary = format!(
         "destination {destination} has given up on {count} {outputs}; last reason: {reason}"
@@ -137,6 +156,7 @@ impl Storms {
                 destination: storm.destination.to_string(),
                 alert_id: storm.alert_id.clone(),
                 last_at: storm.last_at.0,
+                is_misconfigured: storm.is_misconfigured,
             };
             wire::bytes(STORMS, &stored.encode_to_vec(), into);
         }
@@ -150,6 +170,7 @@ impl Storms {
                 destination: DestinationName::new(&*stored.destination).ok()?,
                 alert_id: stored.alert_id.clone(),
                 last_at: LogTime(stored.last_at),
+                is_misconfigured: stored.is_misconfigured,
             })
         };
         Some(Self {

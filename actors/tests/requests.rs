@@ -5,7 +5,7 @@ mod common;
 use aftercall_actors::{
     actor::Actor,
     effect::Ignored,
-    event::{Body, OutcomeKind},
+    event::{Body, DeadLettered, OutcomeKind},
     key::{Key, Side},
     rules::RuleSet,
     storms::STORM_MS,
@@ -120,6 +120,33 @@ fn the_first_dead_letter_of_a_storm_raises_one_alert_that_says_what_happened() {
         "x".repeat(200)
     );
     assert_eq!(data(&one)["summary"], summary);
+}
+
+#[test]
+fn s3_16_credentials_that_are_not_accepted_alert_beside_a_storm_of_dead_letters() {
+    let refused = |detail: Option<&str>| match dead_lettered("crm", 4, "misconfigured") {
+        Body::DeadLettered(told) => Body::DeadLettered(DeadLettered {
+            detail: detail.map(str::to_owned),
+            ..told
+        }),
+        other => other,
+    };
+    let mut nobody = nobody();
+    nobody.apply_as("d1", 0, dead_lettered("crm", 1, "x"));
+    let effects = nobody.apply_as("d2", 0, refused(Some("answered 401")));
+    assert_eq!(told(&effects), ["alert.raised misconfigured:crm:d2"]);
+    let alert = data(&effects);
+    assert_eq!(alert["rule"], "misconfigured");
+    assert_eq!(
+        alert["summary"],
+        "destination crm does not accept our credentials, or they are missing: answered 401; 4 outputs and all later \
+         ones wait, none is lost, and it goes on by itself once they are right"
+    );
+    // Once, as of a storm; and each goes on for itself.
+    let again = told(&nobody.apply_as("d3", 1, refused(None)));
+    assert_eq!(again, ["ignored already_alerted"]);
+    let letter = told(&nobody.apply_as("d4", 1, dead_lettered("crm", 1, "x")));
+    assert_eq!(letter, ["ignored already_alerted"]);
 }
 
 #[test]

@@ -96,6 +96,7 @@ Faults, as a header of one request, or for many by the control endpoint:
                slow=MS: done at once, answered later
                lie: a success whose body says no; nothing is done
                oversize: an answer beyond 10 KB
+               bom, utf16, latin1, surrogate, gzip: done, and its answer is written so; cut, html, empty: is lost so
   vendor       oauth, genesys, slack, ...; not set: all      method       such as DELETE; not set: all
   probability  0 to 1; not set: each request                 count        strikes at most; not set: no end
   seed         of the probability: the same requests have the same luck, in whatever order they come
@@ -105,7 +106,7 @@ Settings, each with POST and a JSON body:
   /control/latency  {\"ms\": 20}
   /control/oauth    {\"expires_in\": 2} {\"revoke\": true} {\"client_secret\": \"new\"}
   /control/rewards  {\"inventory\": {\"gift_card\": 3}, \"barred_agents\": [\"a1\"], \"refuse_reversals\": 409,
-                     \"redeemed_agents\": [\"a2\"]}
+                     \"redeemed_agents\": [\"a2\"], \"conflict_on_repeat\": true, \"forget_reversed\": true}
   /control/tremendous  {\"cancel\": [\"EXTERNAL_ID\"]} as somebody does it in the dashboard
   /control/crm      {\"create\": [\"c1\"], \"erase\": [\"c2\"], \"rate\": 50}
   /control/cdp      {\"confidence\": {\"+1555\": 0.3}, \"unknown\": [\"+1556\"], \"oversize\": [\"+1557\"]}

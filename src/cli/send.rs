@@ -90,6 +90,12 @@ impl Send {
         match &attempt.verdict {
             Verdict::Delivered => Ok(()),
             Verdict::Rejected { why } => Err(anyhow::anyhow!("rejected: {why}").into()),
+            Verdict::Unclear { why, .. } => {
+                Err(anyhow::anyhow!("neither done nor refused: {why}").into())
+            }
+            Verdict::Misconfigured { why, .. } => {
+                Err(anyhow::anyhow!("misconfigured: {why}").into())
+            }
             Verdict::Again { why, unknown, .. } => {
                 let known = match unknown {
                     true => ", and nobody knows whether it was done",
@@ -168,6 +174,10 @@ fn report(out: &mut Out, attempt: &Attempt) -> anyhow::Result<()> {
     let verdict = match &attempt.verdict {
         Verdict::Delivered => "delivered".to_owned(),
         Verdict::Rejected { .. } => "rejected: to the dead letters".to_owned(),
+        Verdict::Unclear { .. } => "given up: to the dead letters, for a person to look".to_owned(),
+        Verdict::Misconfigured { .. } => {
+            "misconfigured: all outputs wait until the credentials are right".to_owned()
+        }
         Verdict::Again {
             after: Some(after), ..
         } => {

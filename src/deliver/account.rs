@@ -22,6 +22,7 @@ pub struct Account {
     destination: Arc<str>,
     board: Arc<Board>,
     metrics: DestinationMetrics,
+    shown: DriverState,
     breaker: [IntGauge; BREAKER_STATES.len()],
 }
 
@@ -38,6 +39,7 @@ impl Account {
         show_state(&destination, Some(DriverState::Running));
         Self {
             metrics: delivery.of(&destination),
+            shown: DriverState::Running,
             breaker: BREAKER_STATES.map(|state| delivery.breaker(&destination, state)),
             destination,
             board,
@@ -117,7 +119,25 @@ impl Account {
     }
 
     /// Shows how things stand.
-    pub fn show(&self, state: &State, now: LogTime) {
+    pub fn show(&mut self, state: &State, now: LogTime) {
+        let misconfigured = state.misconfigured();
+        let stands = match misconfigured {
+            Some(_) => DriverState::Misconfigured,
+            None => DriverState::Running,
+        };
+        if stands != self.shown {
+            self.shown = stands;
+            show_state(&self.destination, Some(stands));
+            match misconfigured {
+                Some(now) => tracing::error!(
+                    destination = %self.destination, why = now.why,
+                    "credentials are not accepted: outputs wait, and one a minute is tried"
+                ),
+                None => tracing::info!(
+                    destination = %self.destination, "credentials are accepted: deliveries go on"
+                ),
+            }
+        }
         let oldest = state.items().values().find(|item| item.settled.is_none());
         let lag_ms = oldest.map_or(0, |item| now.since_ms(waits_since(item)).max(0));
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
@@ -129,6 +149,8 @@ impl Account {
             shown.set(i64::from(*name == breaker));
         }
         self.board.update(&self.destination, |status| {
+            status.state = stands;
+            status.reason = misconfigured.map(|now| now.why.clone());
             status.looked = state.looked().output;
             status.unfinished = state.items().len();
             status.in_flight = state.flights();

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
+use super::record::Ending;
+
 /// A complete answer of a vendor, whatever it says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -18,15 +20,36 @@ pub struct Answer {
     pub body: Value,
 }
 
+impl Answer {
+    /// Whether the body is JSON with something in it to look at: text, HTML or a body that is cut is not.
+    #[must_use]
+    pub const fn is_structured(&self) -> bool {
+        match self.body {
+            Value::Object(_) | Value::Array(_) => true,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+    }
+
+    /// Whether the status says that it was done.
+    #[must_use]
+    pub fn is_2xx(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 /// Why an attempt brought no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Nothing was sent, and sending the same again cannot help: a template, a field policy or a size forbids it.
     #[error("not sent: {0}")]
     Unsendable(String),
-    /// Nothing was sent for want of something that may come back: a token, a recipient, a secret.
+    /// Nothing was sent for want of something that may come back: a token, a recipient.
     #[error("not sent yet: {0}")]
     NotReady(String),
+    /// Nothing was sent because what lets us in is missing or refused: a secret, a login, the client's credentials at
+    /// the token endpoint. It is the same for every output, until somebody mends it (S3.16).
+    #[error("not sent, our credentials are not right: {0}")]
+    Misconfigured(String),
     /// The destination was not reached, so it has done nothing.
     #[error("cannot connect: {0}")]
     Connect(String),
@@ -54,7 +77,9 @@ impl Fault {
     pub const fn is_unknown(&self) -> bool {
         match self {
             Self::Timeout(_) | Self::Lost(_) | Self::InDoubt { .. } => true,
-            Self::Unsendable(_) | Self::NotReady(_) | Self::Connect(_) => false,
+            Self::Unsendable(_) | Self::NotReady(_) | Self::Misconfigured(_) | Self::Connect(_) => {
+                false
+            }
         }
     }
 }
@@ -68,6 +93,21 @@ pub enum Verdict {
     Rejected {
         /// In words, for people.
         why: String,
+    },
+    /// Neither a yes nor a no, and another attempt would be answered alike: a person has to look (S3.08, S3.16).
+    Unclear {
+        /// In words, for people.
+        why: String,
+        /// Whether it may have been done: 409 can mean that it was, by an attempt before.
+        unknown: bool,
+    },
+    /// Our credentials are not accepted: about the destination, not about this output, which waits (S3.16).
+    Misconfigured {
+        /// In words, for people.
+        why: String,
+        /// What the answer means if others are let in all the same, and so is about this output alone; `None` without
+        /// an answer.
+        alone: Option<Ending>,
     },
     /// Worth another attempt.
     Again {

@@ -15,6 +15,8 @@ pub enum DriverState {
     Starting,
     /// Delivers.
     Running,
+    /// Delivers nothing because our credentials are missing or not accepted; tries once a minute (S3.16).
+    Misconfigured,
     /// Another process delivers in its place.
     Fenced,
     /// A fault it must not pass over: an operator has to look.
@@ -23,7 +25,13 @@ pub enum DriverState {
 
 impl DriverState {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Starting, Self::Running, Self::Fenced, Self::Stopped];
+    pub const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Running,
+        Self::Misconfigured,
+        Self::Fenced,
+        Self::Stopped,
+    ];
 
     /// The label in metrics.
     #[must_use]
@@ -31,6 +39,7 @@ impl DriverState {
         match self {
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Misconfigured => "misconfigured",
             Self::Fenced => "fenced",
             Self::Stopped => "stopped",
         }
@@ -44,7 +53,7 @@ pub struct DestinationStatus {
     pub destination: String,
     /// Where its driver stands.
     pub state: DriverState,
-    /// Why it is stopped, fenced or being started again.
+    /// Why it is misconfigured, stopped, fenced or being started again.
     pub reason: Option<String>,
     /// Times it changed hands.
     pub epoch: u64,
@@ -145,13 +154,28 @@ impl Board {
                     "destination {destination} has another owner: {reason}"
                 )),
                 DriverState::Starting => Some(format!("destination {destination} is starting")),
-                DriverState::Running => None,
+                DriverState::Running | DriverState::Misconfigured => None,
             }
         };
         self.destinations()
             .into_iter()
             .filter_map(complaint)
             .collect()
+    }
+
+    /// What somebody has to mend although this process does all it can: credentials that are missing or not accepted.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let note = |status: DestinationStatus| {
+            let DestinationStatus { destination, .. } = &status;
+            let reason = status.reason.as_deref().unwrap_or("no reason given");
+            (status.state == DriverState::Misconfigured).then(|| {
+                format!(
+                    "destination {destination} is misconfigured, its outputs wait and it is tried once a minute: {reason}"
+                )
+            })
+        };
+        self.destinations().into_iter().filter_map(note).collect()
     }
 }
 
@@ -175,7 +199,19 @@ mod tests {
             });
         }
         assert_eq!(board.complaints(), Vec::<String>::new());
+        board.update("crm", |status| {
+            status.state = DriverState::Misconfigured;
+            status.reason = Some("answered 401".to_owned());
+        });
+        assert_eq!(board.complaints(), Vec::<String>::new());
+        assert_eq!(
+            board.notes(),
+            [
+                "destination crm is misconfigured, its outputs wait and it is tried once a minute: answered 401"
+            ]
+        );
         board.end("crm", DriverState::Stopped, &"line is damaged");
+        assert_eq!(board.notes(), Vec::<String>::new());
         assert_eq!(
             board.complaints(),
             ["destination crm is stopped: line is damaged"]

@@ -26,6 +26,9 @@ pub struct Turn {
     /// Whether one before it may have been done, for all anybody knows: where the destination can be asked, it is
     /// asked first (S3.09).
     pub in_doubt: bool,
+    /// Whether one before it in this round may have been done: what that makes of an answer, conditions can say. How
+    /// former rounds ended is not remembered, so it is narrower than `in_doubt`.
+    pub unknown: bool,
     /// What the attempts before it left of the output: those it was for are not told again.
     pub progress: Option<Value>,
     /// What identifies the content that the thread's last output said; see [`super::answer::Attempt::said`].
@@ -48,6 +51,11 @@ pub trait Carry: Send + Sync + 'static {
 
     /// Where it begins the first time it ever runs.
     fn start(&self) -> Start;
+
+    /// What lets us in, as it is now: another number once somebody has exchanged a secret, and nothing to guess it by.
+    fn credentials(&self) -> u64 {
+        0
+    }
 
     /// The lanes it takes outputs from; all kinds, if empty.
     fn lanes(&self) -> Vec<Lane>;
@@ -88,6 +96,10 @@ impl Carry for Courier {
 
     fn start(&self) -> Start {
         self.destination().start
+    }
+
+    fn credentials(&self) -> u64 {
+        Self::fingerprint(self)
     }
 
     fn lanes(&self) -> Vec<Lane> {

@@ -4,8 +4,10 @@
 //! often: that is the courier's and the driver's. One client a destination, so that connections, certificates and
 //! timeouts of one are nothing to another.
 
+pub mod body;
 pub mod email;
 pub mod exchange;
+pub mod html;
 pub mod http;
 pub mod slack;
 pub mod teams;

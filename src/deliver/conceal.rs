@@ -136,6 +136,7 @@ impl Conceal {
         match fault {
             Fault::Unsendable(why) => Fault::Unsendable(self.text(why)),
             Fault::NotReady(why) => Fault::NotReady(self.text(why)),
+            Fault::Misconfigured(why) => Fault::Misconfigured(self.text(why)),
             Fault::Connect(why) => Fault::Connect(self.text(why)),
             Fault::Timeout(after) => Fault::Timeout(after),
             Fault::Lost(why) => Fault::Lost(self.text(why)),

@@ -22,7 +22,7 @@ use serde_json::Value;
 use super::{
     answer::{Answer, Attempt, Fault, Verdict},
     carry::Turn,
-    channel::{email::Server, exchange::Exchange, http, teams, tls::TlsError},
+    channel::{email::Server, exchange::Exchange, html, http, teams, tls::TlsError},
     destination::{Channel, Destination, Destinations},
     fields::FieldPolicy,
     judge::{Judged, judge},
@@ -151,6 +151,17 @@ impl Courier {
         &self.destination
     }
 
+    /// What lets us in, as it can be read now: another number once a secret is another.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let way = match &self.way {
+            Way::Web(exchange) => exchange.fingerprint(),
+            Way::Mail(mailer) => mailer.fingerprint(),
+        };
+        // In order, so that two that change places are noticed too.
+        self.drafter.fingerprint().wrapping_mul(31) ^ way
+    }
+
     /// The thread that an output belongs to; outputs of one thread go in order. The key stays here, so it may be made
     /// of what may not leave.
     ///
@@ -181,8 +192,9 @@ impl Courier {
     /// outcome is then unknown.
     pub async fn take_turn(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {
         let progress = Progress::of(turn.progress.as_ref());
-        let (scope, delivery) = match self.view(parcel) {
-            Ok(view) => {
+        let (judged, delivery) = match self.view(parcel) {
+            Ok(mut view) => {
+                view.scope = view.scope.with("in_doubt", turn.unknown.into());
                 let before = Before {
                     handle,
                     progress: Some(&progress),
@@ -191,10 +203,14 @@ impl Courier {
                     false => self.deliver(&view, before, turn.said).await,
                     true => self.deliver_in_doubt(&view, before, turn.said).await,
                 };
-                let delivery = delivery.unwrap_or_else(|fault| Delivery::of(Err(fault)));
-                (view.scope, delivery)
+                let mut delivery = delivery.unwrap_or_else(|fault| Delivery::of(Err(fault)));
+                let judged = self.judge_or_ask(&view, &mut delivery.result).await;
+                (judged, delivery)
             }
-            Err(fault) => (Scope::default(), Delivery::of(Err(fault))),
+            Err(fault) => {
+                let delivery = Delivery::of(Err(fault));
+                (self.judge(&Scope::default(), &delivery.result), delivery)
+            }
         };
         let Delivery {
             result,
@@ -207,19 +223,8 @@ impl Courier {
             verdict,
             status,
             response,
-        } = judge(
-            &self.destination.judgement,
-            &scope,
-            &result,
-            SystemTime::now(),
-        );
+        } = judged;
         let mut verdict = known.unwrap_or(verdict);
-        if let (Channel::Teams { .. }, Ok(answer), Verdict::Delivered) =
-            (&self.destination.channel, &result, &verdict)
-            && let Some(refusal) = teams::refusal(answer)
-        {
-            verdict = refusal;
-        }
         let (mut told, mut lanes) = (None, Vec::new());
         if let Some(several) = several {
             verdict = several.progress.verdict(verdict);
@@ -286,6 +291,34 @@ impl Courier {
             // The attempt itself will say what is wrong.
             Ok(Draft::Web(_) | Draft::Mail { .. }) | Err(_) => Vec::new(),
         }
+    }
+
+    /// Judges what came back. After 409 it may have been done before: what can be asked is asked, and else a person is.
+    async fn judge_or_ask(&self, view: &View, result: &mut Result<Answer, Fault>) -> Judged {
+        let judged = self.judge(&view.scope, result);
+        let Verdict::Unclear { unknown: true, .. } = judged.verdict else {
+            return judged;
+        };
+        *result = match self.look_up(view).await {
+            Ok(None) => return judged,
+            Ok(Some(answer)) => Ok(answer),
+            Err(fault) => Err(fault),
+        };
+        self.judge(&view.scope, result)
+    }
+
+    fn judge(&self, scope: &Scope, result: &Result<Answer, Fault>) -> Judged {
+        let judgement = &self.destination.judgement;
+        let mut judged = judge(judgement, scope, result, SystemTime::now());
+        if let (Ok(answer), Verdict::Delivered) = (result, &judged.verdict) {
+            let other = match &self.destination.channel {
+                Channel::Teams { .. } => html::unread(answer).or_else(|| teams::refusal(answer)),
+                Channel::SlackWebhook { .. } => html::unread(answer),
+                Channel::Http(_) | Channel::Slack { .. } | Channel::Email { .. } => None,
+            };
+            judged.verdict = other.unwrap_or(Verdict::Delivered);
+        }
+        judged
     }
 
     /// What would leave in the first request, without sending it. People are looked up for it all the same.

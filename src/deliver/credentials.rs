@@ -1,7 +1,7 @@
 //! How a request shows who sends it: OAuth 2 tokens, bearer, basic, and signatures over the body.
 //!
 //! Secrets are read when they are needed, so exchanging one needs no restart (S1.10). What is missing may come back,
-//! so it is never the end of an output: [`Fault::NotReady`]. Mutual TLS is no header and belongs to the client
+//! so it is never the end of an output: the destination waits for it ([`Fault::Misconfigured`]). Mutual TLS is no header and belongs to the client
 //! (`channel::tls`). Headers made here are marked sensitive: nothing prints them.
 //!
 //! | file | idea |
@@ -89,7 +89,8 @@ impl Credentials {
     /// `id` is the output's, the same on every attempt.
     ///
     /// # Errors
-    /// [`Fault::NotReady`] if a secret or a token cannot be had; it never waits longer than
+    /// [`Fault::Misconfigured`] without a secret or if the token endpoint refuses it, [`Fault::NotReady`] if a token
+    /// cannot be had for now; it never waits longer than
     /// [`Credentials::WAIT_MAX`] for one.
     pub async fn apply(&self, request: &mut Request, id: &str) -> Result<Grant, Fault> {
         if let Kind::StandardWebhooks(signer) = &self.kind {
@@ -126,6 +127,20 @@ impl Credentials {
         }
     }
 
+    /// Of the secrets as they can be read now: another number once one is another.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        match &self.kind {
+            Kind::None => 0,
+            Kind::Bearer { token } => token.fingerprint(),
+            Kind::Basic { user, password } => {
+                user.fingerprint().wrapping_mul(31) ^ password.fingerprint()
+            }
+            Kind::OAuth2(tokens) => tokens.fingerprint(),
+            Kind::StandardWebhooks(signer) => signer.fingerprint(),
+        }
+    }
+
     /// Notes what must not come back of them, beside the headers of a request: a name that is kept as a secret.
     pub fn conceal(&self, conceal: &mut Conceal) {
         match &self.kind {
@@ -156,14 +171,14 @@ impl Credentials {
     ) -> Result<Option<HeaderValue>, Fault> {
         match &self.kind {
             Kind::Bearer { token } => {
-                let value = read(token).map_err(not_ready)?;
+                let value = read(token).map_err(missing)?;
                 bearer(value.expose_secret())
                     .map(Some)
                     .ok_or_else(|| unfit(token.reference()))
             }
             Kind::Basic { user, password } => {
-                let name = user.read(&read).map_err(not_ready)?;
-                let value = read(password).map_err(not_ready)?;
+                let name = user.read(&read).map_err(missing)?;
+                let value = read(password).map_err(missing)?;
                 basic(&name, value.expose_secret())
                     .map(Some)
                     .ok_or_else(|| unfit(password.reference()))
@@ -184,6 +199,13 @@ impl Name {
         match identity {
             Identity::Plain(name) => Self::Plain(name.clone()),
             Identity::Reference(reference) => Self::Kept(Secret::new(reference.clone())),
+        }
+    }
+
+    fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Kept(secret) => secret.fingerprint(),
         }
     }
 
@@ -230,12 +252,12 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn not_ready(error: SecretError) -> Fault {
-    Fault::NotReady(error.to_string())
+fn missing(error: SecretError) -> Fault {
+    Fault::Misconfigured(error.to_string())
 }
 
 fn unfit(reference: &SecretRef) -> Fault {
-    Fault::NotReady(format!(
+    Fault::Misconfigured(format!(
         "secret {reference}: it, or the user's name, has characters that a header cannot have"
     ))
 }

@@ -305,17 +305,33 @@ pub struct TlsIdentity {
     pub key_file: PathBuf,
 }
 
-/// What an answer means. The variables are `status`, `headers`, `body`, and those of the output.
+/// What an answer means. The variables are `status`, `headers`, `body`, `in_doubt`, and those of the output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// Holds if it was done.
     pub success: Condition,
-    /// Holds if another attempt is worth it, where `success` does not. What is neither is a rejection.
+    /// Holds if another attempt is worth it, where `success` does not.
     pub again: Condition,
+    /// Holds if our credentials are not accepted, where neither of those does (S3.16).
+    pub unauthorized: Condition,
+    /// Which answers besides these refuse for good.
+    pub refusals: Refusals,
     /// The outcome event's `status`; `None`: the word of the outcome rule.
     pub status: Option<Expression>,
     /// The outcome event's `response`, an object; `None`: none.
     pub response: Option<Expression>,
+}
+
+/// Which answers are a no, of those that are no yes, not worth another attempt, and not about our credentials.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusals {
+    /// All of them.
+    Rest,
+    /// A 200 or 201 whose `body.status` is another than `success` asks for and says that it is decided (S3.07). Money
+    /// hangs on a no here, so nothing else is one (S3.16).
+    OtherStatus,
+    /// Those this holds for, and no others.
+    When(Condition),
 }
 
 /// A request tried after certain answers to the one before.

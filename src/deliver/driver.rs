@@ -31,9 +31,11 @@ use crate::log::{Log, LogError, Seq, StoredOutput};
 mod commit;
 mod ended;
 mod flight;
+mod secrets;
 
 pub use ended::Ended;
 
+use ended::Stage;
 use flight::{Landed, ask, fly};
 
 /// What was merely passed over is noted at least this often.
@@ -78,7 +80,9 @@ pub async fn drive(
         Err(error) => return error.into(),
     };
     let destination: Arc<str> = carry.name().into();
-    let machine = Machine::resume(state, log.now());
+    let mut machine = Machine::resume(state, log.now());
+    // The former owner's environment and files may have been others.
+    machine.try_credentials();
     let driver = Driver {
         account: Account::new(Arc::clone(&destination), board, line.epoch()),
         outputs: pull::outputs(&log, &carry.lanes()),
@@ -106,6 +110,7 @@ pub async fn drive(
         wanted_at: Instant::now(),
         checkpoint_at: Instant::now(),
         records: 0,
+        refused: None,
         stage: Stage::Running,
         log,
         carry,
@@ -136,19 +141,9 @@ struct Driver {
     checkpoint_at: Instant,
     /// Records since the last checkpoint.
     records: u64,
+    /// What was refused, and when it was last looked at.
+    refused: Option<(u64, Instant)>,
     stage: Stage,
-}
-
-/// Where a driver stands in stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Running,
-    /// Nothing begins any more; what is out is waited for.
-    Stopping {
-        since: Instant,
-    },
-    /// The last checkpoint is on its way.
-    Closing,
 }
 
 struct Committed {
@@ -181,6 +176,7 @@ impl Driver {
     async fn run(mut self, mut stopping: watch::Receiver<bool>) -> Ended {
         loop {
             let now = self.log.now();
+            self.watch_secrets();
             self.machine.decide(now);
             self.ask(now);
             if let Some(ended) = self.begin_commit() {

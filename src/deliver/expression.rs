@@ -45,6 +45,7 @@ pub struct Expression {
     source: Arc<str>,
     root: Arc<IdedExpr>,
     variables: Vec<String>,
+    reads_body: bool,
     nodes: u64,
     macros: u32,
 }
@@ -105,6 +106,7 @@ impl Expression {
             source: text.into(),
             root: Arc::new(root),
             variables: survey.variables,
+            reads_body: survey.reads_body,
             nodes: survey.nodes as u64,
             macros: u32::try_from(survey.macros).unwrap_or(u32::MAX),
         })
@@ -143,6 +145,13 @@ impl Expression {
         from_cel(&result).ok_or_else(|| undefined("its result is no JSON value".to_owned()))
     }
 
+    /// Whether it looks into the answer's body, so that it says nothing of a body that is no JSON. To compare all of
+    /// the body with a text is not to look into it.
+    #[must_use]
+    pub const fn reads_body(&self) -> bool {
+        self.reads_body
+    }
+
     /// As it stands in the configuration.
     #[must_use]
     pub fn source(&self) -> &str {
@@ -171,6 +180,12 @@ impl Condition {
                 source_text: self.0.source.to_string(),
                 why: "it is neither true nor false".to_owned(),
             })
+    }
+
+    /// As [`Expression::reads_body`].
+    #[must_use]
+    pub const fn reads_body(&self) -> bool {
+        self.0.reads_body()
     }
 
     /// As it stands in the configuration.
@@ -250,6 +265,8 @@ fn guard(text: &str) -> Result<(), String> {
 #[derive(Default)]
 struct Survey {
     variables: Vec<String>,
+    /// Whether `body` stands where only its parts make sense.
+    reads_body: bool,
     /// Names that macros bind, innermost last.
     bound: Vec<String>,
     nodes: usize,
@@ -272,6 +289,7 @@ impl Survey {
         match &node.expr {
             Expr::Unspecified | Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => {
+                self.reads_body |= name == "body" && !self.bound.contains(name);
                 let new = !self.bound.contains(name) && !self.variables.contains(name);
                 // Names of types are values in CEL: `type(x) == string`.
                 if new && !TYPES.contains(&name.as_str()) {
@@ -288,11 +306,18 @@ impl Survey {
                         FUNCTIONS.join(", ")
                     ));
                 }
-                call.target
-                    .iter()
-                    .map(|target| &**target)
-                    .chain(&call.args)
-                    .try_for_each(|part| self.visit(part, macros))
+                let is_whole =
+                    |part: &IdedExpr| matches!(&part.expr, Expr::Ident(name) if name == "body");
+                let as_text = WHOLE_TEXT.contains(&name);
+                let parts = call.target.iter().map(|target| &**target);
+                for part in parts.chain(&call.args) {
+                    let before = self.reads_body;
+                    self.visit(part, macros)?;
+                    if as_text && is_whole(part) {
+                        self.reads_body = before;
+                    }
+                }
+                Ok(())
             }
             Expr::List(list) => list
                 .elements
@@ -327,6 +352,16 @@ impl Survey {
         }
     }
 }
+
+/// What compares all of a body as text.
+const WHOLE_TEXT: [&str; 6] = [
+    "_==_",
+    "_!=_",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "string",
+];
 
 const TYPES: [&str; 10] = [
     "bool",

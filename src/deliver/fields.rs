@@ -182,7 +182,7 @@ impl FieldError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Key(_) | Self::BadKey { .. } => Fault::NotReady(self.to_string()),
+            Self::Key(_) | Self::BadKey { .. } => Fault::Misconfigured(self.to_string()),
             Self::UnknownDestination { .. }
             | Self::UnknownType { .. }
             | Self::NoKey(_)

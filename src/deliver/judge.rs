@@ -1,7 +1,9 @@
 //! What an answer, or the lack of one, means: pure, so that every row of the requirements is a line of a test.
 //!
 //! The vendor's status alone does not tell: a marketplace rejects with 200 (S3.07), Slack throttles with 200. So the
-//! destination's own tests decide, in this order: done, worth another attempt, and else a rejection.
+//! destination's own tests decide, in this order: done; worth another attempt; refused, if the configuration says which
+//! answers refuse; our credentials are wrong. Of what is left, a 2xx that cannot be tested is an outcome nobody knows
+//! (S3.16), and the rest is a rejection, or where money hangs on it a case for a person.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,9 +11,11 @@ use serde_json::Value;
 
 use super::{
     answer::{Answer, Fault, Verdict},
-    destination::Judgement,
+    destination::{Judgement, Refusals},
+    record::Ending,
     scope::Scope,
 };
+use crate::planted::{Bug, is_planted};
 
 /// What one attempt means, and what of it the outcome event shall say.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +31,8 @@ pub struct Judged {
 /// Longest wait that `Retry-After` can ask for; deadlines are shorter.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Judges what came back. `output` holds the output's variables; `now` dates a `Retry-After` that is a date, where the
-/// answer does not say what time it is there.
+/// Judges what came back. `output` holds the output's variables and `in_doubt`; `now` dates a `Retry-After` that is a
+/// date, where the answer does not say what time it is there.
 #[must_use]
 pub fn judge(
     judgement: &Judgement,
@@ -86,6 +90,7 @@ fn without_answer(fault: &Fault) -> Verdict {
     let why = fault.to_string();
     let after = match fault {
         Fault::Unsendable(_) => return Verdict::Rejected { why },
+        Fault::Misconfigured(_) => return Verdict::Misconfigured { why, alone: None },
         Fault::NotReady(_) | Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => None,
         Fault::InDoubt { after, .. } => *after,
     };
@@ -110,18 +115,93 @@ fn of_answer(judgement: &Judgement, scope: &Scope, answer: &Answer, now: SystemT
             unknown: false,
         };
     }
-    let why = match success {
-        // The test of a refusal may well look for what only a success has.
-        Err(error) if (200..300).contains(&answer.status) => {
-            format!("{}, which cannot be tested: {error}", said(answer))
-        }
-        Ok(_) | Err(_) => format!(
-            "{}, which is no success by `{}`",
-            said(answer),
-            judgement.success.source()
-        ),
+    let failed = || {
+        let test = judgement.success.source();
+        format!("{}, which is no success by `{test}`", said(answer))
     };
-    Verdict::Rejected { why }
+    let rest = match &judgement.refusals {
+        Refusals::Rest => Ending::Rejected,
+        Refusals::OtherStatus => Ending::Failed,
+        Refusals::When(refused) if refused.holds(scope) == Ok(true) => {
+            return Verdict::Rejected { why: failed() };
+        }
+        Refusals::When(_) => Ending::Failed,
+    };
+    if judgement.unauthorized.holds(scope) == Ok(true) {
+        return Verdict::Misconfigured {
+            why: format!("{}: our credentials are not accepted", said(answer)),
+            alone: Some(rest),
+        };
+    }
+    if answer.is_2xx() {
+        let looks_inside = judgement.success.reads_body() && !answer.is_structured();
+        let untestable = match &success {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if looks_inside => {
+                Some("its body is no JSON that could be looked into".to_owned())
+            }
+            Ok(_) => None,
+        };
+        let is_refusal = match &judgement.refusals {
+            Refusals::Rest => true,
+            Refusals::OtherStatus => has_other_status(judgement.success.source(), answer),
+            Refusals::When(_) => false,
+        };
+        if untestable.is_some() && is_planted(Bug::UnreadableRejects) {
+            return Verdict::Rejected { why: failed() };
+        }
+        return match untestable {
+            None if is_refusal => Verdict::Rejected { why: failed() },
+            // Done or not: it may have been, so it is never a no.
+            untestable => Verdict::Again {
+                why: untestable.map_or_else(failed, |error| {
+                    format!("{}, which cannot be tested: {error}", said(answer))
+                }),
+                after: retry_after(answer, now),
+                unknown: true,
+            },
+        };
+    }
+    match rest {
+        Ending::Failed => Verdict::Unclear {
+            why: failed(),
+            unknown: answer.status == CONFLICT,
+        },
+        Ending::Rejected | Ending::Delivered => Verdict::Rejected { why: failed() },
+    }
+}
+
+/// What may say that an attempt before has done it.
+const CONFLICT: u16 = 409;
+
+/// Words for what is not decided yet, or was decided before: neither is a refusal.
+const UNDECIDED: [&str; 11] = [
+    "PENDING",
+    "PROCESSING",
+    "IN_PROGRESS",
+    "QUEUED",
+    "ACCEPTED",
+    "RECEIVED",
+    "SUBMITTED",
+    "CREATED",
+    "UNKNOWN",
+    "DUPLICATE",
+    "ALREADY",
+];
+
+/// S3.07: a 200 with another status. One that the test of a success names itself is not another.
+fn has_other_status(success: &str, answer: &Answer) -> bool {
+    let status = answer.body.get("status").and_then(Value::as_str);
+    let status = status.map(|status| status.trim().to_ascii_uppercase());
+    let Some(status) = status.filter(|status| !status.is_empty()) else {
+        return false;
+    };
+    let is_named = |quote: char| {
+        let quoted = format!("{quote}{status}{quote}");
+        success.to_ascii_uppercase().contains(&quoted)
+    };
+    let is_undecided = UNDECIDED.iter().any(|word| status.starts_with(word));
+    matches!(answer.status, 200 | 201) && !is_undecided && !is_named('\'') && !is_named('"')
 }
 
 /// What is worth another attempt of HTTP's own accord.

@@ -109,7 +109,8 @@ impl AttemptNote {
         };
         let (cause, unknown) = match &attempt.verdict {
             Verdict::Delivered => ("delivered".to_owned(), false),
-            Verdict::Rejected { why } => (why.clone(), false),
+            Verdict::Rejected { why } | Verdict::Misconfigured { why, .. } => (why.clone(), false),
+            Verdict::Unclear { why, unknown } => (why.clone(), *unknown),
             Verdict::Again { why, unknown, .. } => (why.clone(), *unknown),
         };
         Self {

@@ -165,6 +165,11 @@ async fn patiently(
 /// The orders of a page.
 fn orders(listing: &Listing, page: &Scope) -> Result<Vec<Order>, String> {
     let items = listing.items.evaluate(page);
+    let is_structured = matches!(page.get("body"), Some(Value::Object(_) | Value::Array(_)));
+    if listing.items.reads_body() && !is_structured {
+        // Whatever the expression makes of it: an empty list would say that nothing was ever ordered.
+        return Err("its body is no JSON that could be looked into".to_owned());
+    }
     let Value::Array(items) = items.map_err(|error| error.to_string())? else {
         return Err("`items` yields no list".to_owned());
     };

@@ -75,3 +75,11 @@ pub struct OutcomeRule {
     /// For one given up after its last attempt, or whose outcome nobody knows.
     pub failed: String,
 }
+
+impl OutcomeRule {
+    /// Whether a rejection frees points, and so is never said lightly (S3.16).
+    #[must_use]
+    pub fn is_of_rewards(&self) -> bool {
+        self.event_type == "reward.outcome"
+    }
+}

@@ -94,6 +94,8 @@ struct Step {
 /// A directory that is asked.
 struct Directory {
     url: Template,
+    /// Whether an answer is of use only if it can be looked into.
+    reads_body: bool,
     exchange: Exchange,
     /// Answers by address; `None`: each time anew.
     cache: Option<Cache<String, Arc<Answer>>>,
@@ -156,7 +158,9 @@ impl Step {
         let lookup = step.lookup.as_ref();
         Ok(Self {
             when: step.when.clone(),
-            lookup: lookup.map(Directory::new).transpose()?,
+            lookup: lookup
+                .map(|lookup| Directory::new(lookup, step.people.reads_body()))
+                .transpose()?,
             people: step.people.clone(),
         })
     }
@@ -198,7 +202,7 @@ impl Step {
 }
 
 impl Directory {
-    fn new(lookup: &Lookup) -> Result<Self, TlsError> {
+    fn new(lookup: &Lookup, reads_body: bool) -> Result<Self, TlsError> {
         let settings = http::Settings {
             connect_timeout: lookup.timeout,
             total_timeout: lookup.timeout,
@@ -214,6 +218,7 @@ impl Directory {
         });
         Ok(Self {
             url: lookup.url.clone(),
+            reads_body,
             exchange: Exchange::new("recipients", settings, lookup.tls.clone(), &lookup.auth)?,
             cache,
         })
@@ -251,6 +256,11 @@ impl Directory {
         };
         let answer = self.exchange.send(request, "recipients").await?;
         match answer.status {
+            // A page, or half an answer: the next alert asks again.
+            200..=299 if self.reads_body && !answer.is_structured() => {
+                let why = "the lookup's answer is no JSON that could be looked into";
+                Err(Fault::NotReady(why.to_owned()))
+            }
             // Not to be there is an answer, and one to keep.
             200..=299 | 404 => Ok(answer),
             status => Err(Fault::NotReady(format!("the lookup answered {status}"))),

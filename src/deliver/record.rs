@@ -13,11 +13,13 @@ use crate::log::{
     stored::{self, Stored},
 };
 
+mod alarm;
 mod breaker;
 mod kept;
 mod words;
 
 pub use crate::log::stored::RecordError;
+pub use alarm::{AlarmTold, Alarmed, Misconfigured};
 pub use breaker::BreakerRecord;
 pub use kept::{Item, LaneRecord, Memory, Standing};
 pub use words::{Ending, Reason, Seen, Sign};
@@ -276,6 +278,10 @@ pub struct Ended {
     /// The lanes that the pause is for; none: the whole destination.
     #[prost(string, repeated, tag = "10")]
     pub lanes: Vec<String>,
+    /// Our credentials are not accepted: from now on one attempt at a time is made, and none before this, in
+    /// milliseconds of log time.
+    #[prost(int64, optional, tag = "11")]
+    pub probe_at_ms: Option<i64>,
 }
 
 /// One attempt, as a dead letter shows it.
@@ -368,30 +374,6 @@ pub struct Told {
     #[prost(uint64, tag = "1")]
     pub seq: Seq,
 }
-
-/// An alarm: at most one a minute, whatever happens.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub struct Alarmed {
-    /// From 1.
-    #[prost(uint64, tag = "1")]
-    pub number: u64,
-    /// Log time, in milliseconds.
-    #[prost(int64, tag = "2")]
-    pub at_ms: i64,
-    /// Dead letters since the last one.
-    #[prost(uint64, tag = "3")]
-    pub count: u64,
-    /// Why, of the newest of them.
-    #[prost(enumeration = "Reason", tag = "4")]
-    pub reason: i32,
-    /// CloudEvents id of the newest of them.
-    #[prost(string, tag = "5")]
-    pub output_id: String,
-}
-
-/// The open alarm is closed.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct AlarmTold {}
 
 impl Stored for Record {
     const NAME: &'static str = "delivery record";

@@ -82,7 +82,7 @@ pub fn by_policy(policy: &FieldPolicy) -> impl Fn(&str, &Parcel) -> Result<Leavi
             data,
         }),
         Err(error) => Err(match error.fault() {
-            Fault::NotReady(_) => Withheld::ForNow(error.to_string()),
+            Fault::NotReady(_) | Fault::Misconfigured(_) => Withheld::ForNow(error.to_string()),
             Fault::Unsendable(_)
             | Fault::Connect(_)
             | Fault::Timeout(_)

@@ -24,8 +24,8 @@ pub const MESSAGE: [&str; 7] = [
 ];
 
 /// What an answer is judged with.
-pub const ANSWER: [&str; 9] = [
-    "status", "headers", "body", "id", "type", "subject", "time", "data", "vars",
+pub const ANSWER: [&str; 10] = [
+    "status", "headers", "body", "in_doubt", "id", "type", "subject", "time", "data", "vars",
 ];
 
 /// What a list of rewards is asked for with.
@@ -62,7 +62,7 @@ impl Scope {
             .with("data", data)
     }
 
-    /// With an answer.
+    /// With an answer. `in_doubt`, whether an attempt before may have been done, is false unless it was said before.
     #[must_use]
     pub fn with_answer(self, answer: &Answer) -> Self {
         let headers: Map<String, Value> = answer
@@ -70,7 +70,9 @@ impl Scope {
             .iter()
             .map(|(name, value)| (name.clone(), Value::String(value.clone())))
             .collect();
+        let in_doubt = self.get("in_doubt").cloned();
         self.with("status", answer.status.into())
+            .with("in_doubt", in_doubt.unwrap_or(Value::Bool(false)))
             .with("headers", Value::Object(headers))
             .with("body", answer.body.clone())
     }

@@ -15,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::secret_ref::SecretRef;
 
@@ -140,6 +141,13 @@ impl Secret {
         self.read_if_older(Duration::ZERO)
     }
 
+    /// A number that is another once the value is, or once it can be read or no longer can; at most [`LOOK_EVERY`] old.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.read()
+            .map_or(0, |value| xxh3_64(value.expose_secret().as_bytes()))
+    }
+
     fn read_if_older(&self, age: Duration) -> Result<SecretString, SecretError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = seen.as_ref()
@@ -256,8 +264,6 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use std::thread::sleep;
-
-    use secrecy::ExposeSecret;
 
     use super::*;
 

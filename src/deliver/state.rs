@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `machine` | decides which facts come next, and what to do once they are committed |
 //! | `batch` | what goes into the machine, and what comes out |
+//! | `access` | whether our credentials are accepted, and what waits while they are not |
 //! | `conclusion` | what an attempt's end means for its item |
 //! | `weigh` | what an attempt's result says of the item and of the destination |
 //! | `due` | which of the items that may start goes first |
@@ -24,12 +25,13 @@ use aftercall_actors::{
 use super::{
     policy::Policy,
     record::{
-        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Note, Reopened, Seen, Settled, Sign,
-        Standing, Started, Step, Taken, Told,
+        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Misconfigured, Note, Reason, Reopened,
+        Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
     },
 };
 use crate::log::Seq;
 
+mod access;
 mod batch;
 mod conclusion;
 mod due;
@@ -44,6 +46,7 @@ mod tests;
 pub use batch::{Action, Batch, Decision, Find};
 pub use machine::{Machine, Question};
 
+use access::Access;
 use due::{Class, Due};
 use pace::{Lanes, Spacing};
 use threads::Threads;
@@ -81,6 +84,7 @@ pub struct State {
     begun: BTreeSet<(LogTime, Seq)>,
     flights: usize,
     breaker: Breaker,
+    access: Access,
     paused_until: LogTime,
     spacing: Spacing,
     lanes: Lanes,
@@ -106,6 +110,7 @@ impl State {
             begun: BTreeSet::new(),
             flights: 0,
             breaker: Breaker::default(),
+            access: Access::default(),
             paused_until: LogTime(i64::MIN),
             unalarmed: Alarmed {
                 at_ms: i64::MIN,
@@ -138,6 +143,12 @@ impl State {
     #[must_use]
     pub const fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Our credentials are missing or not accepted; `None`: they are, as far as is known.
+    #[must_use]
+    pub const fn misconfigured(&self) -> Option<&Misconfigured> {
+        self.access.misconfigured.as_ref()
     }
 
     /// Nothing is sent before.
@@ -183,12 +194,7 @@ impl State {
             Fact::Merged(merged) => self.merged(*merged),
             Fact::Told(told) => self.told(*told),
             Fact::Alarmed(alarmed) => {
-                self.alarm = Some(alarmed.clone());
-                self.unalarmed = Alarmed {
-                    number: alarmed.number,
-                    at_ms: alarmed.at_ms,
-                    ..Alarmed::default()
-                };
+                self.alarmed(alarmed);
                 Ok(())
             }
             Fact::AlarmTold(_) => {
@@ -220,6 +226,8 @@ impl State {
             alarm: self.alarm.clone(),
             decided: self.decided.iter().copied().collect(),
             lanes: self.lanes.records(),
+            misconfigured: self.access.misconfigured.clone(),
+            let_in_from_ms: self.access.let_in_from.map(|at| at.0),
         };
         let mut items: Vec<&Item> = self.items.values().collect();
         items.sort_unstable_by_key(|item| item.place);
@@ -243,6 +251,26 @@ impl State {
         self.alarm.clone_from(&standing.alarm);
         self.decided = standing.decided.iter().copied().collect();
         self.lanes.remember(&standing.lanes);
+        self.access = Access {
+            misconfigured: standing.misconfigured.clone(),
+            let_in_from: standing.let_in_from_ms.map(LogTime),
+        };
+    }
+
+    /// An alarm about credentials speaks of no dead letter: those before it are still to be spoken of.
+    fn alarmed(&mut self, alarmed: &Alarmed) {
+        self.alarm = Some(alarmed.clone());
+        let (number, at_ms) = (alarmed.number, alarmed.at_ms);
+        if alarmed.reason() == Reason::Misconfigured {
+            self.access.alarmed();
+            (self.unalarmed.number, self.unalarmed.at_ms) = (number, at_ms);
+        } else {
+            self.unalarmed = Alarmed {
+                number,
+                at_ms,
+                ..Alarmed::default()
+            };
+        }
     }
 
     fn taken(&mut self, taken: &Taken) -> Result<(), Misfit> {
@@ -338,8 +366,13 @@ impl State {
         let why = "an attempt ended that was not out";
         let item = self.items.get_mut(&seq).ok_or(Misfit { seq, why })?;
         let flight = item.flight.take().ok_or(Misfit { seq, why })?;
+        let seen = ended.note.seen();
         item.failures += u32::from(ended.counts);
-        item.unknown |= ended.note.seen() == Seen::Unknown;
+        item.unknown |= seen == Seen::Unknown;
+        item.asked |= seen.is_asked();
+        if seen == Seen::Misconfigured {
+            item.refused_at_ms = Some(at.0);
+        }
         note(&mut item.notes, &ended.note);
         if let Some(again_at_ms) = ended.again_at_ms {
             item.due_at_ms = again_at_ms;
@@ -354,6 +387,10 @@ impl State {
             if let Some(said) = ended.said {
                 self.threads.set_said(thread, said, at);
             }
+        }
+        let output_id = &item.taken.id;
+        if let Some(since) = self.access.learn(LogTime(flight.at_ms), ended, output_id) {
+            self.put_off(since, at);
         }
         self.flights -= 1;
         let pass = if flight.probe {
@@ -378,6 +415,17 @@ impl State {
             self.arm(seq);
         }
         Ok(())
+    }
+
+    /// Deadlines have not run from `since` to `until` (S3.16).
+    fn put_off(&mut self, since: LogTime, until: LogTime) {
+        for (first, seq) in std::mem::take(&mut self.begun) {
+            let later = first.plus_ms(until.since_ms(since.max(first)).max(0));
+            if let Some(item) = self.items.get_mut(&seq) {
+                item.first_at_ms = Some(later.0);
+            }
+            self.begun.insert((later, seq));
+        }
     }
 
     fn settled(&mut self, settled: &Settled) -> Result<(), Misfit> {

@@ -78,6 +78,7 @@ impl Teller {
             destination: &self.destination,
             number: alarmed.number,
             reason: alarmed.reason().name(),
+            detail: Some(&*alarmed.why).filter(|why| !why.is_empty()),
             count: alarmed.count,
             output_id: &alarmed.output_id,
             severity,
@@ -115,6 +116,7 @@ impl Teller {
             round: item.round,
             status,
             attempts: item.attempts,
+            reason: why_not(item, settled),
             response: response.and_then(|text| serde_json::from_str::<Value>(text).ok()),
             at: LogTime(settled.at_ms),
         };
@@ -203,6 +205,16 @@ impl Teller {
     }
 }
 
+/// Why it was not done, in one word; none if it was.
+fn why_not(item: &Item, settled: &Settled) -> Option<&'static str> {
+    match settled.reason() {
+        Reason::None => None,
+        // "Perhaps it was done" would be wrong of what never arrived.
+        Reason::Failed if !item.asked => Some("unreached"),
+        reason => Some(reason.name()),
+    }
+}
+
 /// What is left of an output that retention has removed.
 fn remains(item: &Item) -> Output {
     let taken = &item.taken;
@@ -224,7 +236,8 @@ fn remains(item: &Item) -> Output {
 const fn reason(reason: Reason) -> letter::Reason {
     match reason {
         Reason::Rejected => letter::Reason::Rejected,
-        Reason::None | Reason::Failed => letter::Reason::Failed,
+        // Nothing is given up for want of credentials.
+        Reason::None | Reason::Failed | Reason::Misconfigured => letter::Reason::Failed,
         Reason::Unknown => letter::Reason::Unknown,
         Reason::Unsendable => letter::Reason::Unsendable,
     }

@@ -20,6 +20,9 @@ const STALL: Duration = Duration::from_secs(10);
 struct Readiness {
     status: &'static str,
     complaints: Vec<String>,
+    /// What somebody has to mend, though this process does its work.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// The process runs and answers.
@@ -32,15 +35,18 @@ pub async fn livez() -> HttpResponse {
 /// Whether the process does its work; if not, why.
 pub async fn readyz(desk: web::Data<Desk>) -> HttpResponse {
     let complaints = desk.complaints(STALL);
+    let notes = desk.notes();
     if complaints.is_empty() {
         HttpResponse::Ok().json(Readiness {
             status: "ready",
             complaints,
+            notes,
         })
     } else {
         HttpResponse::ServiceUnavailable().json(Readiness {
             status: "not_ready",
             complaints,
+            notes,
         })
     }
 }

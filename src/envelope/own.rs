@@ -69,6 +69,8 @@ pub struct Told<'a> {
     pub status: &'a str,
     /// Attempts made.
     pub attempts: u32,
+    /// Why it was not done; `None` if it was.
+    pub reason: Option<&'a str>,
     /// What the vendor said.
     pub response: Option<Value>,
     /// That the destination said so.
@@ -90,8 +92,11 @@ pub fn outcome_event(told: &Told<'_>) -> Result<NewEvent, Reject> {
         "status": told.status,
         "attempts": told.attempts,
     });
-    if let (Some(response), Some(data)) = (&told.response, data.as_object_mut()) {
-        data.insert("response".into(), response.clone());
+    if let Some(reason) = told.reason {
+        data["reason"] = reason.into();
+    }
+    if let Some(response) = &told.response {
+        data["response"] = response.clone();
     }
     if let (Some(proof), Some(data)) = (&told.proof, data.as_object_mut()) {
         data.insert("proof".into(), proof.as_str().into());
@@ -112,8 +117,10 @@ pub struct Storm<'a> {
     pub destination: &'a str,
     /// Consecutive in the destination.
     pub number: u64,
-    /// Why the newest was given up.
+    /// Why the newest was given up; or `misconfigured`.
     pub reason: &'a str,
+    /// What was said, of credentials.
+    pub detail: Option<&'a str>,
     /// How many.
     pub count: u64,
     /// CloudEvents id of the newest one's output.
@@ -130,7 +137,7 @@ pub struct Storm<'a> {
 /// As [`outcome_event`].
 pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
     let id = named("dead_lettered", storm.destination, storm.number, "");
-    let data = json!({
+    let mut data = json!({
         "destination": storm.destination,
         "reason": storm.reason,
         "count": storm.count,
@@ -138,6 +145,9 @@ pub fn dead_lettered_event(storm: &Storm<'_>) -> Result<NewEvent, Reject> {
         "severity": storm.severity,
         "at": storm.at.to_string(),
     });
+    if let Some(detail) = storm.detail {
+        data["detail"] = detail.into();
+    }
     let event_type = "delivery.dead_lettered";
     actors_event(&source(storm.destination), &id, event_type, storm.at, &data)
 }
@@ -317,7 +327,7 @@ mod tests {
 
     #[test]
     fn an_outcome_reaches_the_actor_of_the_output_under_an_id_of_its_own() {
-        let told = |round, output_id| {
+        let told_why = |round, output_id, reason| {
             let told = Told {
                 destination: "rewards",
                 event_type: "reward.outcome",
@@ -326,17 +336,24 @@ mod tests {
                 round,
                 status: "issued",
                 attempts: 2,
+                reason,
                 response: Some(json!({ "reward_id": "R1" })),
                 proof: Some("0a".to_owned()),
                 at: LogTime(1_000),
             };
             outcome_event(&told).expect("an event")
         };
+        let told = |round, output_id| told_why(round, output_id, None);
+        let Body::Outcome(_, failed) = decoded(told_why(1, "a", Some("unreached"))) else {
+            panic!("an outcome");
+        };
+        assert_eq!(failed.reason.as_deref(), Some("unreached"));
         let event = told(1, "reward:a");
         let Body::Outcome(_, outcome) = decoded(event.clone()) else {
             panic!("{event:?}");
         };
         assert_eq!((&*outcome.output_id, outcome.attempts), ("reward:a", 2));
+        assert_eq!(outcome.reason, None);
         assert_eq!(
             outcome.subject.key(),
             aftercall_actors::key::Key::Agent("7")
@@ -354,14 +371,18 @@ mod tests {
         let storm = Storm {
             destination: "rewards",
             number: 3,
-            reason: "rejected",
+            reason: "misconfigured",
+            detail: Some("answered 401"),
             count: 12,
             output_id: "reward:a",
             severity: Severity::Critical,
             at: LogTime(1_000),
         };
         let event = dead_lettered_event(&storm).expect("an event");
-        assert!(matches!(decoded(event.clone()), Body::DeadLettered(_)));
+        let Body::DeadLettered(told) = decoded(event.clone()) else {
+            panic!("dead letters");
+        };
+        assert_eq!(told.detail.as_deref(), Some("answered 401"));
         let Destination::Own { owner, .. } = event.destination else {
             panic!("for all");
         };

@@ -37,11 +37,72 @@ pub enum Fault {
     Lie,
     /// The answer grows beyond 10 KB.
     Oversize,
+    /// Done, and the answer cannot be read at once, or not at all.
+    Garbled(Garbling),
+}
+
+/// What is done to an answer's body on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Garbling {
+    /// A byte order mark before it.
+    Bom,
+    /// In UTF-16, with a mark.
+    Utf16,
+    /// A name with an accent in it, in ISO-8859-1, as declared.
+    Latin1,
+    /// Half of a surrogate pair in it.
+    Surrogate,
+    /// Compressed, though nobody asked for that.
+    Gzip,
+    /// Its second half is missing.
+    Cut,
+    /// A page of HTML in its place.
+    Html,
+    /// Nothing in its place.
+    Empty,
+}
+
+impl Garbling {
+    /// Every one.
+    pub const ALL: [Self; 8] = [
+        Self::Bom,
+        Self::Utf16,
+        Self::Latin1,
+        Self::Surrogate,
+        Self::Gzip,
+        Self::Cut,
+        Self::Html,
+        Self::Empty,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bom => "bom",
+            Self::Utf16 => "utf16",
+            Self::Latin1 => "latin1",
+            Self::Surrogate => "surrogate",
+            Self::Gzip => "gzip",
+            Self::Cut => "cut",
+            Self::Html => "html",
+            Self::Empty => "empty",
+        }
+    }
+
+    /// Whether a careful reader still reads the answer.
+    #[must_use]
+    pub const fn is_readable(self) -> bool {
+        match self {
+            Self::Bom | Self::Utf16 | Self::Latin1 | Self::Surrogate | Self::Gzip => true,
+            Self::Cut | Self::Html | Self::Empty => false,
+        }
+    }
 }
 
 /// The ways to write one, for errors and `--help`.
-pub const WAYS: &str =
-    "status=CODE[;retry_after=S], throttle[=S], drop, hang, slow=MS, lost, late, lie or oversize";
+pub const WAYS: &str = "status=CODE[;retry_after=S], throttle[=S], drop, hang, slow=MS, lost, late, lie, oversize, bom, \
+     utf16, latin1, surrogate, gzip, cut, html or empty";
 
 /// Longest that `slow` may take, in milliseconds.
 const SLOW_MS_MAX: u64 = 600_000;
@@ -88,6 +149,11 @@ impl FromStr for Fault {
             ("late", None) => Self::Late,
             ("lie", None) => Self::Lie,
             ("oversize", None) => Self::Oversize,
+            (name, None) => {
+                let mut garblings = Garbling::ALL.into_iter();
+                let garbling = garblings.find(|garbling| garbling.name() == name);
+                Self::Garbled(garbling.ok_or_else(wrong)?)
+            }
             _ => return Err(wrong()),
         };
         match parts.next() {
@@ -115,6 +181,7 @@ impl fmt::Display for Fault {
             Self::Late => f.write_str("late"),
             Self::Lie => f.write_str("lie"),
             Self::Oversize => f.write_str("oversize"),
+            Self::Garbled(garbling) => f.write_str(garbling.name()),
         }
     }
 }
@@ -327,6 +394,14 @@ mod tests {
             "late",
             "lie",
             "oversize",
+            "bom",
+            "utf16",
+            "latin1",
+            "surrogate",
+            "gzip",
+            "cut",
+            "html",
+            "empty",
         ] {
             assert_eq!(
                 text.parse::<Fault>().map(|f| f.to_string()),

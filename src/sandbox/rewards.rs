@@ -57,6 +57,10 @@ pub struct Control {
     redeemed_agents: BTreeSet<String>,
     /// With which status reversals are refused: 409 (redeemed already) or 422 (policy).
     refuse_reversals: Option<u16>,
+    /// Answers a key it knows with 409 instead of the first answer, as some do: issued already, or refused already.
+    conflict_on_repeat: bool,
+    /// Forgets a reward that it has taken back: asked for again, it answers 404.
+    forget_reversed: bool,
 }
 
 impl Rewards {
@@ -103,6 +107,10 @@ impl Rewards {
         }
         let key = call.header("idempotency-key").unwrap_or_default();
         match self.replays.look(key, call) {
+            Known::Same(_) if self.control.conflict_on_repeat => {
+                let detail = "a reward was asked for with this key before";
+                return Reply::problem(409, "duplicate_request", detail);
+            }
             Known::Same(reply) => return reply,
             Known::Other(_) => {
                 let detail = "the key was used before, with another body";
@@ -160,6 +168,7 @@ impl Rewards {
             return unknown(id);
         };
         match reward.status {
+            "REVERSED" if self.control.forget_reversed => unknown(&id),
             "REVERSED" => Reply::json(200, &reward.to_json(&id)).again(),
             "ISSUED" => match self.refusal(&reward.agent) {
                 Some(status) => {

@@ -15,6 +15,7 @@ use super::{
     control,
     crm::Crm,
     faults::{Fault, Faults},
+    garble,
     genesys::Genesys,
     hooks::Hooks,
     ledger::{Entry, Keep, Ledger},
@@ -147,6 +148,7 @@ impl World {
                 answered(self.ask(&call))
             }
             Some(Fault::Oversize) => answered(oversized(self.ask(&call))),
+            Some(Fault::Garbled(garbling)) => answered(garble::garbled(self.ask(&call), garbling)),
         };
         let is_sent = matches!(then, Then::Answer(_));
         self.ledger.record(Entry {

@@ -105,7 +105,7 @@ impl DeliveryMetrics {
             ),
             state: make.gauges(
                 "aftercall_delivery_state",
-                "1 for the state a destination's driver is in (starting, running, fenced, stopped), 0 for the others",
+                "1 for the state a destination's driver is in (starting, running, misconfigured, fenced, stopped), 0 for the others",
                 &["destination", "state"],
             ),
         }

@@ -100,7 +100,14 @@ async fn s2_11_slacks_no_in_a_200_is_a_rejection_unless_it_is_only_busy() {
     let vendor = Vendor::start().await;
     let office = Office::new(&slack(&vendor.url(), "to = \"C0TEAM\""));
     let parcel = example("alert.raised");
-    for error in ["channel_not_found", "invalid_auth", "not_in_channel"] {
+    let no = Reply::Json(200, json!({"ok": false, "error": "invalid_auth"}));
+    vendor.on("POST /api/chat.postMessage", vec![no]);
+    let refused = office.attempt(&parcel).await.verdict;
+    assert!(
+        matches!(refused, Verdict::Misconfigured { .. }),
+        "S3.16: {refused:?}"
+    );
+    for error in ["channel_not_found", "not_in_channel"] {
         let no = Reply::Json(200, json!({"ok": false, "error": error}));
         vendor.on("POST /api/chat.postMessage", vec![no]);
         let attempt = office.attempt(&parcel).await;

@@ -61,7 +61,12 @@ async fn s4_07_a_body_of_the_limit_leaves_and_one_byte_more_does_not() {
     parcel.data = json!({ "comment": "x".repeat(1_024 - empty) });
     assert_eq!(office.attempt(&parcel).await.verdict, Verdict::Delivered);
     assert_eq!(vendor.only().body.len(), 1_024);
+    // What people wrote is shortened; nothing else is.
     parcel.data = json!({ "comment": "x".repeat(1_025 - empty) });
+    assert_eq!(office.attempt(&parcel).await.verdict, Verdict::Delivered);
+    assert!(vendor.only().body.ends_with("x… (shortened)\"}"));
+    let empty = json!({ "rule": "" }).to_string().len();
+    parcel.data = json!({ "rule": "x".repeat(1_025 - empty) });
     let refused = office.attempt(&parcel).await;
     assert_eq!(
         rejected(&refused),
@@ -143,7 +148,10 @@ async fn a_withdrawn_token_is_fetched_anew_once_and_no_more() {
         .collect();
     assert_eq!(shown, ["Bearer t-1", "Bearer t-2"]);
     let refused = office.attempt(&parcel).await;
-    assert!(rejected(&refused).contains("answered 401"));
+    let Verdict::Misconfigured { why, .. } = &refused.verdict else {
+        panic!("S3.16: {refused:?}");
+    };
+    assert!(why.contains("answered 401"), "{why}");
     let asked = vendor.lines();
     assert_eq!(asked.iter().filter(|line| *line == "POST /in").count(), 2);
 }
@@ -181,6 +189,30 @@ async fn a_line_break_does_not_begin_another_header() {
 }
 
 /// One destination for alerts; connect within 300 ms, all within 700 ms.
+#[tokio::test]
+async fn s3_16_a_page_in_a_webhooks_place_is_no_delivery() {
+    for channel in ["slack_webhook", "teams"] {
+        let vendor = Vendor::start().await;
+        let text = format!(
+            "[[destination]]\nname = \"in\"\non = [\"alert\"]\nchannel = {channel:?}\nurl = \"{}/in\"\n",
+            vendor.url()
+        );
+        let office = Office::new(&text);
+        let parcel = example("alert.raised");
+        let page = "<!DOCTYPE html><title>Sign in</title>an error, says the proxy";
+        vendor.on(
+            "POST /in",
+            vec![Reply::Text(200, page), Reply::Text(200, "ok")],
+        );
+        let attempt = office.attempt(&parcel).await;
+        assert!(
+            matches!(attempt.verdict, Verdict::Again { unknown: true, .. }),
+            "{channel}: {attempt:?}"
+        );
+        assert_eq!(office.attempt(&parcel).await.verdict, Verdict::Delivered);
+    }
+}
+
 fn http(url: &str, more: &str) -> String {
     format!(
         "[[destination]]\nname = \"in\"\non = [\"alert\"]\nchannel = \"http\"\nurl = \"{url}/in\"\n\

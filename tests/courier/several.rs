@@ -294,7 +294,7 @@ async fn s2_11_an_address_that_cannot_be_written_leaves_out_that_one_and_is_name
     let to = "to = \"ann@cx.example, jörg@cx.example, {{ 'no address' }}\"";
     let text = to.replace(
         "{{ 'no address' }}",
-        "{{ data.rule ~ ' x@y z' if data.csat == 2 else '' }}",
+        "{{ data.rule ~ ' x@y z' if data.csat | default(1) == 2 else '' }}",
     );
     let mut parcel = example("alert.raised");
     let office = email(&mail, &text);

@@ -91,7 +91,7 @@ async fn story(place: Place) {
     let ids: Vec<&str> = raised.iter().map(|alert| alert.id.as_str()).collect();
     assert_eq!(ids, ["low_csat:r-1"]);
 
-    // Teams gets a card for each word of it, the mail goes out with the first.
+    // Teams gets a card for each word of it, and mail a letter, all of them in one conversation.
     let alerts = 1 + updates.len();
     let cards = centre
         .until("the cards", async || {
@@ -103,11 +103,14 @@ async fn story(place: Place) {
     assert_eq!(cards.len(), alerts);
     assert!(says(&cards[0]["body"], "Recording pending"), "{}", cards[0]);
     assert!(says(&cards[alerts - 1]["body"], "Listen to the recording"));
-    centre
-        .until("a letter", async || centre.calls(Vendor::Mail).pop())
+    let letters = centre
+        .until("the letters", async || {
+            let letters = centre.calls(Vendor::Mail);
+            (letters.len() >= alerts).then_some(letters)
+        })
         .await;
-    let letters = centre.calls(Vendor::Mail);
-    assert_eq!(letters.len(), 1);
+    assert_eq!(letters.len(), alerts);
+    assert!(says(&letters[alerts - 1]["body"], "In-Reply-To: <"));
     assert_eq!(
         letters[0]["headers"]["to"],
         "supervisor.billing@example.com"

@@ -51,12 +51,6 @@ async fn s2_11_a_storm_in_one_channel_delays_no_other_and_no_first_message_waits
         })
         .await;
     assert!(since.elapsed().as_secs() >= 19);
-    let throttled = centre.calls(Vendor::Slack);
-    let throttled = throttled
-        .iter()
-        .filter(|call| call["status"] == 429)
-        .count();
-    assert_eq!(throttled, 0, "the pace is ours, not found out by refusals");
     centre.close().await;
 }
 

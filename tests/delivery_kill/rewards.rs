@@ -116,11 +116,19 @@ impl Story {
     async fn told(mut self, agents: usize, span: Duration, kills: u32) -> String {
         let log = self.log.take().expect("a log");
         let [barred, redeemed] = script::barred_and_redeemed(agents);
-        let control = json!({ "barred_agents": barred, "redeemed_agents": redeemed });
+        let mut control = marketplace::quirks();
+        control["barred_agents"] = json!(barred);
+        control["redeemed_agents"] = json!(redeemed);
         let set = self.sandbox.sandbox.control("/control/rewards", &control);
         set.expect("the marketplace is told");
         let playing = tokio::spawn(script::play(Arc::clone(&log), agents, self.zone, span));
+        let folder = self.folders[0].path().to_owned();
+        let shutting_out = tokio::spawn(async move {
+            tokio::time::sleep(span / 4).await;
+            marketplace::shut_out(&folder, span / 8).await;
+        });
         lives::kill_often(&mut self.service, kills, seed()).await;
+        shutting_out.await.expect("the token is right again");
         playing.await.expect("the scripts end");
         marketplace::until_settled(&mut self.service, marketplace::PATIENCE).await;
         lives::end(&mut self.service, &log).await;

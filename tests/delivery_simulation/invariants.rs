@@ -33,6 +33,7 @@ pub fn check(run: &Aftermath) -> Result<(), String> {
     letters_are_what_was_not_delivered(run, &said)?;
     no_attempt_is_made_twice(run, &said)?;
     no_attempt_goes_uncounted(run, &said)?;
+    nothing_is_given_up_for_want_of_credentials(run, &said)?;
     threads_go_in_order(run, &said)?;
     merging_keeps_its_distance(run)?;
     lanes_keep_their_distance(run)?;
@@ -154,6 +155,12 @@ fn what_is_delivered_was_executed(run: &Aftermath, said: &Said) -> Result<(), St
                 "what_is_delivered_was_executed: {id} in round {round}"
             ));
         }
+        // Points are freed on this word (S3.16).
+        if status == Some("rejected") && executed {
+            return Err(format!(
+                "what_is_rejected_was_not_done: {id} in round {round}"
+            ));
+        }
     }
     for ((id, round), letter) in &said.letters {
         // With a second round nobody can tell in which it was executed.
@@ -239,6 +246,34 @@ fn no_attempt_goes_uncounted(run: &Aftermath, said: &Said) -> Result<(), String>
     Ok(())
 }
 
+/// S3.16: an attempt that is turned away at the door is none of those that may fail, so a plain failure took as many
+/// others as the policy allows, or its time.
+fn nothing_is_given_up_for_want_of_credentials(run: &Aftermath, said: &Said) -> Result<(), String> {
+    let Policy { retry, .. } = &run.vendor.policy;
+    let books = run.vendor.books();
+    for ((id, round), letter) in &said.letters {
+        if letter.reason != Reason::Failed || *round > 1 || rounds(said, id) > 1 {
+            continue;
+        }
+        let calls = || books.calls.iter().filter(|call| call.id == *id);
+        let tried = calls().filter(|call| !call.is_shut_out).count();
+        let Some(first) = calls().map(|call| call.at).min() else {
+            continue;
+        };
+        // The longest wait, one that was asked for, and what the log may take.
+        let slack_ms = 8_000 + 3_000 + 2_000;
+        let lasted_ms = letter.at.since_ms(first);
+        let deadline_ms = i64::try_from(retry.deadline.as_millis()).unwrap_or(i64::MAX);
+        if tried < retry.attempts.get() as usize && lasted_ms < deadline_ms - slack_ms {
+            return Err(format!(
+                "nothing_is_given_up_for_want_of_credentials: {id} after {tried} of {} in {lasted_ms} ms: {letter:?}",
+                retry.attempts
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Within a thread the vendor books in order, retries by operators aside.
 fn threads_go_in_order(run: &Aftermath, said: &Said) -> Result<(), String> {
     if run.shared {
@@ -310,9 +345,11 @@ fn lanes_keep_their_distance(run: &Aftermath) -> Result<(), String> {
 
 /// Alarms count each letter once, and come at most once a minute.
 fn operators_hear_of_every_letter(said: &Said) -> Result<(), String> {
+    let of_letters = |alarm: &&Value| alarm["data"]["reason"] != "misconfigured";
     let counted: u64 = said
         .alarms
         .iter()
+        .filter(of_letters)
         .filter_map(|alarm| alarm["data"]["count"].as_u64())
         .sum();
     if counted != said.letters.len() as u64 {

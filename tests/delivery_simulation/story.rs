@@ -34,7 +34,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     invariants,
-    vendor::{Books, Call, Vendor, hash},
+    vendor::{Books, Call, Vendor, hash, judgement},
 };
 
 const NAME: &str = "vendor";
@@ -145,6 +145,7 @@ async fn live(seed: u64, tell: bool) -> Result<Aftermath, String> {
         seed,
         world: world.clone(),
         policy: policy(&mut draws, merging),
+        judgement: Arc::new(judgement()),
         start: Start::Beginning,
         threads: merging || draws.below(3) > 0,
         books: Arc::new(Mutex::new(Books::default())),
@@ -202,6 +203,12 @@ impl Play {
             5 | 6 => {
                 self.decide(draws).await;
                 "operator"
+            }
+            8 => {
+                let ms = draws.below(200_000) as i64;
+                let until = self.world.now().plus_ms(ms);
+                self.vendor.books().shut_until = until;
+                "credentials are wrong"
             }
             7 => {
                 tokio::time::sleep(Duration::from_millis(draws.below(20_000))).await;
@@ -362,8 +369,8 @@ impl Play {
                 return Err(format!("settles: {status:?}"));
             }
         }
-        // The last alarm may have to wait for its minute.
-        tokio::time::sleep(Duration::from_secs(70)).await;
+        // The last alarm may have to wait for its minute, behind one about credentials.
+        tokio::time::sleep(Duration::from_secs(140)).await;
         self.stop(0).await
     }
 }

@@ -3,16 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use aftercall::{
     deliver::{
         answer::{Answer, Attempt, Fault, Verdict},
         carry::{Carry, Turn},
-        destination::Start,
+        destination::{Judgement, Start},
+        file,
+        judge::{Judged, judge},
         parcel::Parcel,
         policy::Policy,
+        scope::Scope,
     },
     log::{Lane, memory::World},
 };
@@ -36,6 +39,8 @@ pub struct Call {
     pub executed: bool,
     /// What was handed in of the call before.
     pub handle: Option<Value>,
+    /// Whether it was turned away at the door, for want of the right credentials.
+    pub is_shut_out: bool,
 }
 
 /// What lasts of the vendor.
@@ -49,6 +54,8 @@ pub struct Books {
     pub healed: bool,
     /// Nothing is reached until then.
     pub down_until: LogTime,
+    /// Nobody is let in until then.
+    pub shut_until: LogTime,
 }
 
 /// The carrier of one process.
@@ -57,6 +64,8 @@ pub struct Vendor {
     pub seed: u64,
     pub world: World,
     pub policy: Policy,
+    /// What its answers mean, as shipped for the reward marketplace.
+    pub judgement: Arc<Judgement>,
     pub start: Start,
     pub threads: bool,
     pub books: Arc<Mutex<Books>>,
@@ -81,6 +90,12 @@ enum Mood {
     Hangs,
     Unreachable,
     NotReady,
+    /// Executes, and answers with what nobody can read.
+    Mumbles,
+    /// Knows the key already: says so, and no more.
+    Conflicts,
+    /// Accepts no credentials.
+    ShutsOut,
 }
 
 impl Vendor {
@@ -118,7 +133,10 @@ impl Vendor {
         if self.world.now() < books.down_until {
             return Mood::Unreachable;
         }
-        let luck = if self.is_unlucky(id) { 8 } else { 16 };
+        if self.world.now() < books.shut_until {
+            return Mood::ShutsOut;
+        }
+        let luck = if self.is_unlucky(id) { 10 } else { 20 };
         match hash(self.seed, id, 100 + count) % luck {
             0 | 1 => Mood::Unavailable,
             2 => Mood::Throttles,
@@ -127,6 +145,8 @@ impl Vendor {
             5 => Mood::Hangs,
             6 => Mood::Unreachable,
             7 => Mood::NotReady,
+            8 => Mood::Mumbles,
+            9 if books.executed.contains(id) => Mood::Conflicts,
             _ => Mood::Works,
         }
     }
@@ -172,34 +192,76 @@ impl Carry for Vendor {
     async fn attempt(&self, parcel: &Parcel, handle: Option<&Value>, turn: Turn) -> Attempt {
         let (mood, travel_ms) = self.receive(parcel, handle, turn.number);
         tokio::time::sleep(Duration::from_millis(travel_ms)).await;
-        let refused = self.refuses(&parcel.id);
-        match mood {
-            Mood::Works if refused => refusal(self.seed, &parcel.id),
-            Mood::Works => Attempt {
-                handle: Some(json!({ "after": parcel.seq })),
-                response: Some(json!({ "id": parcel.id })),
-                ..ended(Ok(answer(200)), Verdict::Delivered)
-            },
-            Mood::Unavailable => again(Ok(answer(503)), None, false),
+        let says = |status, body: Value| Ok(answer(status, body));
+        let result = match mood {
+            Mood::Works if self.refuses(&parcel.id) => self.refusal(&parcel.id),
+            Mood::Works => says(201, json!({ "status": "ISSUED" })),
+            Mood::Unavailable => says(503, Value::Null),
             Mood::Throttles => {
-                let after = Duration::from_millis(hash(self.seed, &parcel.id, 4) % 3_000);
-                again(Ok(answer(429)), Some(after), false)
+                let ms = hash(self.seed, &parcel.id, 4) % 3_000;
+                let mut answer = answer(429, Value::Null);
+                let after = (ms / 1_000).to_string();
+                answer.headers.insert("retry-after".to_owned(), after);
+                Ok(answer)
             }
-            Mood::LosesAnswer | Mood::LosesRequest => {
-                again(Err(Fault::Lost("reset".into())), None, true)
-            }
+            Mood::LosesAnswer | Mood::LosesRequest => Err(Fault::Lost("reset".into())),
             Mood::Hangs => {
                 let patience = Duration::from_secs(5);
                 tokio::time::sleep(patience).await;
-                again(Err(Fault::Timeout(patience)), None, true)
+                Err(Fault::Timeout(patience))
             }
-            Mood::Unreachable => again(Err(Fault::Connect("refused".into())), None, false),
-            Mood::NotReady => again(Err(Fault::NotReady("no token".into())), None, false),
+            Mood::Unreachable => Err(Fault::Connect("refused".into())),
+            Mood::NotReady => Err(Fault::NotReady("no token".into())),
+            Mood::Mumbles => says(201, self.mumble(&parcel.id)),
+            Mood::Conflicts => says(409, json!({ "code": "duplicate" })),
+            Mood::ShutsOut => says(401, json!({ "code": "invalid_token" })),
+        };
+        let scope = Scope::default().with("in_doubt", turn.unknown.into());
+        let Judged { verdict, .. } =
+            judge(&self.judgement, &scope, &result, SystemTime::UNIX_EPOCH);
+        let is_delivered = verdict == Verdict::Delivered;
+        Attempt {
+            result,
+            verdict,
+            handle: is_delivered.then(|| json!({ "after": parcel.seq })),
+            status: None,
+            response: is_delivered.then(|| json!({ "id": parcel.id })),
+            progress: None,
+            said: None,
+            lanes: Vec::new(),
         }
     }
 }
 
+/// What the answers of the shipped reward marketplace mean.
+pub fn judgement() -> Judgement {
+    let text = include_str!("../../config/destinations.toml");
+    let checked = file::parse(text, "config/destinations.toml").expect("the shipped file");
+    let mut all = checked.destinations.destinations.into_iter();
+    let rewards = all.find(|destination| destination.name == "rewards");
+    rewards.expect("rewards").judgement
+}
+
 impl Vendor {
+    fn refusal(&self, id: &str) -> Result<Answer, Fault> {
+        match hash(self.seed, id, 5) % 3 {
+            0 => Ok(answer(400, json!({ "code": "malformed" }))),
+            // A 200 that says no.
+            1 => Ok(answer(200, json!({ "status": "REJECTED" }))),
+            _ => Err(Fault::Unsendable("too large".into())),
+        }
+    }
+
+    /// A success that nobody can read.
+    fn mumble(&self, id: &str) -> Value {
+        match hash(self.seed, id, 6) % 4 {
+            0 => Value::Null,
+            1 => json!("<!DOCTYPE html><title>Sign in</title>"),
+            2 => json!("{\"status\":\"ISSUE"),
+            _ => json!({}),
+        }
+    }
+
     /// The moment a request arrives, if it does: what is executed is executed now, whatever becomes of the caller.
     fn receive(&self, parcel: &Parcel, handle: Option<&Value>, number: u32) -> (Mood, u64) {
         let mut books = self.books();
@@ -209,8 +271,10 @@ impl Vendor {
         let mood = self.mood(&books, &parcel.id, count);
         let executes = match mood {
             Mood::Works => !self.refuses(&parcel.id),
-            Mood::LosesAnswer | Mood::Hangs => !self.refuses(&parcel.id),
-            Mood::Unavailable
+            Mood::LosesAnswer | Mood::Hangs | Mood::Mumbles => !self.refuses(&parcel.id),
+            Mood::Conflicts
+            | Mood::ShutsOut
+            | Mood::Unavailable
             | Mood::Throttles
             | Mood::LosesRequest
             | Mood::Unreachable
@@ -226,55 +290,17 @@ impl Vendor {
             at: self.world.now(),
             executed,
             handle: handle.cloned(),
+            is_shut_out: mood == Mood::ShutsOut,
         });
         (mood, hash(self.seed, &parcel.id, 200 + count) % 60)
     }
 }
 
-fn refusal(seed: u64, id: &str) -> Attempt {
-    let why = "refused".to_owned();
-    let result = match hash(seed, id, 5) % 3 {
-        0 => Ok(answer(400)),
-        // A 200 that says no.
-        1 => Ok(answer(200)),
-        _ => Err(Fault::Unsendable("too large".into())),
-    };
-    ended(result, Verdict::Rejected { why })
-}
-
-fn again(result: Result<Answer, Fault>, after: Option<Duration>, unknown: bool) -> Attempt {
-    let why = match &result {
-        Ok(answer) => format!("status {}", answer.status),
-        Err(fault) => fault.to_string(),
-    };
-    ended(
-        result,
-        Verdict::Again {
-            why,
-            after,
-            unknown,
-        },
-    )
-}
-
-fn ended(result: Result<Answer, Fault>, verdict: Verdict) -> Attempt {
-    Attempt {
-        result,
-        verdict,
-        handle: None,
-        status: None,
-        response: None,
-        progress: None,
-        said: None,
-        lanes: Vec::new(),
-    }
-}
-
-fn answer(status: u16) -> Answer {
+fn answer(status: u16, body: Value) -> Answer {
     Answer {
         status,
         headers: BTreeMap::new(),
-        body: json!({ "status": status }),
+        body,
     }
 }
 

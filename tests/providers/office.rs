@@ -29,7 +29,7 @@ const FIELDS: &str = include_str!("../../config/fields.toml");
 pub struct Office {
     pub sandbox: Spawned,
     couriers: Vec<Courier>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 const DESTINATIONS_OF_REWARDS: [&str; 4] = [
@@ -74,7 +74,7 @@ impl Office {
         Self {
             couriers: couriers(checked.destinations, &Arc::new(fields)).expect("couriers"),
             sandbox,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -90,9 +90,20 @@ impl Office {
         let turn = Turn {
             number,
             in_doubt,
+            unknown: in_doubt,
             ..Turn::default()
         };
         self.courier(name).take_turn(reward, None, turn).await
+    }
+
+    /// Exchanges the token that all destinations show; `None`: it is gone.
+    pub fn write_token(&self, token: Option<&str>) {
+        let file = self.folder.path().join("token");
+        match token {
+            Some(token) => std::fs::write(file, token),
+            None => std::fs::remove_file(file),
+        }
+        .expect("a file");
     }
 
     /// The next requests of a vendor with this method go wrong, so often.

@@ -16,13 +16,13 @@ use aftercall::{
     sandbox::{
         self, Spawned, TOKEN,
         call::{Call, Vendor},
-        faults::{Fault, Rule},
+        faults::{Fault, Garbling, Rule},
     },
     shard::{retrace::Retrace, witness::Nobody},
 };
 use aftercall_actors::{actor::Actor, agent::Agent, key::Key, output::Kind, rules::RuleSet};
 use futures::StreamExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     compare::{differences, is_issued},
@@ -77,7 +77,9 @@ pub fn make_unreliable(sandbox: &Spawned, lies: f64) {
         (None, Fault::Slow { ms: 200 }, 0.05),
         (Some("POST"), Fault::Lie, lies),
     ];
-    for (place, (method, fault, chance)) in faults.into_iter().enumerate() {
+    let garbled = Garbling::ALL.map(|garbling| (None, Fault::Garbled(garbling), 0.01));
+    let faults = faults.into_iter().chain(garbled);
+    for (place, (method, fault, chance)) in faults.enumerate() {
         let rule = Rule {
             method: method.map(str::to_owned),
             probability: Some(chance),
@@ -87,6 +89,20 @@ pub fn make_unreliable(sandbox: &Spawned, lies: f64) {
         };
         sandbox.sandbox.add_fault(rule).expect("a fault");
     }
+}
+
+/// Manners of some marketplaces, for `/control/rewards`: a key that it knows is a conflict, not the first answer again,
+/// and what was taken back is not there any more.
+pub fn quirks() -> Value {
+    json!({ "conflict_on_repeat": true, "forget_reversed": true })
+}
+
+/// The service's token is wrong for a while: 401 to everything.
+pub async fn shut_out(folder: &Path, duration: Duration) {
+    let file = folder.join("token");
+    fs::write(&file, "a-token-of-yesterday").expect("a file");
+    tokio::time::sleep(duration).await;
+    fs::write(&file, TOKEN).expect("a file");
 }
 
 /// The configuration of [`service`], beside the log's address; also for commands.

@@ -199,7 +199,7 @@ impl Server {
     /// Sends a letter once.
     ///
     /// # Errors
-    /// [`Fault::Connect`] for all that goes wrong before the message is out, [`Fault::NotReady`] if the server does not
+    /// [`Fault::Connect`] for all that goes wrong before the message is out, [`Fault::Misconfigured`] if the server does not
     /// know our login, [`Fault::Timeout`] and [`Fault::Lost`] from the message's end on. A refusal is no fault but an
     /// answer, with the server's code.
     pub async fn send(&self, letter: &Sealed, login: Option<Credentials>) -> Result<Answer, Fault> {
@@ -238,10 +238,12 @@ impl Server {
             let reply = before_message(said)?;
             if !reply.is_positive() {
                 // The code only: a server's words may quote what it was given.
-                return Err(Fault::NotReady(format!(
-                    "the server refused our login with {}",
-                    reply.code
-                )));
+                let why = format!("the server refused our login with {}", reply.code);
+                return Err(match reply.code {
+                    // For a while, it says: its directory may be away.
+                    400..=499 => Fault::NotReady(why),
+                    _ => Fault::Misconfigured(why),
+                });
             }
         }
         let answer = Self::transfer(&mut connection, letter, handed_over).await;

@@ -49,11 +49,17 @@ impl Exchange {
         })
     }
 
+    /// Of the credentials as they can be read now: another number once one is another.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.credentials.fingerprint()
+    }
+
     /// Sends a request with credentials; `id` is the output's. Refused with 401, it goes once more with fresh ones: a
     /// token may have been withdrawn before its time, and nothing was done.
     ///
     /// # Errors
-    /// As [`super::http::Client::send`], where an answer too long is counted, and [`Fault::NotReady`] without credentials.
+    /// As [`super::http::Client::send`], where an answer too long is counted, and [`Fault::Misconfigured`] or [`Fault::NotReady`] without credentials.
     pub async fn send(&self, request: Request, id: &str) -> Result<Answer, Fault> {
         let mut authorised = request.clone();
         let grant = self.credentials.apply(&mut authorised, id).await?;
@@ -124,15 +130,25 @@ impl Login {
         }
     }
 
+    /// As [`Exchange::fingerprint`].
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let name = match &self.user {
+            Name::Plain(_) => 0,
+            Name::Secret(secret) => secret.fingerprint(),
+        };
+        name.wrapping_mul(31) ^ self.password.fingerprint()
+    }
+
     /// Name and password as they are now, and what must not come back of them.
     ///
     /// # Errors
-    /// [`Fault::NotReady`] if one cannot be read.
+    /// [`Fault::Misconfigured`] if one cannot be read.
     pub fn credentials(&self) -> Result<(SmtpCredentials, Conceal), Fault> {
         let read = |secret: &Secret| {
             let value = secret
                 .read()
-                .map_err(|error| Fault::NotReady(error.to_string()))?;
+                .map_err(|error| Fault::Misconfigured(error.to_string()))?;
             Ok(value.expose_secret().to_owned())
         };
         let mut conceal = Conceal::default();

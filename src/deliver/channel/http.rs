@@ -7,12 +7,11 @@
 
 use std::{collections::BTreeMap, error::Error as _, time::Duration};
 
+use super::body::{self, Declared};
+use crate::deliver::answer::{Answer, Fault};
 use reqwest::{
     Certificate, Client as Inner, Identity, Method, Response, Url, header::HeaderMap, redirect,
 };
-use serde_json::Value;
-
-use crate::deliver::answer::{Answer, Fault};
 
 /// A request, ready to leave.
 #[derive(Clone, Debug)]
@@ -174,10 +173,17 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
+        let said = |name: &str| headers.get(name).map_or("", String::as_str);
+        let declared = Declared {
+            content_type: said("content-type"),
+            content_encoding: said("content-encoding"),
+        };
+        let body = body::read(declared, &body, self.answer_bytes_max)
+            .map_err(|body::TooLong| NoAnswer::TooLong)?;
         Ok(Answer {
             status,
             headers,
-            body: parsed(&body),
+            body,
         })
     }
 
@@ -192,15 +198,6 @@ impl Client {
             Fault::Lost(chain(error))
         }
     }
-}
-
-/// JSON as what it is, other text as a string, nothing as `null`.
-fn parsed(body: &[u8]) -> Value {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Value::Null;
-    }
-    serde_json::from_slice(body)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
 }
 
 /// An error with its causes, but without the address: a webhook's is a secret.

@@ -70,7 +70,7 @@ impl Connector {
     /// The client for the next attempt. It shares its connections with the last, unless a file has changed.
     ///
     /// # Errors
-    /// [`Fault::NotReady`] if a file has changed into something that does not do: nothing is sent under a certificate
+    /// [`Fault::Misconfigured`] if a file has changed into something that does not do: nothing is sent under a certificate
     /// that was taken away.
     pub fn client(&self) -> Result<Client, Fault> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +79,7 @@ impl Connector {
             let now = stamps(&self.spec);
             if now != seen.stamps {
                 seen.client = client(&self.spec, &self.settings)
-                    .map_err(|error| Fault::NotReady(error.to_string()))?;
+                    .map_err(|error| Fault::Misconfigured(error.to_string()))?;
                 seen.stamps = now;
             }
             seen.looked_at = Instant::now();

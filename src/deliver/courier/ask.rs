@@ -90,8 +90,17 @@ fn told(lookup: &Inquiry, output: &Scope, answer: &Answer) -> Result<Option<Answ
     };
     let status = answer.status;
     // Nothing about the output can be read from these, whatever the expression would make of them.
-    if matches!(status, 401 | 403 | 407 | 408 | 425 | 429 | 500..) {
+    if matches!(status, 401 | 403 | 407) {
+        let why = format!("answered {status} when asked about an earlier attempt");
+        return Err(Fault::Misconfigured(why));
+    }
+    if matches!(status, 408 | 425 | 429 | 500..) {
         return Err(doubt(format!("answered {status}"), status >= 500));
+    }
+    // A page or half a list does not say that it is not in it.
+    if answer.is_2xx() && lookup.answer.reads_body() && !answer.is_structured() {
+        let why = format!("answered {status} with what is no JSON that could be looked into");
+        return Err(doubt(why, false));
     }
     let said = lookup.answer.evaluate(&output.clone().with_answer(answer));
     match said.map_err(|error| doubt(format!("answered {status}: {error}"), false))? {
@@ -118,6 +127,8 @@ fn told(lookup: &Inquiry, output: &Scope, answer: &Answer) -> Result<Option<Answ
 /// A question that brought no answer.
 fn still_in_doubt(fault: &Fault) -> Fault {
     let is_down = match fault {
+        // About the destination; the output stays as it is.
+        Fault::Misconfigured(why) => return Fault::Misconfigured(why.clone()),
         Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => true,
         Fault::Unsendable(_) | Fault::NotReady(_) | Fault::InDoubt { .. } => false,
     };
@@ -193,13 +204,11 @@ mod tests {
     #[test]
     fn s3_09_no_status_of_a_refusal_or_a_fault_says_that_an_order_is_unknown() {
         let after = Some(Duration::from_secs(7));
-        for (status, is_down) in [
-            (401, false),
-            (403, false),
-            (429, false),
-            (500, true),
-            (503, true),
-        ] {
+        for status in [401, 403, 407] {
+            let asked = ask("null", status, Value::Null);
+            assert!(matches!(asked, Err(Fault::Misconfigured(_))), "{asked:?}");
+        }
+        for (status, is_down) in [(429, false), (500, true), (503, true)] {
             let asked = ask("null", status, Value::Null);
             let why = format!("answered {status}");
             let expected = Fault::InDoubt {
@@ -211,6 +220,30 @@ mod tests {
         }
         // The others are the expression's to read.
         assert_eq!(ask("null", 404, Value::Null), Ok(None));
+    }
+
+    #[test]
+    fn s3_16_a_page_or_half_a_list_does_not_say_that_an_order_is_unknown() {
+        let careless = "has(body.orders) && size(body.orders) > 0 ? {'status': 201} : null";
+        for body in [
+            json!("<html>"),
+            json!("{\"orders\":["),
+            Value::Null,
+            json!(1),
+        ] {
+            for expression in [SHIPPED, careless] {
+                let asked = ask(expression, 200, body.clone());
+                assert!(
+                    matches!(asked, Err(Fault::InDoubt { is_down: false, .. })),
+                    "{body}: {asked:?}"
+                );
+            }
+        }
+        assert_eq!(
+            ask(careless, 200, json!({})),
+            Ok(None),
+            "said by the configuration"
+        );
     }
 
     #[test]

@@ -117,6 +117,12 @@ impl Drafter {
         }
     }
 
+    /// Of the secrets in addresses and headers.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let secrets = self.secrets.values().map(Secret::fingerprint);
+        secrets.fold(0, |all, one| all.wrapping_mul(31) ^ one)
+    }
+
     /// The operator's own variables.
     pub(super) fn vars(&self) -> Scope {
         self.scope.clone()

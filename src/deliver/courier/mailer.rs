@@ -30,10 +30,14 @@ impl Mailer {
         }
     }
 
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.login.as_ref().map_or(0, Login::fingerprint)
+    }
+
     pub(super) async fn send(&self, letter: &Sealed) -> Result<Answer, Fault> {
         let mut server = self.server.clone();
         server.roots_pem =
-            tls::roots(&self.tls).map_err(|error| Fault::NotReady(error.to_string()))?;
+            tls::roots(&self.tls).map_err(|error| Fault::Misconfigured(error.to_string()))?;
         let Some(login) = &self.login else {
             return server.send(letter, None).await;
         };

@@ -50,11 +50,13 @@ impl Courier {
                     continue;
                 }
                 (Verdict::Delivered, Err(_)) => continue,
-                (Verdict::Rejected { why }, _) => progress.refused.push(Refused {
-                    to: target.channel.clone(),
-                    why: why.clone(),
-                }),
-                (Verdict::Again { .. }, result) => {
+                (Verdict::Rejected { why } | Verdict::Unclear { why, .. }, _) => {
+                    progress.refused.push(Refused {
+                        to: target.channel.clone(),
+                        why: why.clone(),
+                    })
+                }
+                (Verdict::Again { .. } | Verdict::Misconfigured { .. }, result) => {
                     if result.as_ref().is_ok_and(|answer| answer.status == 429) {
                         lanes.push(draft.lane(target));
                     }
@@ -62,8 +64,16 @@ impl Courier {
                 }
             }
             let is_worse = match &bad {
-                Some((_, Verdict::Again { .. })) => false,
-                Some(_) => matches!(verdict, Verdict::Again { .. }),
+                Some((_, Verdict::Misconfigured { .. })) => false,
+                Some((_, Verdict::Again { .. })) => {
+                    matches!(verdict, Verdict::Misconfigured { .. })
+                }
+                Some(_) => {
+                    matches!(
+                        verdict,
+                        Verdict::Again { .. } | Verdict::Misconfigured { .. }
+                    )
+                }
                 None => true,
             };
             bad = Some(match bad {

@@ -20,6 +20,7 @@ impl Courier {
             Err(fault) => Err(match fault {
                 Fault::Unsendable(why) => Fault::Unsendable(text(why)),
                 Fault::NotReady(why) => Fault::NotReady(text(why)),
+                Fault::Misconfigured(why) => Fault::Misconfigured(text(why)),
                 Fault::Connect(why) => Fault::Connect(text(why)),
                 Fault::Timeout(after) => Fault::Timeout(after),
                 Fault::Lost(why) => Fault::Lost(text(why)),
@@ -41,6 +42,14 @@ impl Courier {
             Verdict::Delivered => Verdict::Delivered,
             Verdict::Rejected { why } => Verdict::Rejected {
                 why: self.fields.scrub_text(why),
+            },
+            Verdict::Unclear { why, unknown } => Verdict::Unclear {
+                why: self.fields.scrub_text(why),
+                unknown: *unknown,
+            },
+            Verdict::Misconfigured { why, alone } => Verdict::Misconfigured {
+                why: self.fields.scrub_text(why),
+                alone: *alone,
             },
             Verdict::Again {
                 why,

@@ -74,7 +74,7 @@ impl Progress {
 }
 
 /// Of two verdicts on parts of one output, what they mean together while something is left to do: the longer wait, and
-/// unknown if either is.
+/// unknown if either is. Credentials that are not accepted outweigh all: they are the same for every part.
 pub(super) fn worse(one: Option<Verdict>, other: Verdict) -> Verdict {
     match (one, other) {
         (
@@ -93,11 +93,20 @@ pub(super) fn worse(one: Option<Verdict>, other: Verdict) -> Verdict {
             after: after.max(later),
             unknown: unknown || also,
         },
-        (Some(one @ Verdict::Again { .. }), Verdict::Delivered | Verdict::Rejected { .. }) => one,
-        (Some(one @ Verdict::Rejected { .. }), Verdict::Delivered | Verdict::Rejected { .. }) => {
-            one
-        }
-        (Some(Verdict::Rejected { .. } | Verdict::Delivered) | None, other) => other,
+        (Some(one @ Verdict::Misconfigured { .. }), _) => one,
+        (_, other @ Verdict::Misconfigured { .. }) => other,
+        (
+            Some(one @ Verdict::Again { .. }),
+            Verdict::Delivered | Verdict::Rejected { .. } | Verdict::Unclear { .. },
+        ) => one,
+        (
+            Some(one @ (Verdict::Rejected { .. } | Verdict::Unclear { .. })),
+            Verdict::Delivered | Verdict::Rejected { .. } | Verdict::Unclear { .. },
+        ) => one,
+        (
+            Some(Verdict::Rejected { .. } | Verdict::Unclear { .. } | Verdict::Delivered) | None,
+            other,
+        ) => other,
     }
 }
 

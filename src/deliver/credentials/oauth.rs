@@ -91,11 +91,11 @@ struct Source {
 struct State {
     token: Option<Token>,
     fetch: Option<Fetch>,
-    failed: Option<(Instant, String)>,
+    failed: Option<(Instant, Fault)>,
 }
 
 /// A fetch under way. Its end is also written into the state, by the task itself.
-type Fetch = Shared<futures::future::BoxFuture<'static, Result<HeaderValue, String>>>;
+type Fetch = Shared<futures::future::BoxFuture<'static, Result<HeaderValue, Fault>>>;
 
 #[derive(Clone)]
 struct Token {
@@ -119,6 +119,12 @@ impl Tokens {
         }
     }
 
+    /// Of what tokens are asked for with.
+    pub fn fingerprint(&self) -> u64 {
+        let endpoint = &self.source.endpoint;
+        endpoint.client_id.fingerprint().wrapping_mul(31) ^ endpoint.client_secret.fingerprint()
+    }
+
     /// The header with a token that serves.
     pub async fn get(&self) -> Result<HeaderValue, Fault> {
         let fetch = {
@@ -133,8 +139,8 @@ impl Tokens {
                 }
                 return Ok(header);
             }
-            if let Some(why) = state.failure(now) {
-                return Err(Fault::NotReady(why));
+            if let Some(fault) = state.failure(now) {
+                return Err(fault);
             }
             self.source.fetch(&mut state)
         };
@@ -162,8 +168,7 @@ impl Tokens {
 
     async fn wait(&self, fetch: Fetch) -> Result<HeaderValue, Fault> {
         match timeout(WAIT_MAX, fetch).await {
-            Ok(Ok(header)) => Ok(header),
-            Ok(Err(why)) => Err(Fault::NotReady(why)),
+            Ok(fetched) => fetched,
             Err(_) => Err(Fault::NotReady(format!("no token within {WAIT_MAX:?}"))),
         }
     }
@@ -179,9 +184,9 @@ impl fmt::Debug for Tokens {
 
 impl State {
     /// The failure that still stands.
-    fn failure(&self, now: Instant) -> Option<String> {
-        let (at, why) = self.failed.as_ref()?;
-        (now.saturating_duration_since(*at) < FAILURE_KEPT).then(|| why.clone())
+    fn failure(&self, now: Instant) -> Option<Fault> {
+        let (at, fault) = self.failed.as_ref()?;
+        (now.saturating_duration_since(*at) < FAILURE_KEPT).then(|| fault.clone())
     }
 }
 
@@ -200,7 +205,8 @@ impl Source {
         let task: JoinHandle<_> = tokio::spawn(async move {
             let asked_at = Instant::now();
             let answer = timeout(WAIT_MAX, source.ask()).await.unwrap_or_else(|_| {
-                Err(format!("the token endpoint took longer than {WAIT_MAX:?}"))
+                let why = format!("the token endpoint took longer than {WAIT_MAX:?}");
+                Err(Fault::NotReady(why))
             });
             let mut state = source.state();
             state.fetch = None;
@@ -210,15 +216,18 @@ impl Source {
                     state.token = Some(Token::new(header.clone(), asked_at, lifetime));
                     Ok(header)
                 }
-                Err(why) => {
-                    tracing::warn!(%why, "no token");
-                    state.failed = Some((Instant::now(), why.clone()));
-                    Err(why)
+                Err(fault) => {
+                    tracing::warn!(%fault, "no token");
+                    state.failed = Some((Instant::now(), fault.clone()));
+                    Err(fault)
                 }
             }
         });
         let fetch = task
-            .map(|end| end.unwrap_or_else(|_| Err("the fetch of a token was ended".to_owned())))
+            .map(|end| {
+                let ended = || Fault::NotReady("the fetch of a token was ended".to_owned());
+                end.unwrap_or_else(|_| Err(ended()))
+            })
             .boxed()
             .shared();
         state.fetch = Some(fetch.clone());
@@ -226,24 +235,33 @@ impl Source {
     }
 
     /// One exchange with the endpoint: a token and how long it lives.
-    async fn ask(&self) -> Result<(HeaderValue, Duration), String> {
-        let request = self.request()?;
+    async fn ask(&self) -> Result<(HeaderValue, Duration), Fault> {
+        let request = self.request().map_err(Fault::Misconfigured)?;
         let conceal = self.shown(&request);
-        let client = self.connector.client().map_err(|fault| fault.to_string())?;
-        let answer = client
-            .send(request)
-            .await
-            .map_err(|fault| format!("the token endpoint: {}", conceal.fault(fault)))?;
+        let client = self.connector.client()?;
+        let answer = client.send(request).await.map_err(|fault| {
+            Fault::NotReady(format!("the token endpoint: {}", conceal.fault(fault)))
+        })?;
         let token = answer.body.get("access_token").and_then(Value::as_str);
-        let Some(token) = token.filter(|token| !token.is_empty() && answer.status == 200) else {
-            return Err(refusal(&answer, &conceal));
+        // RFC 6749 says 200; some give a token with 201, as something they made.
+        let is_given = (200..300).contains(&answer.status);
+        let Some(token) = token.filter(|token| !token.is_empty() && is_given) else {
+            let why = refusal(&answer, &conceal);
+            return Err(match answer.status {
+                408 | 425 | 429 => Fault::NotReady(why),
+                400..=499 => Fault::Misconfigured(why),
+                _ => Fault::NotReady(why),
+            });
         };
         let kind = answer.body.get("token_type").and_then(Value::as_str);
         if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            return Err("the token endpoint gives tokens that are not of type Bearer".to_owned());
+            let why = "the token endpoint gives tokens that are not of type Bearer";
+            return Err(Fault::Misconfigured(why.to_owned()));
         }
-        let header =
-            bearer(token).ok_or("the token endpoint gives a token that no header can have")?;
+        let header = bearer(token).ok_or_else(|| {
+            let why = "the token endpoint gives a token that no header can have";
+            Fault::Misconfigured(why.to_owned())
+        })?;
         Ok((header, lifetime(answer.body.get("expires_in"))))
     }
 

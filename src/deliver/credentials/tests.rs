@@ -17,6 +17,8 @@ use crate::deliver::{
     destination::{CredentialsIn, TlsSpec},
 };
 
+mod answers;
+
 pub(super) const SECRET: &str = "planted-s3cr&t";
 
 /// What the endpoint is to do, and what it saw.
@@ -26,6 +28,8 @@ struct Endpoint {
     status: u16,
     /// Gives the first token for ever.
     repeats: bool,
+    /// Answers with these, content type and body, whatever it is asked.
+    raw: Option<(&'static str, Vec<u8>)>,
     /// `Authorization` and body of every token request.
     asked: Vec<(Option<String>, String)>,
 }
@@ -47,6 +51,7 @@ impl Server {
             expires_in: 3600,
             status: 200,
             repeats: false,
+            raw: None,
             asked: Vec::new(),
         }));
         let data = web::Data::from(endpoint.clone());
@@ -128,6 +133,12 @@ async fn token(
         (number, endpoint.delay, endpoint.expires_in, endpoint.status)
     };
     tokio::time::sleep(delay).await;
+    if let Some((content_type, body)) = locked(&endpoint).raw.clone() {
+        let status = actix_web::http::StatusCode::from_u16(status).unwrap();
+        return HttpResponse::build(status)
+            .content_type(content_type)
+            .body(body);
+    }
     if status != 200 {
         let said = format!("no client with client_secret={SECRET}");
         let status = actix_web::http::StatusCode::from_u16(status).unwrap();
@@ -270,7 +281,7 @@ async fn s1_10_a_failure_is_asked_for_once_says_nothing_secret_and_ends_with_a_n
     let server = Server::start().await;
     server.set(|endpoint| endpoint.status = 401);
     let credentials = server.credentials();
-    let failed = Err(Fault::NotReady(
+    let failed = Err(Fault::Misconfigured(
         "the token endpoint gives none, status 401: invalid_client: no client with client_secret=***".to_owned(),
     ));
     let all = join_all((0..50).map(|_| async { apply(&credentials).await.map(|_| ()) })).await;
@@ -389,7 +400,7 @@ async fn s1_10_bearer_and_basic_follow_their_files() {
     let missing = apply(&bearer).await.unwrap_err();
     assert_eq!(
         missing,
-        Fault::NotReady(format!("secret file:{}: there is none", file.display()))
+        Fault::Misconfigured(format!("secret file:{}: there is none", file.display()))
     );
     fs::write(&file, "opensesame\n").unwrap();
     let (shown, grant) = apply(&bearer).await.unwrap();
@@ -410,7 +421,7 @@ async fn s1_10_bearer_and_basic_follow_their_files() {
     assert_eq!(header(&bearer).await, "Bearer open barley");
     fs::write(&file, "planted\nsecond line").unwrap();
     let unfit = bearer.refuse(&grant).await.unwrap_err();
-    assert!(matches!(unfit, Fault::NotReady(_)) && !unfit.to_string().contains("planted"));
+    assert!(matches!(unfit, Fault::Misconfigured(_)) && !unfit.to_string().contains("planted"));
     let nothing = Credentials::new(&AuthSpec::None, plain());
     let mut request = request();
     let grant = nothing.apply(&mut request, "x").await.unwrap();

@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, zeroize::Zeroizing};
 
-use super::not_ready;
+use super::missing;
 use crate::deliver::{answer::Fault, channel::http::Request, mac::hmac_sha256, secret::Secret};
 
 /// What a secret may begin with; no part of the key.
@@ -49,7 +49,7 @@ impl Signer {
     fn sign_at(&self, request: &mut Request, id: &str, seconds: u64) -> Result<(), Fault> {
         let id = utf8_percent_encode(id, &UNFIT).to_string();
         let signed = format!("{id}.{seconds}.");
-        let value = self.secret.read().map_err(not_ready)?;
+        let value = self.secret.read().map_err(missing)?;
         let mut signatures = Vec::new();
         for text in value.expose_secret().split_whitespace() {
             let key = key(text).ok_or_else(|| self.unfit())?;
@@ -68,9 +68,14 @@ impl Signer {
         Ok(())
     }
 
+    /// Of the secret.
+    pub fn fingerprint(&self) -> u64 {
+        self.secret.fingerprint()
+    }
+
     fn unfit(&self) -> Fault {
         let (least, most) = (KEY_BYTES.start(), KEY_BYTES.end());
-        Fault::NotReady(format!(
+        Fault::Misconfigured(format!(
             "secret {}: a signing secret is {PREFIX} and {least} to {most} bytes in base64",
             self.secret.reference()
         ))
@@ -153,7 +158,7 @@ mod tests {
             assert_eq!(result.is_ok(), KEY_BYTES.contains(&length), "{length}");
         }
         let error = signed("whsec_planted!", "m").unwrap_err();
-        assert!(matches!(error, Fault::NotReady(_)));
+        assert!(matches!(error, Fault::Misconfigured(_)));
         assert!(!error.to_string().contains("planted"), "{error}");
     }
 

@@ -1,5 +1,7 @@
 //! How a driver can end.
 
+use tokio::time::Instant;
+
 use crate::{
     deliver::{
         account::show_state,
@@ -44,4 +46,16 @@ impl Ended {
         show_state(destination, Some(state));
         board.end(destination, state, self);
     }
+}
+
+/// Where a driver stands in stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Running,
+    /// Nothing begins any more; what is out is waited for.
+    Stopping {
+        since: Instant,
+    },
+    /// The last checkpoint is on its way.
+    Closing,
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::deliver::scope::ANSWER;
 
 fn evaluate(text: &str, body: Value) -> Result<Value, String> {
     let expression = Expression::parse(text, &["body"]).map_err(|e| e.to_string())?;
@@ -170,4 +171,35 @@ fn s5_05_an_evaluation_takes_a_bounded_number_of_steps() {
         error.ends_with("macros over 5001 values would take more than 5000000 steps"),
         "{error}"
     );
+}
+
+#[test]
+fn s3_16_an_expression_knows_whether_it_looks_into_a_body() {
+    let reads = |text: &str| Expression::parse(text, &ANSWER).unwrap().reads_body();
+    for text in [
+        "body.status == 'ISSUED'",
+        "has(body.token)",
+        "body['status'] == 'x'",
+        "status == 200 && body.all(r, r.success)",
+        "type(body) == list",
+        "size(body) == 0",
+        "'ok' in body",
+        "body == 'ok' && body.x == 1",
+        "[1].all(r, body.x == r)",
+    ] {
+        assert!(reads(text), "{text}");
+    }
+    for text in [
+        "status in [200, 201]",
+        "body == 'ok'",
+        "'ok' == body",
+        "body != null",
+        "body.contains('done')",
+        "body.startsWith('ok') || string(body) == '1'",
+        "headers['x'] == 'body'",
+        "data.body == 1",
+        "[1].all(body, body > 0)",
+    ] {
+        assert!(!reads(text), "{text}");
+    }
 }

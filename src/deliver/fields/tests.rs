@@ -348,7 +348,7 @@ fn s1_10_a_key_that_is_missing_or_none_is_named_and_may_yet_come() {
             "{said}"
         );
         assert!(!said.contains("planted") && !format!("{error:?}").contains("planted"));
-        assert!(matches!(error.fault(), Fault::NotReady(_)));
+        assert!(matches!(error.fault(), Fault::Misconfigured(_)));
         std::thread::sleep(crate::deliver::secret::LOOK_EVERY);
     }
     // 33 bytes are a key for hashes, and none for AES-256.

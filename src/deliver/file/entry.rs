@@ -9,7 +9,7 @@ use crate::{
         units::{ByteSize, Span},
     },
     deliver::{
-        destination::{Destination, Judgement, Start, Timeouts},
+        destination::{Destination, Judgement, Refusals, Start, Timeouts},
         expression::Condition,
         scope::{ANSWER, OUTPUT, REQUEST},
         selector::{Listen, Selector},
@@ -85,9 +85,16 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
     };
     let channel = channel::read(reader, s, via);
     channel::check_auth(s, via, auth.as_ref());
-    let (success, again) = default_tests(via);
-    let success = judge_condition(reader, s, "success", success);
-    let again = judge_condition(reader, s, "again", again);
+    let tests = default_tests(via);
+    let success = judge_condition(reader, s, "success", tests.success);
+    let again = judge_condition(reader, s, "again", tests.again);
+    let unauthorized = judge_condition(reader, s, "unauthorized", tests.unauthorized);
+    let is_money = selector.types().any(|t| Kind::of(t) == Some(Kind::Reward));
+    let refusals = match (s.has("rejected"), reader.condition(s, "rejected", &ANSWER)) {
+        (true, refused) => refused.map(Refusals::When),
+        (false, _) if is_money => Some(Refusals::OtherStatus),
+        (false, _) => Some(Refusals::Rest),
+    };
     let fallbacks = channel::fallbacks(reader, s, channel.as_ref());
     let (lookup, list) = asks::read(reader, s, via, &selector);
     let policy = policy::read(s, via, timeouts.total, outcome.rule);
@@ -111,6 +118,8 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
         judgement: Judgement {
             success: success?,
             again: again?,
+            unauthorized: unauthorized?,
+            refusals: refusals?,
             status: outcome.status,
             response: outcome.response,
         },
@@ -222,17 +231,38 @@ fn timeouts(s: &mut Section<'_, '_>) -> Timeouts {
 const SLACK_AGAIN: &str = "status in [408, 425, 429] || status >= 500 || (status == 200 && has(body.error) && \
      body.error in ['ratelimited', 'rate_limited', 'internal_error', 'fatal_error', 'service_unavailable', 'request_timeout'])";
 
-/// What means success, and what is worth another attempt, where the configuration does not say.
-pub(super) const fn default_tests(via: Via) -> (&'static str, &'static str) {
-    let http = "status in [408, 425, 429] || status >= 500";
+/// What Slack answers in a 200 when our token is not good, or not good enough.
+const SLACK_UNAUTHORIZED: &str = "status in [401, 403, 407] || (status == 200 && has(body.error) && \
+     body.error in ['invalid_auth', 'not_authed', 'token_revoked', 'token_expired', 'account_inactive', \
+     'missing_scope', 'not_allowed_token_type', 'org_login_required'])";
+
+/// What an answer means where the configuration does not say.
+pub(super) struct DefaultTests {
+    pub(super) success: &'static str,
+    pub(super) again: &'static str,
+    pub(super) unauthorized: &'static str,
+}
+
+/// By channel.
+pub(super) const fn default_tests(via: Via) -> DefaultTests {
+    let http = DefaultTests {
+        success: "status >= 200 && status < 300",
+        again: "status in [408, 425, 429] || status >= 500",
+        unauthorized: "status in [401, 403, 407]",
+    };
     match via {
-        Via::Http | Via::SlackWebhook | Via::Teams => ("status >= 200 && status < 300", http),
-        Via::Slack => ("status == 200 && has(body.ok) && body.ok", SLACK_AGAIN),
-        // SMTP counts the other way round: 4xx passes, 5xx stays.
-        Via::Email => (
-            "status >= 200 && status < 300",
-            "status >= 400 && status < 500",
-        ),
+        Via::Http | Via::SlackWebhook | Via::Teams => http,
+        Via::Slack => DefaultTests {
+            success: "status == 200 && has(body.ok) && body.ok",
+            again: SLACK_AGAIN,
+            unauthorized: SLACK_UNAUTHORIZED,
+        },
+        // SMTP counts the other way round: 4xx passes, 5xx stays. These four are about who we are (RFC 4954).
+        Via::Email => DefaultTests {
+            again: "status >= 400 && status < 500",
+            unauthorized: "status in [530, 534, 535, 538]",
+            ..http
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::{Alarmed, BreakerRecord, Case, Looked, Note, Settled, Started, Taken};
+use super::{Alarmed, BreakerRecord, Case, Looked, Misconfigured, Note, Settled, Started, Taken};
 use crate::log::Seq;
 
 /// What there is one of in a destination.
@@ -35,6 +35,12 @@ pub struct Standing {
     /// Lanes that are not free yet.
     #[prost(message, repeated, tag = "9")]
     pub lanes: Vec<LaneRecord>,
+    /// Whether our credentials are right, as far as is known.
+    #[prost(message, optional, tag = "10")]
+    pub misconfigured: Option<Misconfigured>,
+    /// When the newest attempt began that showed that they are, in milliseconds of log time.
+    #[prost(int64, optional, tag = "11")]
+    pub let_in_from_ms: Option<i64>,
 }
 
 /// One of the places within a destination that has a rate of its own: a channel of Slack's.
@@ -72,7 +78,7 @@ pub struct Item {
     /// Whether nobody knows of an attempt if the destination acted on it.
     #[prost(bool, tag = "6")]
     pub unknown: bool,
-    /// Log time of the first attempt, in milliseconds.
+    /// Log time of the first attempt, in milliseconds; later by as long as our credentials were not accepted since.
     #[prost(int64, optional, tag = "7")]
     pub first_at_ms: Option<i64>,
     /// The next attempt is made no earlier, in milliseconds of log time.
@@ -90,6 +96,12 @@ pub struct Item {
     /// JSON to be handed in with the next attempt: what of it is done, and what is left.
     #[prost(string, optional, tag = "12")]
     pub progress: Option<String>,
+    /// Log time at which our credentials were last not accepted for it, in milliseconds.
+    #[prost(int64, optional, tag = "13")]
+    pub refused_at_ms: Option<i64>,
+    /// Whether an attempt may have been more than a knock at the door: see [`super::Seen::is_asked`].
+    #[prost(bool, tag = "14")]
+    pub asked: bool,
 }
 
 /// What is remembered of a thread.

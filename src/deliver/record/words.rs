@@ -35,11 +35,13 @@ pub enum Seen {
     NotReady = 6,
     /// Not sent, and never will be.
     Unsendable = 7,
+    /// Our credentials are missing or not accepted.
+    Misconfigured = 8,
 }
 
 impl Seen {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unknown,
         Self::Delivered,
         Self::Rejected,
@@ -48,6 +50,7 @@ impl Seen {
         Self::Unreached,
         Self::NotReady,
         Self::Unsendable,
+        Self::Misconfigured,
     ];
 
     /// The label in metrics and dead letters.
@@ -62,6 +65,21 @@ impl Seen {
             Self::Unreached => "unreached",
             Self::NotReady => "not_ready",
             Self::Unsendable => "unsendable",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+
+    /// Whether the destination was asked to act, for all that is known: what was not sent, did not arrive, or was
+    /// turned away at the door has certainly not been done.
+    #[must_use]
+    pub const fn is_asked(self) -> bool {
+        match self {
+            Self::Unknown | Self::Delivered | Self::Rejected | Self::Failed => true,
+            Self::Throttled
+            | Self::Unreached
+            | Self::NotReady
+            | Self::Unsendable
+            | Self::Misconfigured => false,
         }
     }
 }
@@ -104,6 +122,8 @@ pub enum Reason {
     Unknown = 3,
     /// It cannot be sent: a template, a field policy or a size forbids it, or retention has removed it.
     Unsendable = 4,
+    /// Of an alarm only: nothing was given up, our credentials are missing or not accepted.
+    Misconfigured = 5,
 }
 
 impl Reason {
@@ -122,6 +142,7 @@ impl Reason {
             Self::Failed => "failed",
             Self::Unknown => "unknown",
             Self::Unsendable => "unsendable",
+            Self::Misconfigured => "misconfigured",
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Conclusion {
     pub pause: Duration,
     /// The verdict, if the attempt itself gives one.
     pub ending: Option<(Ending, Reason)>,
+    /// How the item ends if only it is not let in.
+    pub alone: Option<Ending>,
     pub handle: Option<String>,
     pub progress: Option<String>,
     pub said: Option<u64>,
@@ -45,6 +47,7 @@ impl Conclusion {
             after: Duration::ZERO,
             pause: Duration::ZERO,
             ending: None,
+            alone: None,
             handle: None,
             progress: None,
             said: None,
@@ -71,11 +74,20 @@ impl Conclusion {
                 };
                 Some((Ending::Rejected, reason))
             }
-            Verdict::Again { .. } => None,
+            Verdict::Unclear { unknown, .. } => {
+                let reason = if *unknown {
+                    Reason::Unknown
+                } else {
+                    Reason::Rejected
+                };
+                Some((Ending::Failed, reason))
+            }
+            Verdict::Misconfigured { .. } | Verdict::Again { .. } => None,
         };
-        let after = match &attempt.verdict {
-            Verdict::Again { after, .. } => *after,
-            Verdict::Delivered | Verdict::Rejected { .. } => None,
+        let (after, alone) = match &attempt.verdict {
+            Verdict::Again { after, .. } => (*after, None),
+            Verdict::Misconfigured { alone, .. } => (None, *alone),
+            Verdict::Delivered | Verdict::Rejected { .. } | Verdict::Unclear { .. } => (None, None),
         };
         Self {
             seen: weighed.seen,
@@ -86,6 +98,7 @@ impl Conclusion {
             after: after.unwrap_or_default(),
             pause: weighed.pause.unwrap_or_default(),
             ending,
+            alone,
             handle: attempt.handle.as_ref().map(Value::to_string),
             progress: attempt.progress.as_ref().map(Value::to_string),
             said: attempt.said,
@@ -93,6 +106,13 @@ impl Conclusion {
             status_word: attempt.status.clone(),
             response: attempt.response.as_ref().map(Value::to_string),
         }
+    }
+
+    /// Others are let in: what was said is about this output.
+    pub fn is_alone(&mut self, ending: Ending) {
+        self.seen = Seen::Rejected;
+        self.sign = Sign::Up;
+        self.ending = Some((ending, Reason::Rejected));
     }
 
     /// What the outcome event is to say.

@@ -5,7 +5,10 @@
 //! are for after the commit. So an attempt is on record before it is on the wire, and a verdict before anyone hears
 //! of it; and if the commit turns out to be another owner's, all of this is dropped and none of it happened.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use aftercall_actors::{
     breaker::{Breaker, Pass},
@@ -21,29 +24,29 @@ use super::{
 use crate::{
     deliver::{
         answer::Attempt,
+        policy::OutcomeRule,
         record::{
             AlarmTold, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason, Reopened,
             Seen, Settled, Sign, Started, Step, Told,
         },
     },
     log::Seq,
+    planted::{Bug, is_planted},
 };
 
 mod asking;
-mod limits;
+mod upkeep;
 
 pub use asking::Question;
 
 use asking::Ask;
+use upkeep::ALARM_EVERY_MS;
 
 /// Unfinished items; beyond it outputs stay in the log.
 const ITEMS_MAX: usize = 1_000;
 
 /// The same where the newest output of a thread wins: then there is about one item a thread, whatever the backlog.
 const ITEMS_MERGING_MAX: usize = 16_384;
-
-/// Operators hear of dead letters at most once within this. Unit: milliseconds of log time.
-const ALARM_EVERY_MS: i64 = 60_000;
 
 /// Most facts of a batch.
 const FACTS_MAX: usize = 2_000;
@@ -59,6 +62,8 @@ pub struct Machine {
     passed: Looked,
     /// Takes and starts nothing more.
     stopping: bool,
+    /// What lets us in is another than what was refused: the next attempt need not wait for its minute.
+    has_new_credentials: bool,
     /// Lanes of items that are due, where each lane has a rate of its own. Not stored: they are asked for again.
     lanes: BTreeMap<Seq, Ask>,
 }
@@ -83,6 +88,7 @@ impl Machine {
             pending: VecDeque::new(),
             owed,
             stopping: false,
+            has_new_credentials: false,
             lanes: BTreeMap::new(),
         };
         for seq in flying {
@@ -108,6 +114,11 @@ impl Machine {
         self.stopping = true;
     }
 
+    /// Credentials were exchanged, or may have been: one attempt is made at once where they were not accepted.
+    pub const fn try_credentials(&mut self) {
+        self.has_new_credentials = true;
+    }
+
     /// Whether there is room for another output. With a breaker that is open the backlog stays in the log; only where
     /// newer outputs replace older ones it is read on, since it collapses.
     #[must_use]
@@ -119,12 +130,13 @@ impl Machine {
         if state.policy.merge.is_some() {
             return state.items.len() < ITEMS_MERGING_MAX;
         }
+        // Something has to find out whether it is back, and one output is enough for that.
+        let probes = |from: LogTime| {
+            now >= from && state.flights == 0 && state.due.first_at().is_none_or(|at| at > now)
+        };
         let up = match &state.breaker {
-            Breaker::Closed { .. } => true,
-            // Something has to find out whether it is back.
-            Breaker::Open { until } => {
-                now >= *until && state.due.first_at().is_none_or(|at| at > now)
-            }
+            Breaker::Closed { .. } => self.probe_at().is_none_or(probes),
+            Breaker::Open { until } => probes(*until),
             Breaker::HalfOpen => false,
         };
         up && state.items.len() < ITEMS_MAX
@@ -228,6 +240,7 @@ impl Machine {
             };
             let action = Action::Send { seq, turn, handle };
             self.commit(Fact::Started(started), Some(action));
+            self.has_new_credentials = false;
         }
     }
 
@@ -236,12 +249,15 @@ impl Machine {
     pub fn wake_at(&self) -> Option<LogTime> {
         let state = &self.state;
         let deadline_ms = ms(state.policy.retry.deadline);
-        let expiry = state.begun.iter().find_map(|(first, seq)| {
+        let mut begun = state.begun.iter();
+        let expiry = begun.find_map(|(first, seq)| {
             let is_out = state.items.get(seq).is_some_and(|i| i.flight.is_some());
             (!is_out).then(|| first.plus_ms(deadline_ms))
         });
+        let expiry = expiry.filter(|_| state.access.misconfigured.is_none());
         let unalarmed = &state.unalarmed;
-        let alarm = (unalarmed.count > 0 && state.alarm.is_none())
+        let is_untold = state.misconfigured().is_some_and(|now| !now.alarmed);
+        let alarm = ((unalarmed.count > 0 || is_untold) && state.alarm.is_none())
             .then(|| LogTime(unalarmed.at_ms).plus_ms(ALARM_EVERY_MS));
         [expiry, alarm, self.start_at()].into_iter().flatten().min()
     }
@@ -310,13 +326,24 @@ impl Machine {
         let state = &self.state;
         let full = state.flights >= state.policy.limits.concurrency.get() as usize;
         let probing = matches!(state.breaker, Breaker::HalfOpen);
-        if self.stopping || full || probing {
+        let probe_at = self.probe_at();
+        if self.stopping || full || probing || (probe_at.is_some() && state.flights > 0) {
             return None;
         }
         let due = self.due_at()?;
         let open = state.breaker.retry_at().unwrap_or(due);
         let start = due.max(open).max(state.paused_until);
+        let start = probe_at.map_or(start, |probe_at| start.max(probe_at));
         Some(start.max(state.spacing.free_at()))
+    }
+
+    /// While credentials are not accepted: the next attempt may begin then, alone.
+    fn probe_at(&self) -> Option<LogTime> {
+        let probe_at = self.state.access.probe_at()?;
+        Some(match self.has_new_credentials {
+            true => LogTime(i64::MIN),
+            false => probe_at,
+        })
     }
 
     /// What follows at once from an item being there: it may be hopeless, or make others needless, or be so itself.
@@ -335,32 +362,6 @@ impl Machine {
         self.merge(now, &thread);
     }
 
-    /// Newest wins (S4.05): everything of the thread that is neither out nor the newest is closed.
-    fn merge(&mut self, now: LogTime, thread: &str) {
-        if self.state.policy.merge.is_none() {
-            return;
-        }
-        let by = self.state.threads.newest(thread);
-        let overtaken: Vec<Seq> = self
-            .state
-            .threads
-            .queue(thread)
-            .filter(|seq| *seq != by)
-            .filter(|seq| {
-                let item = self.state.items.get(seq);
-                item.is_some_and(|item| item.flight.is_none())
-            })
-            .collect();
-        for seq in overtaken {
-            let merged = Merged {
-                seq,
-                by,
-                at_ms: now.0,
-            };
-            self.commit(Fact::Merged(merged), None);
-        }
-    }
-
     /// Takes note of an attempt's end, and decides what that means for the item.
     fn conclude(&mut self, now: LogTime, seq: Seq, mut conclusion: Conclusion) {
         let Some(item) = self.state.items.get(&seq) else {
@@ -370,26 +371,50 @@ impl Machine {
             return;
         };
         let retry = &self.state.policy.retry;
+        let access = &self.state.access;
+        let began = LogTime(started_at_ms);
+        if let (Seen::Misconfigured, Some(ending), Some(refused)) =
+            (conclusion.seen, conclusion.alone, item.refused_at_ms)
+            && access.was_let_in_since(LogTime(refused))
+        {
+            conclusion.is_alone(ending);
+        }
         let number = item.attempts;
         let counts = match conclusion.seen {
             Seen::Unknown => retry.unknown_counts,
             Seen::Failed | Seen::Throttled | Seen::Unreached | Seen::NotReady => true,
+            Seen::Misconfigured => is_planted(Bug::MisconfiguredCounts),
             Seen::Delivered | Seen::Rejected | Seen::Unsendable => false,
         };
+        // Others may have been let in meanwhile: then nothing is to be waited for.
+        let shut_out = conclusion.seen == Seen::Misconfigured && !access.was_let_in_since(began);
+        let still_out = access.misconfigured.is_some() && conclusion.sign != Sign::Up;
+        let probe_at = (shut_out || still_out).then(|| access.probe_after(began, now));
         let failures = item.failures + u32::from(counts);
         let thread = item.taken.thread.clone();
         let overtaken = self.state.policy.merge.is_some()
             && thread
                 .as_deref()
                 .is_some_and(|thread| self.state.threads.newest(thread) > seq);
-        let wait = backoff(retry, &item.taken.id, number).max(conclusion.after);
+        let wait = match shut_out {
+            // It is the destination that waits.
+            true => Duration::ZERO,
+            false => backoff(retry, &item.taken.id, number).max(conclusion.after),
+        };
         let again_at = now.plus_ms(ms(wait));
         let first = item.first_at_ms.map_or(now, LogTime);
-        let given_up = Reason::given_up(item.unknown || conclusion.seen == Seen::Unknown);
+        let first = access.counting_from(first, now);
+        let unknown = item.unknown || conclusion.seen == Seen::Unknown;
         let spent = counts && failures >= retry.attempts.get();
-        let late = again_at >= first.plus_ms(ms(retry.deadline));
+        let late = !shut_out && again_at >= first.plus_ms(ms(retry.deadline));
         if conclusion.ending.is_none() && !overtaken && (spent || late) {
-            conclusion.ending = Some((Ending::Failed, given_up));
+            conclusion.ending = Some((Ending::Failed, Reason::Failed));
+        }
+        if let Some((Ending::Failed, reason)) = &mut conclusion.ending
+            && unknown
+        {
+            // Whatever the last attempt was answered, one of them may have been done (S3.09).
+            *reason = Reason::Unknown;
         }
         let again = conclusion.ending.is_none();
         let pause_until_ms = (conclusion.seen == Seen::Throttled)
@@ -417,6 +442,7 @@ impl Machine {
                 true => std::mem::take(&mut conclusion.lanes),
                 false => Vec::new(),
             },
+            probe_at_ms: probe_at.map(|at| at.0),
         };
         self.commit(Fact::Ended(ended), None);
         if !again {
@@ -430,7 +456,20 @@ impl Machine {
         let Some((ending, reason)) = conclusion.ending else {
             return;
         };
+        self.lanes.remove(&seq);
         let rule = self.state.policy.outcome.as_ref();
+        let unknown = self.state.items.get(&seq).is_some_and(|i| i.unknown);
+        let (ending, reason) = match (ending, reason) {
+            // It cannot be sent any more, and may have been done before (S3.09).
+            (Ending::Rejected, Reason::Unsendable) if unknown => (Ending::Failed, Reason::Unknown),
+            // Nobody has said no: a person can mend what keeps it from being sent (S3.16).
+            (Ending::Rejected, Reason::Unsendable)
+                if rule.is_some_and(OutcomeRule::is_of_rewards) =>
+            {
+                (Ending::Failed, Reason::Unsendable)
+            }
+            as_it_is => as_it_is,
+        };
         let outcome = rule.map(|rule| conclusion.word(rule, ending));
         let settled = Settled {
             seq,

@@ -1,7 +1,8 @@
 //! How long to wait: before an attempt is made again, and between attempts under a rate limit.
 //!
-//! The wait before a retry is drawn from the output's id and the attempt's number, not from a clock or dice: full
-//! jitter spreads what failed together over the whole interval, and the same history always waits the same.
+//! The wait before a retry is drawn from the output's id and the attempt's number, not from a clock or dice, so the same
+//! history always waits the same. It is never less than half its step, else a retry could come at once (S1.02); the
+//! other half spreads what failed together.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,8 +18,8 @@ pub fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The wait after the attempt of this number (from 1): 0 to `first` × `factor`^(n-1), but no more than `max`
-/// (S1.02, S3.08).
+/// The wait after the attempt of this number (from 1): half to all of the step `first` × `factor`^(n-1), which is no
+/// more than `max` (S1.02, S3.08).
 pub fn backoff(retry: &Retry, output_id: &str, attempt: u32) -> Duration {
     let factor = retry.factor.get().saturating_pow(attempt.saturating_sub(1));
     let longest = retry.first.saturating_mul(factor).min(retry.max);
@@ -26,9 +27,11 @@ pub fn backoff(retry: &Retry, output_id: &str, attempt: u32) -> Duration {
     seed.extend_from_slice(&attempt.to_le_bytes());
     let draw = xxhash_rust::xxh3::xxh3_64(&seed);
     // Where in the interval the draw falls: its share of all 64-bit numbers.
-    let longest_ms = u128::from(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
-    let wait_ms = (u128::from(draw) * (longest_ms + 1)) >> 64;
-    Duration::from_millis(u64::try_from(wait_ms).unwrap_or(u64::MAX))
+    let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+    let least_ms = longest_ms.div_ceil(2);
+    let room = u128::from(longest_ms - least_ms) + 1;
+    let drawn_ms = (u128::from(draw) * room) >> 64;
+    Duration::from_millis(least_ms + u64::try_from(drawn_ms).unwrap_or(0))
 }
 
 /// Keeps attempts apart under a rate limit, evenly: no burst at the beginning of a period.

@@ -16,10 +16,12 @@ use crate::deliver::{
     record::{Ending, Reason},
 };
 
+mod access;
 mod attempts;
 mod lanes;
 mod lives;
 mod order;
+mod unclear;
 
 const SECOND: i64 = 1_000;
 const DAY: i64 = 24 * 3_600 * SECOND;
@@ -139,7 +141,6 @@ fn send(seq: Seq, attempt: u32) -> Action {
         seq,
         turn: Turn {
             number: attempt,
-            in_doubt: false,
             ..Turn::default()
         },
         handle: None,
@@ -235,6 +236,33 @@ fn delivered() -> Attempt {
 fn rejected(status: u16) -> Attempt {
     let why = format!("status {status}");
     attempt(Ok(answer(status)), Verdict::Rejected { why })
+}
+
+/// Not let in: `alone` is what it means if others are.
+fn shut_out(status: u16, alone: Ending) -> Attempt {
+    let verdict = Verdict::Misconfigured {
+        why: format!("status {status}"),
+        alone: Some(alone),
+    };
+    attempt(Ok(answer(status)), verdict)
+}
+
+fn unclear(status: u16) -> Attempt {
+    let verdict = Verdict::Unclear {
+        why: format!("status {status}"),
+        unknown: status == 409,
+    };
+    attempt(Ok(answer(status)), verdict)
+}
+
+/// A success that nobody can read.
+fn unread() -> Attempt {
+    let verdict = Verdict::Again {
+        why: "status 200 with a page".to_owned(),
+        after: None,
+        unknown: true,
+    };
+    attempt(Ok(answer(200)), verdict)
 }
 
 fn again(status: u16, after: Option<Duration>) -> Attempt {

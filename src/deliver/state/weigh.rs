@@ -34,7 +34,8 @@ pub struct Weighed {
 /// Weighs an attempt.
 ///
 /// A 5xx that the configuration takes for an answer (a rejection, say) is one the destination was up to; only one
-/// worth another attempt is a sign of trouble. 429 and what was never sent say nothing of its health.
+/// worth another attempt is a sign of trouble. 429, what was never sent and what nobody can read say nothing of its
+/// health.
 pub fn weigh(attempt: &Attempt) -> Weighed {
     let status = attempt
         .result
@@ -46,6 +47,17 @@ pub fn weigh(attempt: &Attempt) -> Weighed {
             (Seen::Unsendable, Sign::Withdrawn, why.clone(), None)
         }
         (Verdict::Rejected { why }, _) => (Seen::Rejected, Sign::Up, why.clone(), None),
+        (Verdict::Unclear { why, unknown }, _) => {
+            let seen = if *unknown {
+                Seen::Unknown
+            } else {
+                Seen::Rejected
+            };
+            (seen, Sign::Up, why.clone(), None)
+        }
+        (Verdict::Misconfigured { why, .. }, _) => {
+            (Seen::Misconfigured, Sign::Withdrawn, why.clone(), None)
+        }
         (
             Verdict::Again {
                 why,
@@ -57,13 +69,17 @@ pub fn weigh(attempt: &Attempt) -> Weighed {
             let (seen, sign) = match result {
                 Ok(answer) if answer.status == 429 => (Seen::Throttled, Sign::Withdrawn),
                 Ok(answer) if answer.status >= 500 => (Seen::Failed, Sign::Down),
+                // A success that nobody can read, be it the vendor's or a proxy's page.
+                Ok(_) if *unknown => (Seen::Unknown, Sign::Withdrawn),
                 Ok(_) => (Seen::Failed, Sign::Up),
                 Err(Fault::Timeout(_) | Fault::Lost(_) | Fault::InDoubt { is_down: true, .. }) => {
                     (Seen::Unknown, Sign::Down)
                 }
                 Err(Fault::InDoubt { is_down: false, .. }) => (Seen::Unknown, Sign::Withdrawn),
                 Err(Fault::Connect(_)) => (Seen::Unreached, Sign::Down),
-                Err(Fault::NotReady(_) | Fault::Unsendable(_)) => (Seen::NotReady, Sign::Withdrawn),
+                Err(Fault::NotReady(_) | Fault::Misconfigured(_) | Fault::Unsendable(_)) => {
+                    (Seen::NotReady, Sign::Withdrawn)
+                }
             };
             let seen = if *unknown { Seen::Unknown } else { seen };
             let pause = after.filter(|_| status == 429);
@@ -72,7 +88,13 @@ pub fn weigh(attempt: &Attempt) -> Weighed {
     };
     let answer = match (&attempt.verdict, &attempt.result) {
         (Verdict::Delivered, _) | (_, Err(_)) => None,
-        (Verdict::Rejected { .. } | Verdict::Again { .. }, Ok(answer)) => excerpt(&answer.body),
+        (
+            Verdict::Rejected { .. }
+            | Verdict::Unclear { .. }
+            | Verdict::Misconfigured { .. }
+            | Verdict::Again { .. },
+            Ok(answer),
+        ) => excerpt(&answer.body),
     };
     Weighed {
         answer,

@@ -85,6 +85,7 @@ fn s3_08_operators_hear_of_dead_letters_once_a_minute() {
             count,
             reason: Reason::Rejected.into(),
             output_id: format!("out-{seq}"),
+            why: String::new(),
         })
     };
     assert_eq!(run.alarms(5), [alarm(1, 1, 5, 1)]);

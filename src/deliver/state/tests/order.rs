@@ -141,7 +141,6 @@ fn s2_08_outputs_of_one_thread_go_in_order_with_what_the_last_one_left() {
         seq: 2,
         turn: Turn {
             number: 1,
-            in_doubt: false,
             ..Turn::default()
         },
         handle: Some(handle),
