@@ -106,6 +106,10 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
     steps
 }
 
+/// Dispositions of completions, of which some say nothing, and what they change to.
+const DISPOSITIONS: [&str; 4] = ["resolved", "", "No Disposition", "open"];
+const CHANGES: [&str; 2] = ["sold", "cancellation"];
+
 fn event(number: u64, draws: &mut Draws) -> NewEvent {
     let at = |back_s: u64| {
         EventTime(1_767_225_600_000 + 1_000 * (number as i64) - 1_000 * back_s as i64)
@@ -135,7 +139,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
                 "started_at": started, "ended_at": at(0).to_string(),
                 "sentiment": draws.below(20) as f64 / 10.0 - 1.0,
                 "summary": format!("contact {number}"),
-                "disposition": ["resolved", "", "No Disposition", "open"][draws.below(4) as usize],
+                "disposition": DISPOSITIONS[draws.below(4) as usize],
             }),
         ),
         13..=15 => (
@@ -171,7 +175,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
             "interaction.updated",
             json!({
                 "interaction_id": interaction, "updated_at": at(draws.below(9)).to_string(),
-                "disposition": ["sold", "cancellation"][draws.below(2) as usize],
+                "disposition": CHANGES[draws.below(2) as usize],
                 "customer": { "customer_id": customer },
             }),
         ),
