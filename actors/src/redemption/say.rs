@@ -67,7 +67,7 @@ impl Speaker<'_> {
             Some("unreached") => "was not requested, as its provider could not be reached",
             Some("unsendable") => "was not requested, as its request could not be made",
             Some("failed") => "was not issued, as far as its provider's answers say",
-            Some("rejected") => "was answered with a refusal that may mean anything",
+            Some("rejected") => "was refused in words that do not say whether it was issued",
             // An attempt may have done it, or the answer says nothing that is known.
             Some(_) | None => "may or may not have been issued",
         };
