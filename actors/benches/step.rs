@@ -4,7 +4,8 @@
 //! a fifth surveys, the rest workforce rows and eNPS; 1,000 agents, 100,000 customers; each event applied to
 //! its owner and to its customer, 5,000 of them a second of log time. Events are made outside the measured
 //! time, and actors start anew after two million, so that histories are as long as in such a backlog. Figures
-//! are events a second on one core: `cargo bench -p aftercall-actors --bench step`.
+//! are events a second on one core; `responses` is what a host adds to it for each survey and eNPS answer:
+//! `cargo bench -p aftercall-actors --bench step`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -21,6 +22,7 @@ use aftercall_actors::{
     actor::{Actor, Context},
     event::{Body, Event},
     key::{Key, Side},
+    responses::{Facts, Responses},
     rules::RuleSet,
     time::LogTime,
 };
@@ -181,6 +183,64 @@ fn step(c: &mut Criterion) {
     group.finish();
 }
 
+/// What a response costs besides: its facts once, and the judgement in each partition, among as many as a large centre
+/// has in a day.
+fn responses(c: &mut Criterion) {
+    const REMEMBERED: u64 = 200_000;
+    const TTL_MS: i64 = 24 * 60 * 60 * 1_000;
+    let surveys: Vec<Body> = (0..)
+        .map(|n| make(n).event.body)
+        .filter(|body| matches!(body, Body::SurveyResponse(_)))
+        .take(1_000)
+        .collect();
+    let mut group = c.benchmark_group("responses");
+    group.throughput(Throughput::Elements(1));
+    let mut next = surveys.iter().cycle();
+    group.bench_function("facts", |b| {
+        b.iter(|| Facts::of(black_box(next.next().unwrap())));
+    });
+    let numbered = |n: u64| {
+        let id = format!("7f3b1c52-9d7e-4c1a-8e62-{n:012}");
+        let data = json!({
+            "response_id": id, "interaction_id": id, "submitted_at": START_MS,
+            "routing": { "agent_id": "agent-0001" },
+        });
+        Facts::of(&Body::SurveyResponse(read(data))).unwrap()
+    };
+    let facts: Vec<Facts> = (0..2 * REMEMBERED).map(numbered).collect();
+    let mut effects = Vec::new();
+    for (name, local) in [
+        ("judge another partition's", None),
+        ("judge its own", Some(Key::Agent("agent-0001"))),
+    ] {
+        let (mut responses, mut n) = (Responses::default(), 0u64);
+        let mut judge = || {
+            n += 1;
+            // Each comes again only when it is forgotten.
+            let now = LogTime(START_MS + (n as i64) * (TTL_MS / REMEMBERED as i64));
+            let facts = &facts[(n % (2 * REMEMBERED)) as usize];
+            responses.judge(now, TTL_MS, facts, local, &mut effects)
+        };
+        for _ in 0..REMEMBERED {
+            judge();
+        }
+        group.bench_function(name, |b| b.iter(&mut judge));
+        println!(
+            "{name}: {} bytes each in memory, {} stored",
+            responses.bytes() / REMEMBERED,
+            stored_bytes(&responses) / REMEMBERED
+        );
+    }
+    group.finish();
+}
+
+fn stored_bytes(responses: &Responses) -> u64 {
+    let segments = responses.segments_from(0);
+    segments
+        .map(|(_, segment)| segment.encode().len() as u64)
+        .sum()
+}
+
 /// One customer after ten completions and one agent after 900 events of their own, and back.
 fn state(c: &mut Criterion) {
     let rules = RuleSet::default_rules();
@@ -226,5 +286,5 @@ fn state(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, step, state);
+criterion_group!(benches, step, responses, state);
 criterion_main!(benches);

@@ -229,7 +229,8 @@ impl Rewards {
                     // `needs_review`, and whatever else is made of an answer: a person can read it.
                     _ => Input::Unclear,
                 };
-                self.turn(moment, place, input, points, effects);
+                let reason = outcome.reason.as_deref();
+                self.turn(moment, place, (input, reason), points, effects);
             }
             (Some(Place::Given(place)), true) => {
                 let frees = self.frees(moment, self.given[place].tier);
@@ -299,7 +300,7 @@ impl Rewards {
                 {
                     return effects.push(Effect::Ignore(Ignored::ProgramStopped));
                 }
-                self.turn(moment, place, input, points, effects);
+                self.turn(moment, place, (input, None), points, effects);
             }
             // There is no reversal that it could be about.
             Some(Place::Given(place)) if reversed.is_some() && self.is_said_gone(place) => {
@@ -353,12 +354,12 @@ impl Rewards {
             })
     }
 
-    /// Gives a tier an input and does what follows.
+    /// Gives a tier an input and does what follows. With it comes why it was not done, if delivery says so.
     fn turn(
         &mut self,
         moment: Moment<'_>,
         place: usize,
-        input: Input,
+        input: (Input, Option<&str>),
         points: &mut PointsWindow,
         effects: &mut Effects,
     ) {
@@ -374,7 +375,7 @@ impl Rewards {
         &mut self,
         moment: Moment<'_>,
         place: usize,
-        input: Input,
+        (input, reason): (Input, Option<&str>),
         points: &mut PointsWindow,
         effects: &mut Effects,
     ) -> Followed {
@@ -399,7 +400,7 @@ impl Rewards {
                 Followed::Nothing
             }
             stage::Step::Park => {
-                effects.extend(claim.map(|claim| speaker.review(claim)));
+                effects.extend(claim.map(|claim| speaker.review(claim, reason)));
                 Followed::Nothing
             }
             stage::Step::Refuse(claim) => {
@@ -572,7 +573,7 @@ impl Rewards {
     fn withdraw(&mut self, moment: Moment<'_>, points: &mut PointsWindow, effects: &mut Effects) {
         for place in 0..self.tiers.len() {
             if points.sum() < 0 {
-                self.step(moment, place, Input::Short, points, effects);
+                self.step(moment, place, (Input::Short, None), points, effects);
             }
         }
     }

@@ -126,6 +126,7 @@ fn alert(key: Key<'_>, now: LogTime, event: &Event, told: &DeadLettered) -> Aler
     } = told;
     let reason: String = told.reason.chars().take(REASON_CHARS_MAX).collect();
     let outputs = if *count == 1 { "output" } else { "outputs" };
+    let severity = told.severity.unwrap_or(Severity::Critical);
     if told.reason == MISCONFIGURED {
         let detail = told.detail.as_deref().unwrap_or("no reason given");
         let detail: String = detail.chars().take(REASON_CHARS_MAX).collect();
@@ -134,13 +135,12 @@ fn alert(key: Key<'_>, now: LogTime, event: &Event, told: &DeadLettered) -> Aler
             "destination {destination} does not accept our credentials, or they are missing: {detail}; {count} {outputs} \
              and all later ones wait, none is lost, and it goes on by itself once they are right"
         );
-        return alert::notice(id, (MISCONFIGURED, Severity::Critical), key, now, summary);
+        return alert::notice(id, (MISCONFIGURED, severity), key, now, summary);
     }
     let id = alert::alert_id(RULE, &format!("{destination}:{}", event.id));
     let summary = format!(
         "destination {destination} has given up on {count} {outputs}; last reason: {reason}"
     );
-    let severity = told.severity.unwrap_or(Severity::Critical);
     alert::notice(id, (RULE, severity), key, now, summary)
 }
 

@@ -37,7 +37,7 @@ fn s3_02_rows_that_are_left_out_raise_one_alert_that_names_the_first() {
         data(&effects),
         json!({
             "alert_id": "bad_rows:i1", "rule": "bad_rows", "severity": "warning",
-            "owner": "queue/_", "keywords": [], "recording": { "status": "unavailable" },
+            "audience": "operations", "owner": "queue/_", "keywords": [], "recording": { "status": "unavailable" },
             "summary": "export.csv: 12 of 1,000 rows were left out, see the quarantine; first: line 7, column \
                         adherence: bad_value: found `n/a`",
             "missing": [], "raised_at": "2026-11-20T10:00:00.000Z",

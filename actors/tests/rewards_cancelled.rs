@@ -4,9 +4,9 @@
 mod common;
 
 use aftercall_actors::{
-    effect::Ignored,
+    effect::{Effect, Ignored},
     key::Key,
-    output::{Output, Severity},
+    output::{Audience, Output, Severity},
     points::Workday,
     redemption::{REVERSE, Standing},
     statement::{RewardState, Verdict},
@@ -370,7 +370,7 @@ fn s3_16_a_claim_that_a_person_let_be_claimed_again_is_known_when_it_is_issued()
         agent.apply(day, more);
         let late = agent.apply(day + 1, reward_outcome(&id(0), "issued"));
         let alerted = late.iter().any(|effect| {
-            matches!(effect, aftercall_actors::effect::Effect::Emit { output: Output::AlertRaised(alert), .. }
+            matches!(effect, Effect::Emit { output: Output::AlertRaised(alert), .. }
                 if alert.rule == "reward_issued_after_all" && alert.severity == Severity::Warning)
         });
         assert_eq!(alerted, known, "{days}");
@@ -434,4 +434,87 @@ fn s3_16_a_person_is_told_what_can_be_decided() {
     );
     agent.rules = program("enabled = false\n", "");
     assert_eq!(judged(&agent, &id(0), "approve"), (state, Verdict::Stopped));
+}
+
+#[test]
+fn s3_16_alerts_say_whom_they_are_for() {
+    let audience = |effects: &[Effect]| {
+        let alerts = effects.iter().filter_map(|effect| match effect {
+            Effect::Emit {
+                output: Output::AlertRaised(alert),
+                ..
+            } => Some((alert.audience, alert.severity)),
+            Effect::Emit { .. } | Effect::Ignore(_) | Effect::RuleFailed { .. } => None,
+        });
+        alerts.collect::<Vec<_>>()
+    };
+    let mut agent = issued(FREE, 0);
+    let told = agent.apply(2, reward_outcome(&id(0), "bounced"));
+    assert_eq!(
+        audience(&told),
+        [(Audience::Administration, Severity::Warning)]
+    );
+    assert_eq!(data(&told)["audience"], "administration");
+    let told = agent.apply(3, survey("r1", serde_json::json!({ "csat": 1 })));
+    assert_eq!(audience(&told), [(Audience::Supervisor, Severity::Warning)]);
+    // As ever: whoever does not know the field reads what it read before.
+    assert_eq!(data(&told).get("audience"), None);
+    let mut system = Stage::new(Key::Nobody, alone());
+    for (name, severity, expected) in [
+        ("crm", None, Severity::Critical),
+        ("tokens", Some("warning"), Severity::Warning),
+        ("rewards", Some("critical"), Severity::Critical),
+    ] {
+        let mut told = serde_json::json!({
+            "destination": name, "reason": "failed", "count": 1, "output_id": "o1", "at": NOW_MS,
+        });
+        if let Some(severity) = severity {
+            told["severity"] = severity.into();
+        }
+        let told =
+            aftercall_actors::event::Body::DeadLettered(serde_json::from_value(told).unwrap());
+        let effects = system.apply_as(name, 1, told);
+        assert_eq!(
+            audience(&effects),
+            [(Audience::Operations, expected)],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn s3_16_an_alert_says_may_or_may_not_only_where_that_is_so() {
+    for (reason, expected) in [
+        (None, "may or may not have been issued"),
+        (Some("unknown"), "may or may not have been issued"),
+        (
+            Some("unreached"),
+            "was not requested, as its provider could not be reached",
+        ),
+        (
+            Some("unsendable"),
+            "was not requested, as its request could not be made",
+        ),
+        (
+            Some("failed"),
+            "was not issued, as far as its provider's answers say",
+        ),
+    ] {
+        let mut agent = rewarded();
+        agent.apply(0, points("a", 500));
+        let mut told = serde_json::json!({
+            "output_id": id(0), "subject": "agent/a1", "status": "needs_review", "attempts": 4,
+        });
+        if let Some(reason) = reason {
+            told["reason"] = reason.into();
+        }
+        let told = serde_json::from_value(told).unwrap();
+        let kind = aftercall_actors::event::OutcomeKind::Reward;
+        let effects = agent.apply(1, aftercall_actors::event::Body::Outcome(kind, told));
+        let alert = data(&effects);
+        let summary = alert["summary"].as_str().unwrap();
+        let expected = format!(" {expected}; its points stay locked until that is decided.");
+        assert!(summary.ends_with(&expected), "{summary}");
+        assert_eq!(rewards(&agent).held(), 500);
+    }
 }

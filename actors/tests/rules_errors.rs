@@ -1,6 +1,9 @@
 //! Every mistake a rule file can have, with the exact message a person gets.
 
-use aftercall_actors::rules::{EnrichmentMode, RuleSet};
+use aftercall_actors::{
+    identifier::IdentifierType,
+    rules::{EnrichmentMode, RuleSet},
+};
 
 const SURVEY: &str = "survey.response.created";
 
@@ -182,6 +185,34 @@ fn an_unknown_mode_is_told_with_those_there_are() {
         errors("[enrichment]\nmode = true"),
         ["rules.toml:2: `mode` is text in quotes, not of type boolean"]
     );
+}
+
+#[test]
+fn s5_11_the_order_of_identifiers_is_of_known_ones_each_once() {
+    let by = |list: &str| errors(&format!("[identity]\nby = {list}"));
+    assert_eq!(
+        by("[\"phone\", \"mail\"]"),
+        ["rules.toml:2: unknown identifier `mail` in `by` in `[identity]`; did you mean `email`?"]
+    );
+    assert_eq!(
+        by("[\"phone\", \"email\", \"phone\"]"),
+        ["rules.toml:2: `by` in `[identity]` names `phone` twice"]
+    );
+    assert_eq!(
+        by("[]"),
+        ["rules.toml:2: `by` in `[identity]` is empty; to ask nothing, write `mode = \"off\"`"]
+    );
+    let text = "[identity]\nby = [\"cdp_user_id\"]\n[outcome]\nchanges = \"7d\"\n\
+                [completion]\nno_disposition = []";
+    let rules = RuleSet::parse(text, "rules.toml").unwrap();
+    let settings = rules.settings();
+    assert_eq!(settings.identify_by, [IdentifierType::CdpUserId]);
+    assert_eq!(settings.outcome_changes_ms, 604_800_000);
+    assert_eq!(
+        settings.said(Some("No Disposition")),
+        Some("No Disposition")
+    );
+    assert_eq!(settings.said(Some(" ")), None);
 }
 
 #[test]

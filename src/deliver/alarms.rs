@@ -44,13 +44,13 @@ fn alarm_of(destination: &Destination) -> Option<Parcel> {
     };
     let mut parcel = examples::of("alert.raised")?;
     let raised_at = parcel.data.get("raised_at")?.clone();
-    "nobody".clone_into(&mut parcel.subject);
+    "queue/_".clone_into(&mut parcel.subject);
     parcel.data = json!({
         "alert_id": format!("dead_letters:{}:1", destination.name),
         "rule": "dead_letters",
         "severity": severity,
         "audience": Audience::Operations.name(),
-        "owner": "nobody",
+        "owner": "queue/_",
         "keywords": [],
         "recording": { "status": "unavailable" },
         "summary": format!("destination {} has given up on 1 output", destination.name),

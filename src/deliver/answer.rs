@@ -59,6 +59,9 @@ pub enum Fault {
     /// The connection broke after the request was on its way. The destination may have done it.
     #[error("connection lost before the answer: {0}")]
     Lost(String),
+    /// An answer came, longer than is taken, and was not read (S5.05). The destination may have done it.
+    #[error("the answer is longer than {0} bytes and was refused")]
+    TooLong(usize),
     /// Nothing was sent: an earlier attempt may have been done, and asking whether it was has failed.
     #[error("an earlier attempt may have been done, and asking failed: {why}")]
     InDoubt {
@@ -76,7 +79,7 @@ impl Fault {
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
         match self {
-            Self::Timeout(_) | Self::Lost(_) | Self::InDoubt { .. } => true,
+            Self::Timeout(_) | Self::Lost(_) | Self::TooLong(_) | Self::InDoubt { .. } => true,
             Self::Unsendable(_) | Self::NotReady(_) | Self::Misconfigured(_) | Self::Connect(_) => {
                 false
             }

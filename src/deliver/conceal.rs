@@ -140,6 +140,7 @@ impl Conceal {
             Fault::Connect(why) => Fault::Connect(self.text(why)),
             Fault::Timeout(after) => Fault::Timeout(after),
             Fault::Lost(why) => Fault::Lost(self.text(why)),
+            Fault::TooLong(bytes_max) => Fault::TooLong(bytes_max),
             Fault::InDoubt {
                 why,
                 after,

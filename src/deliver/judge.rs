@@ -44,7 +44,7 @@ pub fn judge(
         Ok(answer) => answer,
         Err(fault) => {
             return Judged {
-                verdict: without_answer(fault),
+                verdict: without_answer(judgement, fault),
                 status: None,
                 response: None,
             };
@@ -86,12 +86,20 @@ pub fn retry_after(answer: &Answer, now: SystemTime) -> Option<Duration> {
     Some(wait.min(RETRY_AFTER_MAX))
 }
 
-fn without_answer(fault: &Fault) -> Verdict {
+fn without_answer(judgement: &Judgement, fault: &Fault) -> Verdict {
     let why = fault.to_string();
     let after = match fault {
+        // It would be as long once more. Where money hangs on it, asking again is how to find out what became of it.
+        Fault::TooLong(_) if matches!(judgement.refusals, Refusals::Rest) => {
+            return Verdict::Unclear { why, unknown: true };
+        }
         Fault::Unsendable(_) => return Verdict::Rejected { why },
         Fault::Misconfigured(_) => return Verdict::Misconfigured { why, alone: None },
-        Fault::NotReady(_) | Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => None,
+        Fault::NotReady(_)
+        | Fault::Connect(_)
+        | Fault::Timeout(_)
+        | Fault::Lost(_)
+        | Fault::TooLong(_) => None,
         Fault::InDoubt { after, .. } => *after,
     };
     Verdict::Again {

@@ -50,7 +50,8 @@ pub struct Retry {
     pub factor: NonZeroU32,
     /// Longest wait; `Retry-After` may exceed it.
     pub max: Duration,
-    /// An output not delivered this long after its first attempt is given up, known outcome or not.
+    /// An output not delivered this long after its first attempt is given up, known outcome or not; one that is awaited
+    /// this long after it was taken.
     pub deadline: Duration,
     /// Whether attempts whose outcome nobody knows count among `attempts` (S1.02), or only the deadline ends them (S3.09).
     pub unknown_counts: bool,
@@ -74,6 +75,19 @@ pub struct OutcomeRule {
     pub rejected: String,
     /// For one given up after its last attempt, or whose outcome nobody knows.
     pub failed: String,
+}
+
+impl Policy {
+    /// Whether an actor waits for what comes of it, and goes on without it: then it is of no use after its deadline,
+    /// whatever kept it from being sent (S5.04).
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        let event_type = self.outcome.as_ref().map(|rule| &*rule.event_type);
+        matches!(
+            event_type,
+            Some("identity.outcome" | "survey_token.outcome" | "enrichment.outcome")
+        )
+    }
 }
 
 impl OutcomeRule {

@@ -87,6 +87,7 @@ pub fn by_policy(policy: &FieldPolicy) -> impl Fn(&str, &Parcel) -> Result<Leavi
             | Fault::Connect(_)
             | Fault::Timeout(_)
             | Fault::Lost(_)
+            | Fault::TooLong(_)
             | Fault::InDoubt { .. } => Withheld::ForGood(error.to_string()),
         }),
     }

@@ -80,7 +80,8 @@ pub struct State {
     threads: Threads,
     /// Items that may start as soon as their time has come: the first of each thread, none that is out.
     due: Due,
-    /// Items without a verdict by the time of their first attempt, which their deadlines count from.
+    /// Items without a verdict by the time that their deadlines count from: their first attempt, or where they are
+    /// awaited when they were taken.
     begun: BTreeSet<(LogTime, Seq)>,
     flights: usize,
     breaker: Breaker,
@@ -314,7 +315,7 @@ impl State {
         place
     }
 
-    fn hold(&mut self, item: Item) -> Result<(), Misfit> {
+    fn hold(&mut self, mut item: Item) -> Result<(), Misfit> {
         let seq = item.taken.seq;
         if self.items.contains_key(&seq) {
             let why = "taken while it is unfinished";
@@ -323,6 +324,9 @@ impl State {
         if item.settled.is_none() {
             if let Some(thread) = &item.taken.thread {
                 self.threads.join(thread, seq);
+            }
+            if self.policy.is_awaited() && item.first_at_ms.is_none() {
+                item.first_at_ms = Some(item.taken.at_ms);
             }
             if let Some(first) = item.first_at_ms {
                 self.begun.insert((LogTime(first), seq));
@@ -417,8 +421,11 @@ impl State {
         Ok(())
     }
 
-    /// Deadlines have not run from `since` to `until` (S3.16).
+    /// Deadlines have not run from `since` to `until` (S3.16), but for those of what is awaited.
     fn put_off(&mut self, since: LogTime, until: LogTime) {
+        if self.policy.is_awaited() {
+            return;
+        }
         for (first, seq) in std::mem::take(&mut self.begun) {
             let later = first.plus_ms(until.since_ms(since.max(first)).max(0));
             if let Some(item) = self.items.get_mut(&seq) {

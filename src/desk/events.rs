@@ -12,7 +12,11 @@ use actix_web::{
     http::header::{self, HeaderMap},
     web::{self, Bytes, Payload},
 };
-use aftercall_actors::{event::Body, plausible};
+use aftercall_actors::{
+    event::{Body, OutcomeKind},
+    plausible,
+    redemption::REVERSE,
+};
 use serde::Serialize;
 
 use super::{
@@ -200,10 +204,11 @@ fn may_send(desk: &Desk, grant: &Grant, body: &Body, place: Option<usize>) -> Re
     match Role::to_send(body) {
         Some(role) if !grant.roles.has(role) => Err(desk.forbid(grant, &what, Roles::of(&[role]))),
         Some(Role::Answer(_))
-            if desk
-                .answered
-                .get()
-                .is_some_and(|types| types.contains(name)) =>
+            if !is_news(body)
+                && desk
+                    .answered
+                    .get()
+                    .is_some_and(|types| types.contains(name)) =>
         {
             Err(Problem::Answered(format!(
                 "{what} is not taken: a destination reports with `{name}` (outcome.event), and of two answers to one \
@@ -212,6 +217,18 @@ fn may_send(desk: &Desk, grant: &Grant, body: &Body, place: Option<usize>) -> Re
         }
         // Types without a role are refused below, with that reason.
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether this is no answer to a request but news of a reward that was issued: its provider tells those by webhook, which
+/// no destination hears. Of a claim that is still open it says nothing that frees points.
+fn is_news(body: &Body) -> bool {
+    const NEWS: [&str; 5] = ["cancelled", "canceled", "reversed", "bounced", "failed"];
+    match body {
+        Body::Outcome(OutcomeKind::Reward, outcome) => {
+            NEWS.contains(&&*outcome.status) && !outcome.output_id.ends_with(REVERSE)
+        }
+        _ => false,
     }
 }
 

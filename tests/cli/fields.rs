@@ -6,6 +6,11 @@ use serde_json::{Value, json};
 
 use super::program::{command, errors, run_in, text, write};
 
+const KEY: &str = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
+
+/// The agent of the examples, by that key.
+const HASHED: &str = "155368e5c4177acda58d91f39d884d51cc1df9111ea77d9df912fca1977b885c";
+
 fn example(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
     fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()
@@ -14,18 +19,20 @@ fn example(name: &str) -> String {
 #[test]
 fn s3_11_the_shipped_policy_lets_a_reward_leave_with_the_fields_of_its_order() {
     let dir = tempfile::tempdir().unwrap();
-    let output = run_in(
-        dir.path(),
-        &["fields", "rewards"],
-        &example("reward.requested"),
-    );
+    let mut child = command(dir.path(), &["fields", "rewards"])
+        .env("AFTERCALL_HASH_KEY", KEY)
+        .spawn()
+        .unwrap();
+    let example = example("reward.requested");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), example.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
     let left: Value = serde_json::from_str(&text(&output)).unwrap();
     assert_eq!(
         left,
         json!({
             "reward_id": "0bb764a1-2fbd-86ce-8c5e-866fce82a61d",
-            "agent_id": "agent-0417",
+            "agent_id": HASHED,
             "reward_type": "gift_card_25",
             "points_consumed": 500,
             "transaction_timestamp": "2026-11-20T08:45:12.310Z",
@@ -87,7 +94,7 @@ fn s1_10_only_a_key_that_is_needed_is_asked_for_and_named_if_it_is_missing() {
         errors(&missing),
         "aftercall: the field policy needs a key: secret env:AFTERCALL_TEST_HASH_KEY: there is none\n"
     );
-    let key = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
+    let key = KEY;
     let mut child = command(dir.path(), &args)
         .env("AFTERCALL_TEST_HASH_KEY", key)
         .spawn()
@@ -100,7 +107,7 @@ fn s1_10_only_a_key_that_is_needed_is_asked_for_and_named_if_it_is_missing() {
     let hashed = child.wait_with_output().unwrap();
     assert_eq!(
         serde_json::from_slice::<Value>(&hashed.stdout).unwrap(),
-        json!({"agent_id": "155368e5c4177acda58d91f39d884d51cc1df9111ea77d9df912fca1977b885c"})
+        json!({"agent_id": HASHED})
     );
     assert!(!errors(&hashed).contains(key));
 }

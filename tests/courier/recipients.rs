@@ -144,6 +144,70 @@ async fn s2_12_nobody_at_all_is_for_later_and_no_rejection() {
     ));
 }
 
+#[tokio::test]
+async fn s3_07_s3_16_what_ships_tells_administration_and_operations_and_not_the_superior() {
+    let vendor = Vendor::start().await;
+    let people = Reply::Json(200, json!({"entities": [{"name": "Ute", "slack": "U1"}]}));
+    vendor.on(
+        "GET /api/v2/routing/queues/billing-emea/supervisors",
+        vec![people],
+    );
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/destinations.toml");
+    let shipped = std::fs::read_to_string(file).expect("the reference");
+    let named = "name = \"slack\"\n";
+    let (before, after) = shipped.split_once(named).expect("it ships");
+    let text = format!("{before}{named}url = \"{}/api\"\n{after}", vendor.url());
+    let text = text.replace(
+        "people = \"https://people.example.com\"",
+        &format!("people = \"{}\"", vendor.url()),
+    );
+    slack(&vendor);
+    let office = Office::new(&text);
+    let channel = async |audience: Option<&str>| {
+        let mut parcel = example("alert.raised");
+        if let Some(audience) = audience {
+            parcel.data["audience"] = json!(audience);
+        }
+        let attempt = office.courier("slack").attempt(&parcel, None, 1).await;
+        assert_eq!(attempt.verdict, Verdict::Delivered, "{attempt:?}");
+        let message = vendor.take().pop().expect("a message");
+        message.json()["channel"].as_str().map(str::to_owned)
+    };
+    assert_eq!(
+        channel(Some("administration")).await.as_deref(),
+        Some("C0REWARDS")
+    );
+    assert_eq!(
+        channel(Some("operations")).await.as_deref(),
+        Some("C0OPERATIONS")
+    );
+    assert_eq!(channel(Some("supervisor")).await.as_deref(), Some("U1"));
+    assert_eq!(channel(None).await.as_deref(), Some("U1"));
+    // Where one address serves a whole floor, only what is the floor's.
+    for (name, takes) in [
+        ("teams", false),
+        ("slack-webhook", false),
+        ("slack", true),
+        ("email", true),
+    ] {
+        for audience in ["administration", "operations"] {
+            let mut parcel = example("alert.raised");
+            parcel.data["audience"] = json!(audience);
+            let destination = office.courier(name).destination();
+            assert_eq!(
+                destination.selector.selects(&parcel),
+                takes,
+                "{name} {audience}"
+            );
+        }
+        let parcel = example("alert.raised");
+        assert!(
+            office.courier(name).destination().selector.selects(&parcel),
+            "{name}"
+        );
+    }
+}
+
 /// The channel of the message about an alert, and the message.
 async fn told(office: &Office, vendor: &Vendor) -> (String, String) {
     let attempt = office.attempt(&example("alert.raised")).await;

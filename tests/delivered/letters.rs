@@ -77,7 +77,10 @@ async fn s3_08_s4_08_refused_outputs_are_letters_told_of_once_and_delivered_when
             centre.slack_messages().into_iter().next()
         })
         .await;
-    assert_eq!(message["channel"], "C0DUTY", "they are nobody's: {message}");
+    assert_eq!(
+        message["channel"], "C0OPERATIONS",
+        "they are no supervisor's: {message}"
+    );
     assert_eq!(message["text"], "🔴 Critical alert: dead letters");
 
     centre.sandbox.sandbox.clear_faults();

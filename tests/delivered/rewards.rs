@@ -64,12 +64,12 @@ async fn story(place: Place) {
     let message = centre
         .until("an alert", async || {
             let mut messages = centre.slack_messages().into_iter();
-            messages.find(|message| message["channel"] == "C0A18")
+            messages.find(|message| message["channel"] == "C0REWARDS")
         })
         .await;
     assert_eq!(
         message["text"], "🟠 Warning alert: reward rejected for a-18",
-        "to the agent's manager"
+        "to administration, not to the agent's manager"
     );
     // It is a dead letter as well, and operators hear of those.
     let alerts = centre.until_outputs("alert.raised", 2).await;

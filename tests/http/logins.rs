@@ -137,6 +137,13 @@ fn s3_07_an_outcome_that_a_destination_reports_is_taken_from_no_token() {
         .await;
         problem(refused, StatusCode::CONFLICT, "answered-by-destination").await;
         assert!(server.stored().is_empty());
+        // That a reward was cancelled later is no answer: it comes by webhook.
+        let mut news = of_type("reward.outcome");
+        news["data"]["status"] = json!("cancelled");
+        let taken = send(&server, &token("market"), STRUCTURED, &news).await;
+        assert_eq!(taken.status(), StatusCode::ACCEPTED);
+        let refused = send(&server, TOKEN, STRUCTURED, &news).await;
+        problem(refused, StatusCode::FORBIDDEN, "forbidden").await;
         let taken = send(
             &server,
             &token("cdp"),

@@ -7,6 +7,7 @@ use aftercall::{
     log::{Destination, Headers, NewEvent, memory::Faults},
 };
 use aftercall_actors::{
+    event::CustomerRef,
     key::Key,
     redemption::{REVERSE, reward_id},
     rules::RuleSet,
@@ -105,6 +106,10 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
     steps
 }
 
+/// Dispositions of completions, of which some say nothing, and what they change to.
+const DISPOSITIONS: [&str; 4] = ["resolved", "", "No Disposition", "open"];
+const CHANGES: [&str; 2] = ["sold", "cancellation"];
+
 fn event(number: u64, draws: &mut Draws) -> NewEvent {
     let at = |back_s: u64| {
         EventTime(1_767_225_600_000 + 1_000 * (number as i64) - 1_000 * back_s as i64)
@@ -134,7 +139,7 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
                 "started_at": started, "ended_at": at(0).to_string(),
                 "sentiment": draws.below(20) as f64 / 10.0 - 1.0,
                 "summary": format!("contact {number}"),
-                "disposition": if draws.one_in(2) { "resolved" } else { "" },
+                "disposition": DISPOSITIONS[draws.below(4) as usize],
             }),
         ),
         13..=15 => (
@@ -169,7 +174,8 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
         24..=26 => (
             "interaction.updated",
             json!({
-                "interaction_id": interaction, "updated_at": at(0).to_string(), "disposition": "sold",
+                "interaction_id": interaction, "updated_at": at(draws.below(9)).to_string(),
+                "disposition": CHANGES[draws.below(2) as usize],
                 "customer": { "customer_id": customer },
             }),
         ),
@@ -216,7 +222,36 @@ fn event(number: u64, draws: &mut Draws) -> NewEvent {
         42..=44 => return moved(number, draws),
         _ => ("interaction.vanished", json!({})),
     };
+    let is_about_customer = [
+        "interaction.started",
+        "interaction.completed",
+        "interaction.updated",
+    ];
+    if is_about_customer.contains(&event_type) && draws.one_in(4) {
+        return callers_event(number, &agent, event_type, data, draws);
+    }
     actors_event(number, &agent, &customer, event_type, data)
+}
+
+/// The number of one of two callers without a customer id.
+fn number_of(caller: u64) -> String {
+    format!("+49 30 5550{caller}")
+}
+
+/// The same of a customer of whom only a number is known: on the bus, of no customer.
+fn callers_event(
+    number: u64,
+    agent: &str,
+    event_type: &str,
+    mut data: Value,
+    draws: &mut Draws,
+) -> NewEvent {
+    data["customer"] = json!({ "phone": number_of(draws.below(2)) });
+    let event = actors_event(number, agent, "", event_type, data);
+    NewEvent {
+        destination: destination(Key::Agent(agent).token(), Key::Nobody.token(), event_type),
+        ..event
+    }
 }
 
 /// A survey or eNPS response of any owner.
@@ -277,6 +312,18 @@ fn outcome(agent: &str, customer: &str, draws: &mut Draws) -> (&'static str, Val
         _ => ["available", "pending", "deleted", "unknown"],
     };
     let status = status[draws.below(4) as usize];
+    let subject = match event_type {
+        "identity.outcome" if draws.one_in(3) => {
+            let caller = CustomerRef {
+                phone: Some(number_of(draws.below(2))),
+                ..CustomerRef::default()
+            };
+            caller
+                .caller()
+                .map_or(subject, |hash| Key::Caller(hash).to_string())
+        }
+        _ => subject,
+    };
     (
         event_type,
         json!({
@@ -326,15 +373,18 @@ fn actors_event(
     data: Value,
 ) -> NewEvent {
     let id = format!("n{number}");
+    let is_callers = data["subject"]
+        .as_str()
+        .is_some_and(|s| s.starts_with("caller/"));
+    let customer = match is_callers {
+        true => Key::Nobody,
+        false => Key::Customer(customer),
+    };
     let whole = json!({
         "specversion": "1.0", "id": id, "source": "sim", "type": event_type, "data": data,
     });
     NewEvent {
-        destination: destination(
-            Key::Agent(agent).token(),
-            Key::Customer(customer).token(),
-            event_type,
-        ),
+        destination: destination(Key::Agent(agent).token(), customer.token(), event_type),
         headers: Headers::Empty,
         payload: whole.to_string().into_bytes().into(),
         message_id: id,

@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
     process::Output,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use aftercall::{
@@ -47,6 +47,10 @@ const PATIENCE: Patience = Patience {
 
 /// Orders that the marketplace answers with a success that is none.
 const LIES: f64 = 0.03;
+
+/// The month in which the marketplace does not know the service's token, and for how long.
+const SHUT_OUT_IN: i64 = 7;
+const SHUT_OUT_FOR: Duration = Duration::from_secs(3);
 
 /// Exit code of an import that left rows out.
 const LEFT_OUT: i32 = 3;
@@ -98,9 +102,16 @@ pub async fn year(plan: &Plan, numbers: Numbers) {
     };
     for month in 0..MONTHS {
         centre.change_the_marketplace(month);
+        let shut_out = (month == SHUT_OUT_IN).then(|| {
+            let folder = folder.path().to_owned();
+            tokio::spawn(async move { marketplace::shut_out(&folder, SHUT_OUT_FOR).await })
+        });
         centre.import(month);
         centre.publish_what_is_told(month);
         centre.decide().await;
+        if let Some(shut_out) = shut_out {
+            shut_out.await.expect("the token is right again");
+        }
     }
     let told = began.elapsed();
     centre.until_nobody_waits().await;
@@ -127,11 +138,15 @@ impl Centre<'_> {
             4..=6 => json!({ "gift_card_50": 3 }),
             _ => json!({}),
         };
-        let control = json!({
-            "barred_agents": if month < 9 { named(|n| n % 40 == 5) } else { Vec::new() },
-            "redeemed_agents": named(|n| n % 12 == 3),
-            "inventory": inventory,
-        });
+        let barred = if month < 9 {
+            named(|n| n % 40 == 5)
+        } else {
+            Vec::new()
+        };
+        let mut control = marketplace::quirks();
+        control["barred_agents"] = json!(barred);
+        control["redeemed_agents"] = json!(named(|n| n % 12 == 3));
+        control["inventory"] = inventory;
         let set = self.sandbox.sandbox.control("/control/rewards", &control);
         set.expect("the marketplace is told");
     }

@@ -65,7 +65,7 @@ impl Rewards {
                 *claimed = claimed.saturating_add(1);
                 self.pass(moment, place);
                 let reached = Input::Reached { claim, approval };
-                self.step(moment, place, reached, points, effects);
+                self.step(moment, place, (reached, None), points, effects);
             }
         }
     }

@@ -61,10 +61,18 @@ impl Speaker<'_> {
         self.alert(REJECTED, Severity::Warning, "", claim, what)
     }
 
-    /// Nobody knows whether it was given.
-    pub fn review(&self, claim: &Claim) -> Effect {
-        let what = "may or may not have been issued; its points stay locked until that is decided";
-        self.alert(REVIEW, Severity::Critical, "", claim, what)
+    /// Whether it was given is not known, or it could not be asked for; `reason` is delivery's.
+    pub fn review(&self, claim: &Claim, reason: Option<&str>) -> Effect {
+        let what = match reason {
+            Some("unreached") => "was not requested, as its provider could not be reached",
+            Some("unsendable") => "was not requested, as its request could not be made",
+            Some("failed") => "was not issued, as far as its provider's answers say",
+            Some("rejected") => "was refused in words that do not say whether it was issued",
+            // An attempt may have done it, or the answer says nothing that is known.
+            Some(_) | None => "may or may not have been issued",
+        };
+        let what = format!("{what}; its points stay locked until that is decided");
+        self.alert(REVIEW, Severity::Critical, "", claim, &what)
     }
 
     /// Nobody knows whether it was taken back.

@@ -113,7 +113,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Fault::Connect`] if there was no connection to send it on; [`Fault::Timeout`] and [`Fault::Lost`] if it may
-    /// have arrived, an answer longer than `answer_bytes_max` included (S5.05).
+    /// have arrived, [`Fault::TooLong`] for an answer longer than `answer_bytes_max` (S5.05).
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
         self.ask(request).await.map_err(|error| match error {
             NoAnswer::TooLong => self.too_long(),
@@ -124,10 +124,7 @@ impl Client {
     /// What an answer that is too long means: done perhaps, so not a failure.
     #[must_use]
     pub fn too_long(&self) -> Fault {
-        Fault::Lost(format!(
-            "the answer is longer than {} bytes and was refused",
-            self.answer_bytes_max
-        ))
+        Fault::TooLong(self.answer_bytes_max)
     }
 
     /// As [`Client::send`], for who counts answers that are too long.

@@ -130,7 +130,9 @@ fn still_in_doubt(fault: &Fault) -> Fault {
         // About the destination; the output stays as it is.
         Fault::Misconfigured(why) => return Fault::Misconfigured(why.clone()),
         Fault::Connect(_) | Fault::Timeout(_) | Fault::Lost(_) => true,
-        Fault::Unsendable(_) | Fault::NotReady(_) | Fault::InDoubt { .. } => false,
+        Fault::Unsendable(_) | Fault::NotReady(_) | Fault::TooLong(_) | Fault::InDoubt { .. } => {
+            false
+        }
     };
     Fault::InDoubt {
         why: fault.to_string(),

@@ -24,6 +24,7 @@ impl Courier {
                 Fault::Connect(why) => Fault::Connect(text(why)),
                 Fault::Timeout(after) => Fault::Timeout(after),
                 Fault::Lost(why) => Fault::Lost(text(why)),
+                Fault::TooLong(bytes_max) => Fault::TooLong(bytes_max),
                 Fault::InDoubt {
                     why,
                     after,

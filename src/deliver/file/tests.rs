@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftercall_actors::breaker::Trip;
+use aftercall_actors::{breaker::Trip, output::Severity};
 
 use super::*;
 use crate::deliver::{
@@ -16,7 +16,40 @@ const REFERENCE: &str = include_str!("../../../config/destinations.toml");
 fn the_reference_is_right_and_nothing_in_it_is_unwise() {
     let checked = parse(REFERENCE, "config/destinations.toml").unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(checked.warnings().collect::<Vec<_>>(), Vec::<String>::new());
-    assert_eq!(checked.destinations.recipients.len(), 4);
+    assert_eq!(checked.destinations.recipients.len(), 6);
+}
+
+/// What is lost with it, and who is waited for.
+#[test]
+fn s3_16_what_a_destination_carries_says_how_much_its_alarm_matters() {
+    let checked = parse(REFERENCE, "config/destinations.toml").unwrap();
+    for destination in &checked.destinations.destinations {
+        let is_question = ["survey-tokens", "recordings", "summaries", "identity"]
+            .contains(&destination.name.as_str());
+        let expected = match is_question {
+            true => Severity::Warning,
+            false => Severity::Critical,
+        };
+        assert_eq!(destination.alarm, Some(expected), "{}", destination.name);
+    }
+    let with = |on: &str, alarm: &str| {
+        let keys = format!("channel = \"http\"\nurl = \"https://a.example/\"\n{alarm}");
+        one(&entry(on, &keys)).alarm
+    };
+    assert_eq!(with("request", ""), Some(Severity::Warning));
+    assert_eq!(
+        with("request", "alarm = \"critical\""),
+        Some(Severity::Critical)
+    );
+    assert_eq!(with("enps", "alarm = \"warning\""), Some(Severity::Warning));
+    assert_eq!(with("enps", "alarm = \"off\""), None);
+    let keys = "channel = \"http\"\nurl = \"https://a.example/\"\nalarm = \"info\"";
+    assert_eq!(
+        mistakes(&entry("enps", keys)),
+        [
+            "d.toml:6: destination \"x\".alarm: found \"info\", allowed: \"critical\", \"warning\" or \"off\""
+        ]
+    );
 }
 
 /// The three destinations through which money goes.

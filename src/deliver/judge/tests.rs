@@ -174,6 +174,23 @@ fn s3_09_a_timeout_and_a_lost_connection_leave_the_outcome_open() {
 }
 
 #[test]
+fn s5_05_an_answer_that_is_too_long_is_asked_for_again_only_where_money_hangs_on_it() {
+    let too_long = || Err(Fault::TooLong(10_240));
+    let why = "the answer is longer than 10240 bytes and was refused";
+    assert_eq!(
+        judged("identity", too_long()).verdict,
+        Verdict::Unclear {
+            why: why.to_owned(),
+            unknown: true,
+        }
+    );
+    assert_eq!(
+        judged("rewards", too_long()).verdict,
+        again(why, None, true)
+    );
+}
+
+#[test]
 fn s1_02_retry_after_is_honoured_in_seconds_and_as_a_date() {
     let after = |value: &str| {
         retry_after(

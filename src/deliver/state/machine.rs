@@ -130,6 +130,10 @@ impl Machine {
         if state.policy.merge.is_some() {
             return state.items.len() < ITEMS_MERGING_MAX;
         }
+        // Behind an open breaker too their time runs.
+        if state.policy.is_awaited() {
+            return state.items.len() < ITEMS_MERGING_MAX;
+        }
         // Something has to find out whether it is back, and one output is enough for that.
         let probes = |from: LogTime| {
             now >= from && state.flights == 0 && state.due.first_at().is_none_or(|at| at > now)
@@ -254,7 +258,7 @@ impl Machine {
             let is_out = state.items.get(seq).is_some_and(|i| i.flight.is_some());
             (!is_out).then(|| first.plus_ms(deadline_ms))
         });
-        let expiry = expiry.filter(|_| state.access.misconfigured.is_none());
+        let expiry = expiry.filter(|_| self.deadlines_run());
         let unalarmed = &state.unalarmed;
         let is_untold = state.misconfigured().is_some_and(|now| !now.alarmed);
         let alarm = ((unalarmed.count > 0 || is_untold) && state.alarm.is_none())

@@ -18,6 +18,7 @@ use crate::deliver::{
 
 mod access;
 mod attempts;
+mod awaited;
 mod lanes;
 mod lives;
 mod order;

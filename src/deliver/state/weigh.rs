@@ -75,7 +75,9 @@ pub fn weigh(attempt: &Attempt) -> Weighed {
                 Err(Fault::Timeout(_) | Fault::Lost(_) | Fault::InDoubt { is_down: true, .. }) => {
                     (Seen::Unknown, Sign::Down)
                 }
-                Err(Fault::InDoubt { is_down: false, .. }) => (Seen::Unknown, Sign::Withdrawn),
+                Err(Fault::TooLong(_) | Fault::InDoubt { is_down: false, .. }) => {
+                    (Seen::Unknown, Sign::Withdrawn)
+                }
                 Err(Fault::Connect(_)) => (Seen::Unreached, Sign::Down),
                 Err(Fault::NotReady(_) | Fault::Misconfigured(_) | Fault::Unsendable(_)) => {
                     (Seen::NotReady, Sign::Withdrawn)

@@ -5,7 +5,7 @@ use aftercall_actors::{
     agent::Agent,
     effect::{Effect, Ignored},
     output::{Output, Reward},
-    redemption::{REVERSE, reward_id},
+    redemption::{REVERSE, Standing, reward_id},
     statement::StageName,
     time::LogTime,
 };
@@ -238,6 +238,27 @@ impl Life<'_> {
             let parts = claim.parts.iter();
             let parts: Vec<(i64, i64)> = parts.map(|p| (p.day.0.into(), p.points)).collect();
             assert_eq!((claim.points, &parts), (booked.cost, &booked.parts), "{id}");
+        }
+        for given in rewards.given() {
+            let tier = &tiers[given.tier];
+            let id = reward_id(&tier.program, "a1", &tier.tier, given.claim.ordinal);
+            let booked = self.ledger.rewards.iter().find(|r| r.id == id).unwrap();
+            let stands = match given.standing {
+                Standing::Issued => Entry::Issued,
+                Standing::Reversing => Entry::Reversing,
+                Standing::Review => Entry::ReversalReview,
+                Standing::Reversed => Entry::Reversed,
+                Standing::Debt => Entry::Debt,
+                Standing::Held { .. } => Entry::Held,
+                Standing::Cancelled { .. } => Entry::Cancelled,
+            };
+            // What is forgotten in the books is forgotten by the agent at its next step.
+            let known = booked.entry != Entry::Forgotten;
+            assert!(
+                !known || stands == booked.entry,
+                "{id}: {stands:?}, booked {:?}",
+                booked.entry
+            );
         }
         self.is_told_as_booked(agent);
         self.ledger.check();

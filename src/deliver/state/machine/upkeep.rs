@@ -37,9 +37,14 @@ impl Machine {
         }
     }
 
+    /// While our credentials are not accepted outputs wait (S3.16), unless an actor waits for them as well.
+    pub(super) fn deadlines_run(&self) -> bool {
+        self.state.access.misconfigured.is_none() || self.state.policy.is_awaited()
+    }
+
     /// Gives up items whose deadline has passed (S3.09). An attempt that is out is waited for: its result decides.
     pub(super) fn expire(&mut self, now: LogTime) {
-        if self.state.access.misconfigured.is_some() {
+        if !self.deadlines_run() {
             return;
         }
         let deadline_ms = ms(self.state.policy.retry.deadline);
@@ -58,7 +63,8 @@ impl Machine {
             let Some(item) = self.state.items.get(&seq) else {
                 continue;
             };
-            let last = item.notes.last().map_or("", |note| note.why.as_str());
+            let last = item.notes.last().map(|note| note.why.as_str());
+            let last = last.unwrap_or("no attempt could be made");
             let deadline = self.state.policy.retry.deadline;
             let why = format!("not delivered within {deadline:?}: {last}");
             let reason = Reason::given_up(item.unknown);
