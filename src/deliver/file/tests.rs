@@ -290,7 +290,7 @@ const MISTAKES: &str = r#"d.toml:4: vars.api_token: no place for a secret (its v
 d.toml:7: destination 1.name: found "CRM", allowed: 1 to 40 of a-z, 0-9, _ and -
 d.toml:8: destination 1.on: found "profil", allowed: a kind (alert, reward, profile, outcome, enps, coaching, request) or a type (alert.raised, alert.updated, alert.escalated, reward.requested, reward.reversal.requested, profile.updated, interaction.outcome, enps.scored, coaching.requested, survey_token.requested, identity.requested, enrichment.requested)
 d.toml:10: destination 1.url: in line 1 of the template: unknown variable `dta` (known: id, type, subject, time, data, vars)
-d.toml:11: destination 1.methd: unknown key; did you mean `method`? (known: name, on, when, channel, start, thread, timeout, auth, tls, outcome, body_max, answer_max, method, url, headers, body, success, again, unauthorized, rejected, fallback, lookup, list, limit, retry, breaker, merge)
+d.toml:11: destination 1.methd: unknown key; did you mean `method`? (known: name, on, when, channel, start, thread, timeout, auth, tls, outcome, body_max, answer_max, method, url, headers, body, success, again, unauthorized, rejected, fallback, lookup, list, limit, retry, breaker, merge, alarm)
 d.toml:12: destination 1.timeout.connect: found 20s, allowed: at most timeout.total, which is 10s
 d.toml:13: destination 1.retry.attempts: found 0, allowed: a whole number from 1 to 100
 d.toml:13: destination 1.retry.unknwn: unknown key; did you mean `unknown`? (known: attempts, first, factor, max, deadline, unknown)

@@ -108,10 +108,10 @@ impl Conclusion {
         }
     }
 
-    /// Others are let in: what was said is about this output.
+    /// Others are let in: what was said is about this output. It was not let in itself, so it shows nothing for them.
     pub fn is_alone(&mut self, ending: Ending) {
         self.seen = Seen::Rejected;
-        self.sign = Sign::Up;
+        self.sign = Sign::Withdrawn;
         self.ending = Some((ending, Reason::Rejected));
     }
 
