@@ -90,12 +90,7 @@ async fn s5_05_an_answer_of_the_limit_is_taken_and_one_byte_more_is_refused() {
     assert_eq!(answer(&taken).body.as_str().map(str::len), Some(1_022));
     let refused = office.attempt(&parcel).await;
     // It was an answer to something that may have been done.
-    assert_eq!(
-        refused.result,
-        Err(Fault::Lost(
-            "the answer is longer than 1024 bytes and was refused".to_owned()
-        ))
-    );
+    assert_eq!(refused.result, Err(Fault::TooLong(1_024)));
     let counted = aftercall::telemetry::metrics().answers_refused("talkative");
     assert_eq!(counted.get(), 1);
 }

@@ -59,8 +59,10 @@ impl Office {
         for one in list {
             let one = one.as_table_mut().expect("a table");
             one.insert("timeout".into(), timeout(total).into());
-            let auth = one["auth"].as_table_mut().expect("credentials");
+            let mut auth = Table::new();
+            auth.insert("kind".into(), "bearer".into());
             auth.insert("token".into(), format!("file:{}", token.display()).into());
+            one.insert("auth".into(), auth.into());
             change(one);
         }
         let checked = file::parse(&text.to_string(), "destinations.toml")

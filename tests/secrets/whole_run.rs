@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::{
     planted::Planted,
     program::{errors, survey, text},
-    world::{REFUSING, World},
+    world::{REFUSING, SHUT_OUT, World},
 };
 
 #[test]
@@ -35,6 +35,10 @@ fn s1_10_a_whole_run_shows_none_of_its_secrets_and_takes_a_new_one_without_resta
         world.letters() == REFUSING.map(|(name, reason)| (name.to_owned(), reason.to_owned()))
     });
     world.until("what the others take", || world.taken() == [1, 1, 1]);
+    world.until("word of all that do not let us in", || {
+        let ready = service.get("/readyz");
+        SHUT_OUT.iter().all(|name| ready.contains(name))
+    });
     assert_eq!(
         world
             .echo
@@ -108,7 +112,7 @@ fn s1_10_a_whole_run_shows_none_of_its_secrets_and_takes_a_new_one_without_resta
         let said = world.done(&[args, &files].concat());
         assert!(said.contains("destinations.toml"), "{said}");
     }
-    for (name, _) in REFUSING {
+    for name in REFUSING.iter().map(|(name, _)| name).chain(&SHUT_OUT) {
         let shown = world.run(&[&["send", name], &files[..]].concat(), "");
         assert!(shown.status.success(), "{name}: {}", errors(&shown));
         let sent = world.run(&[&["send", name, "--really"], &files[..]].concat(), "");
