@@ -106,7 +106,10 @@ fn make_unreliable(sandbox: &Spawned) {
         [Vendor::Rewards, Vendor::Crm].map(|vendor| (vendor, Fault::Garbled(garbling), 0.01))
     });
     for (place, (vendor, fault, chance)) in faults.into_iter().chain(garbled).enumerate() {
+        // Of orders it may say no; what it says of an order that it is asked about is so.
+        let method = matches!(fault, Fault::Lie).then(|| "POST".to_owned());
         let rule = Rule {
+            method,
             probability: Some(chance),
             // Of its own, so that one fault does not decide about the next.
             seed: Some(place as u64),

@@ -170,6 +170,17 @@ fn of_answer(judgement: &Judgement, scope: &Scope, answer: &Answer, now: SystemT
             },
         };
     }
+    // A refusal by its body is none as long as the body cannot be read, nor is it anything else (S3.16).
+    if let Refusals::When(refused) = &judgement.refusals
+        && refused.reads_body()
+        && !answer.is_structured()
+    {
+        return Verdict::Again {
+            why: format!("{}, and its body cannot be read", said(answer)),
+            after: retry_after(answer, now),
+            unknown: true,
+        };
+    }
     match rest {
         Ending::Failed => Verdict::Unclear {
             why: failed(),

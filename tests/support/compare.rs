@@ -8,7 +8,7 @@ use aftercall_actors::{
 };
 
 use crate::{
-    calendar::{DAY_MS, Day},
+    calendar::Day,
     spreadsheet::{Reward, Sheet, Stands, Terms},
 };
 
@@ -58,8 +58,7 @@ pub fn differences(agent: &Agent, sheet: &Sheet, terms: &Terms) -> Vec<String> {
     hold("claims", format!("{claims:?}"), format!("{standing:?}"));
 
     // What is over for longer than any limit's period or the window is forgotten.
-    let keep_ms = terms.tiers.iter().filter_map(|tier| tier.cap);
-    let keep_ms = keep_ms.fold(terms.window_days * DAY_MS, |ms, cap| ms.max(cap.1));
+    let keep_ms = terms.keep_ms();
     let is_kept = |r: &&Reward| {
         matches!(r.stands, Stands::Reversing | Stands::ReversalReview)
             || sheet.balanced_ms - r.issued.0 < keep_ms

@@ -29,6 +29,8 @@ pub struct Reward {
     /// The day its points came from, and how many.
     parts: Vec<(Day, i64)>,
     rejected_on: Day,
+    /// When another claim took the place of this one, which was rejected.
+    replaced_ms: Option<i64>,
 }
 
 /// One agent's page.
@@ -257,6 +259,11 @@ impl Sheet {
         };
         let next = match (self.rewards[place].stands, is_reversal, status) {
             (Locked | Review, false, "issued") => Issued,
+            (Closed, false, "issued") if self.is_remembered(terms, place) => {
+                let cost = self.rewards[place].cost;
+                self.rewards[place].parts = self.take(terms, cost);
+                Issued
+            }
             (Rejected, false, "issued") => {
                 // It had counted as not given: its points are still to be taken.
                 let cost = self.rewards[place].cost;
@@ -273,6 +280,12 @@ impl Sheet {
         self.becomes(terms, place, next);
     }
 
+    /// Whether a claim that another one replaced is still known: for as long as a reward that was issued.
+    fn is_remembered(&self, terms: &Terms, place: usize) -> bool {
+        let replaced = self.rewards[place].replaced_ms;
+        replaced.is_some_and(|at_ms| self.balanced_ms - at_ms < terms.keep_ms())
+    }
+
     fn decided(&mut self, terms: &Terms, id: &str, approve: bool) {
         use Stands::*;
         self.withdraw();
@@ -284,7 +297,10 @@ impl Sheet {
             (Awaiting, true) => Locked,
             (Awaiting | Review, false) => Rejected,
             (Review, true) => Issued,
-            (Rejected, true) => Closed,
+            (Rejected, true) => {
+                self.rewards[place].replaced_ms = Some(self.now_ms);
+                Closed
+            }
             (ReversalReview, true) => Reversed,
             (ReversalReview, false) => Debt,
             _ => return,
@@ -393,6 +409,7 @@ impl Sheet {
         for old in self.rewards.iter_mut().filter(|r| r.tier == tier) {
             if old.stands == Rejected {
                 old.stands = Closed;
+                old.replaced_ms = Some(self.now_ms);
             }
         }
         let ordinal = self.rewards.iter().filter(|r| r.tier == tier).count();
@@ -408,6 +425,7 @@ impl Sheet {
             issued: (0, 0),
             parts,
             rejected_on: 0,
+            replaced_ms: None,
         });
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part of this")]
 
-use crate::calendar::{Day, Zone};
+use crate::calendar::{DAY_MS, Day, Zone};
 
 /// What a tier costs, and how many of it an agent may have in how long without anybody being asked.
 #[derive(Clone, Debug)]
@@ -28,6 +28,12 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// How long a reward is remembered: for as long as its points or a cap can matter.
+    pub fn keep_ms(&self) -> i64 {
+        let caps = self.tiers.iter().filter_map(|tier| tier.cap);
+        caps.fold(self.window_days * DAY_MS, |ms, cap| ms.max(cap.1))
+    }
+
     /// The workday of an instant.
     pub fn workday(&self, at_ms: i64) -> Day {
         match (self.slip, self.zone) {

@@ -43,6 +43,11 @@ const PLAN: Plan = Plan {
         ("rewards", QUICK),
         ("reward-reversals", QUICK),
         ("reward-reversals", "when = \"true\""),
+        // Gift cards were bought elsewhere: this marketplace does not know them, and what it took back it still knows.
+        (
+            "reward-reversals",
+            "success = \"status == 200 && body.status == 'REVERSED'\"\nrejected = \"status in [404, 409, 422]\"",
+        ),
         ("tremendous", QUICK),
     ],
     rules: &[

@@ -175,8 +175,13 @@ impl Rewards {
                 .chain(p.tiers.iter().filter_map(|t| t.cap))
         });
         let keep_ms = limits.fold(window_ms, |ms, limit| ms.max(limit.period_ms));
-        self.given
-            .retain(|given| given.standing.is_coming() || moment.now.since_ms(given.at) < keep_ms);
+        // One that was cancelled long after it was issued still keeps its tier from asking again at once.
+        let waits = |standing: Standing| standing.waits().is_some_and(|day| day >= moment.start);
+        self.given.retain(|given| {
+            given.standing.is_coming()
+                || waits(given.standing)
+                || moment.now.since_ms(given.at) < keep_ms
+        });
         self.replaced
             .retain(|replaced| moment.now.since_ms(replaced.at) < keep_ms);
     }

@@ -314,7 +314,7 @@ fn lives_see_every_kind_of_line() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let lives = prop::collection::vec(happens(), 60..80);
     let mut seen: BTreeMap<Kind, u32> = BTreeMap::new();
-    for _ in 0..1_000 {
+    for _ in 0..1_500 {
         let life = lives.new_tree(&mut runner).unwrap().current();
         let mut agent = Life::new();
         for happens in &life {
