@@ -351,6 +351,7 @@ impl Courier {
             .and_then(Value::as_str)
             .unwrap_or_default();
         let inside = self.drafter.vars().with_output(parcel, parcel.data.clone());
+        let own_subject = parcel.subject.clone();
         let parcel = Parcel {
             seq: parcel.seq,
             id: parcel.id.clone(),
@@ -367,6 +368,7 @@ impl Courier {
             .with_output(&parcel, parcel.data.clone());
         Ok(View {
             parcel,
+            subject: own_subject,
             scope,
             inside,
         })
@@ -473,10 +475,11 @@ impl Courier {
             let method = request.method.clone();
             self.sendable(&request)?;
             answer = exchange.send(request, &view.parcel.id).await?;
-            // Operators look for customers whom the CRM did not have, so with the actor's id, and at a level that is on.
+            // Operators look for customers whom the CRM did not have, so with the actor's id, whether or not it may
+            // leave, and at a level that is on.
             tracing::info!(
                 destination = self.destination.name,
-                subject = %view.parcel.subject,
+                subject = %view.subject,
                 %method,
                 after = first,
                 status = answer.status,

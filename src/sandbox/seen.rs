@@ -194,6 +194,7 @@ impl Seen {
         let between = pieces.len().saturating_sub(1);
         for name in pieces.iter().take(between).skip(1) {
             let is_time = name.len() == 2 && name.bytes().all(|b| b.is_ascii_digit());
+            // Workspaces name their own in any script.
             let is_name = name
                 .chars()
                 .all(|c| c.is_alphanumeric() || "_-+'".contains(c));
@@ -229,6 +230,8 @@ mod tests {
             ),
             ("&gt; so", vec!["quote"]),
             ("fine :smile: at 10:30:00", vec!["emoji smile"]),
+            (":smile:ˋ:", vec!["emoji smile", "emoji ˋ"]),
+            ("∶smile∶ˋ∶", vec![]),
             (
                 "_so_ ~not~ `x`",
                 vec!["italic so", "strike not", "code _so_ ~not~ `x`"],
@@ -238,7 +241,9 @@ mod tests {
         ] {
             assert_eq!(Seen::of_mrkdwn(text).markup, markup, "{text}");
         }
-        assert_eq!(Seen::of_mrkdwn("&lt;b&gt; *x*").words, "<b> *x*\n");
+        // Words are as people see them: without the marks that made one bold, with those that made nothing.
+        assert_eq!(Seen::of_mrkdwn("&lt;b&gt; *x*").words, "<b> x\n");
+        assert_eq!(Seen::of_mrkdwn("2*3*4 a_b").words, "2*3*4 a_b\n");
         for (text, count) in [
             ("# big", 1),
             ("1. one", 1),

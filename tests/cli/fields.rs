@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::program::{command, errors, run_in, text, write};
 
-const KEY: &str = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
+/// For the hashes of the shipped policy.
+pub const KEY: &str = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
 
 /// The agent of the examples, by that key.
-const HASHED: &str = "155368e5c4177acda58d91f39d884d51cc1df9111ea77d9df912fca1977b885c";
+pub const HASHED: &str = "155368e5c4177acda58d91f39d884d51cc1df9111ea77d9df912fca1977b885c";
 
 fn example(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");

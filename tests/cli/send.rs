@@ -8,22 +8,25 @@ use std::{
 
 use serde_json::Value;
 
-use super::program::{errors, run_in, text, write};
+use super::{
+    fields::{HASHED, KEY},
+    program::{command, errors, run_in, text, write},
+};
 
 #[test]
 fn s3_06_s1_10_a_request_is_shown_as_it_would_leave_with_its_credentials_hidden() {
     let dir = tempfile::tempdir().unwrap();
     let (destinations, fields) = (shipped("destinations.toml"), shipped("fields.toml"));
     let files = ["--destinations", &destinations, "--fields", &fields];
-    let output = run_in(
-        dir.path(),
-        &[
-            &["send", "rewards", "--example", "reward.requested"],
-            &files[..],
-        ]
-        .concat(),
-        "",
-    );
+    let args = [
+        &["send", "rewards", "--example", "reward.requested"],
+        &files[..],
+    ]
+    .concat();
+    let output = command(dir.path(), &args)
+        .env("AFTERCALL_HASH_KEY", KEY)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
     let shown = text(&output);
     let (head, body) = shown.split_once("\n\n").unwrap();
@@ -42,6 +45,7 @@ fn s3_06_s1_10_a_request_is_shown_as_it_would_leave_with_its_credentials_hidden(
     }
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["points_consumed"], 500);
+    assert_eq!(body["agent_id"], HASHED);
     // Without a type: the first that the destination takes.
     let output = run_in(dir.path(), &[&["send", "crm"], &files[..]].concat(), "");
     assert!(

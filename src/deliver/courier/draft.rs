@@ -69,6 +69,8 @@ impl Before<'_> {
 pub(super) struct View {
     /// Its data and subject are what may leave.
     pub(super) parcel: Parcel,
+    /// The output's own subject, whatever of it may leave: for our log.
+    pub(super) subject: String,
     /// The variables of templates: what may leave.
     pub(super) scope: Scope,
     /// All of it, for decisions that stay here.

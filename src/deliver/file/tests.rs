@@ -33,8 +33,8 @@ fn s3_16_what_a_destination_carries_says_how_much_its_alarm_matters() {
         assert_eq!(destination.alarm, Some(expected), "{}", destination.name);
     }
     let with = |on: &str, alarm: &str| {
-        let keys = format!("channel = \"http\"\nurl = \"https://a.example/\"\n{alarm}");
-        one(&entry(on, &keys)).alarm
+        let keys = "channel = \"http\"\nurl = \"https://a.example/\"";
+        one(&format!("on = [\"{on}\"]\n{keys}\n{alarm}\n")).alarm
     };
     assert_eq!(with("request", ""), Some(Severity::Warning));
     assert_eq!(

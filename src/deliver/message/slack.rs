@@ -140,29 +140,37 @@ fn inert(text: &str) -> String {
             '_' => out.push('＿'),
             '~' => out.push('∼'),
             '`' => out.push('ˋ'),
-            ':' if is_emoji_code(&text[at..]) => out.push('∶'),
             _ => out.push(c),
         }
         begins = c == '\n' || (begins && matches!(c, ' ' | '\u{2068}'));
         before = Some(c);
     }
+    without_emoji_codes(&out)
+}
+
+/// Text in which no name stands between two colons: both are shown as ratio signs. Judged by what will be written, not
+/// by what was given, because a character that looks like markup can be a letter: `ˋ` is one.
+fn without_emoji_codes(text: &str) -> String {
+    let pieces: Vec<&str> = text.split(':').collect();
+    let is_code = |at: usize| at > 0 && at + 1 < pieces.len() && is_emoji_name(pieces[at]);
+    let mut out = String::with_capacity(text.len());
+    for (at, piece) in pieces.iter().enumerate() {
+        if at > 0 {
+            let acts = is_code(at - 1) || is_code(at);
+            out.push(if acts { '∶' } else { ':' });
+        }
+        out.push_str(piece);
+    }
     out
 }
 
-/// Whether the text begins with a name between colons. The minutes of a time are no emoji.
-fn is_emoji_code(text: &str) -> bool {
-    /// Longest name of an emoji there. Unit: characters.
-    const NAME_CHARS_MAX: usize = 100;
-    let Some((name, _)) = text[1..].split_once(':') else {
-        return false;
-    };
-    let is_name = !name.is_empty()
-        && name.chars().count() <= NAME_CHARS_MAX
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || "_-+'".contains(c));
+/// Whether an emoji can have this name. Workspaces name their own in any script. The minutes of a time are no emoji.
+fn is_emoji_name(name: &str) -> bool {
     let is_minutes = name.len() == 2 && name.bytes().all(|b| b.is_ascii_digit());
-    is_name && !is_minutes
+    let is_name = name
+        .chars()
+        .all(|c| c.is_alphanumeric() || "_-+'".contains(c));
+    !name.is_empty() && is_name && !is_minutes
 }
 
 /// `&`, `<` and `>` as Slack wants them, of what is our own.

@@ -1,6 +1,6 @@
 //! The file: its mistakes, and the one that ships.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, io::Write};
 
 use serde_json::Value;
 
@@ -147,10 +147,15 @@ fn s3_11_every_path_of_the_shipped_policy_leads_to_a_field_of_an_output() {
 
 #[test]
 fn s3_06_the_shipped_policy_lets_leave_what_the_rows_list() {
-    let policy = FieldPolicy::parse(SHIPPED, "fields.toml").unwrap();
+    let mut key = tempfile::NamedTempFile::new().unwrap();
+    key.write_all(b"MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=")
+        .unwrap();
+    let key = format!("file:{}", key.path().display());
+    let text = SHIPPED.replace("env:AFTERCALL_HASH_KEY", &key);
+    let policy = FieldPolicy::parse(&text, "fields.toml").unwrap();
     let examples = examples();
-    let left = |destination: &str, event_type: &str| {
-        let allowed = policy
+    let allowed = |destination: &str, event_type: &str| {
+        policy
             .allow_data(
                 destination,
                 event_type,
@@ -158,9 +163,10 @@ fn s3_06_the_shipped_policy_lets_leave_what_the_rows_list() {
                 "agent/7",
                 &examples[event_type],
             )
-            .unwrap();
-        paths_of(&allowed.data)
+            .unwrap()
+            .data
     };
+    let left = |destination: &str, event_type: &str| paths_of(&allowed(destination, event_type));
     // The body's fields and the idempotency key (S3.06).
     assert_eq!(
         left("rewards", "reward.requested"),
@@ -207,16 +213,10 @@ fn s3_06_the_shipped_policy_lets_leave_what_the_rows_list() {
             "last_updated",
         ]
     );
-    // S5.01, S5.06
+    // S5.01, S5.06: one identifier, and no other.
     assert_eq!(
         left("identity", "identity.requested"),
-        [
-            "channel",
-            "customer.cdp_user_id",
-            "customer.customer_id",
-            "customer.email",
-            "customer.phone",
-        ]
+        ["channel", "identifier"]
     );
     assert_eq!(
         left("track", "interaction.outcome"),
@@ -229,4 +229,14 @@ fn s3_06_the_shipped_policy_lets_leave_what_the_rows_list() {
             "user_id"
         ]
     );
+    // Vendors know an agent by the same hash (S3.15), except where the gift card goes to the agent's own address.
+    let hashed = "155368e5c4177acda58d91f39d884d51cc1df9111ea77d9df912fca1977b885c";
+    for (destination, event_type, agent) in [
+        ("rewards", "reward.requested", hashed),
+        ("warehouse", "enps.scored", hashed),
+        ("tremendous", "reward.requested", "agent-0417"),
+    ] {
+        let data = allowed(destination, event_type);
+        assert_eq!(data["agent_id"], agent, "{destination}");
+    }
 }

@@ -189,6 +189,34 @@ proptest! {
 }
 
 #[test]
+fn s2_07_no_emoji_code_is_left_or_comes_of_what_stands_for_markup() {
+    for (given, shown) in [
+        // What a backtick becomes is a letter, so that with it a name stands between the last two colons.
+        (":smile:`:", "∶smile∶ˋ∶"),
+        (":`:", "∶ˋ∶"),
+        (":smile:", "∶smile∶"),
+        (":a:b:", "∶a∶b∶"),
+        ("x:+1:y:100:z", "x∶+1∶y∶100∶z"),
+        ("so :怒: and :Größe_2:", "so ∶怒∶ and ∶Größe_2∶"),
+        // Neither opens nor closes one.
+        (":: : a: :b", ":: : a: :b"),
+        (
+            "at 10:30:00: https://desk.example.com:8443/7",
+            "at 10:30:00: https://desk.example.com:8443/7",
+        ),
+        (":*:", ":∗:"),
+    ] {
+        let escaped = slack::escaped(given);
+        assert_eq!(escaped, shown, "{given}");
+        assert_eq!(Seen::of_mrkdwn(&escaped).markup, Vec::<String>::new());
+        let written = slack::write(&message(given), usize::MAX);
+        let notification = written["text"].as_str().expect("text");
+        let markup = Seen::of_mrkdwn(notification).markup;
+        assert_eq!(markup, Vec::<String>::new(), "{notification}");
+    }
+}
+
+#[test]
 fn s2_07_a_comment_is_shown_as_it_was_written_in_every_channel() {
     for comment in [
         "*bold* _it_ ~no~ `code` :smile: <!channel> & <b>",
