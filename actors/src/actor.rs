@@ -32,6 +32,10 @@ pub struct StateError {
 
 /// An agent (bot, queue, nobody) or a customer, as one value.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are customers: a box would cost each of them an allocation and save nothing"
+)]
 pub enum Actor {
     /// An owner of interactions. Boxed: there are a hundred times as many customers, and they are smaller.
     Agent(Box<Agent>),

@@ -450,7 +450,7 @@ const ADJUSTMENT_KEYS: u32 = 17;
 const ADJUSTMENT_AT: u32 = 18;
 
 impl Agent {
-    /// Appends the stored form; `state` defines it.
+    /// Appends the stored form; `state` defines it. Tags ascend, as in what its messages write.
     pub fn encode(&self, into: &mut Vec<u8>) {
         wire::uint(state::FORMAT_TAG, u64::from(state::FORMAT), into);
         self.surveys.encode(into);
@@ -459,12 +459,14 @@ impl Agent {
             .encode(ADJUSTMENT_KEYS, ADJUSTMENT_AT, into);
         self.points.encode(into);
         self.enps.encode_scored(into);
-        self.rewards.encode(into);
         self.enrichment.encode(into);
         self.tokens.encode(into);
         self.storms.encode(into);
         self.imports.encode(into);
         self.enrichment.encode_told(into);
+        self.points.encode_spent(into);
+        self.rewards.encode(into);
+        self.points.encode_exports(into);
     }
 
     /// Reads the stored form.

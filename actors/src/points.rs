@@ -395,8 +395,6 @@ impl PointsWindow {
             })
         });
         wire::uints(RECORDED, recorded, into);
-        self.encode_spent(into);
-        self.encode_exports(into);
     }
 
     /// `None` if the columns do not fit together.

@@ -182,11 +182,20 @@ fn body_of(told: &Told) -> Body {
     }
 }
 
+/// A survey response, as of its last version.
+#[derive(Default)]
+struct Response {
+    revision: u8,
+    /// Scores, whether there is a keyword, and days ago: what this revision has said so far.
+    said: Vec<(u8, bool, i64)>,
+    /// What the last of that gave.
+    given: i64,
+}
+
 /// What the points must sum up to, nothing being old enough to leave.
 #[derive(Default)]
 struct Ledger {
-    /// Revision, what it said so far, and what the last of that gave.
-    surveys: BTreeMap<u8, (u8, Vec<(u8, bool, i64)>, i64)>,
+    surveys: BTreeMap<u8, Response>,
     rows: BTreeMap<u8, (i64, Option<i64>)>,
     adjustments: BTreeMap<u8, i64>,
 }
@@ -204,11 +213,15 @@ impl Ledger {
                 let given = if csat == 5 { 10 } else { 0 };
                 let content = (csat, keyword, days_ago);
                 let seen = self.surveys.entry(id).or_default();
-                if revision > seen.0 {
-                    *seen = (revision, vec![content], given);
-                } else if revision == seen.0 && !seen.1.contains(&content) {
-                    seen.1.push(content);
-                    seen.2 = given;
+                if revision > seen.revision {
+                    *seen = Response {
+                        revision,
+                        said: vec![content],
+                        given,
+                    };
+                } else if revision == seen.revision && !seen.said.contains(&content) {
+                    seen.said.push(content);
+                    seen.given = given;
                 }
             }
             Told::Wfm {
@@ -235,7 +248,7 @@ impl Ledger {
     }
 
     fn sum(&self) -> i64 {
-        let surveys = self.surveys.values().map(|seen| seen.2);
+        let surveys = self.surveys.values().map(|seen| seen.given);
         let rows = self.rows.values().map(|row| row.0);
         surveys
             .chain(rows)

@@ -109,7 +109,8 @@ fn the_first_dead_letter_of_a_storm_raises_one_alert_that_says_what_happened() {
         data(&effects),
         json!({
             "alert_id": "dead_letters:crm:d1", "rule": "dead_letters", "severity": "critical",
-            "owner": "queue/_", "keywords": [], "recording": { "status": "unavailable" },
+            "audience": "operations", "owner": "queue/_", "keywords": [],
+            "recording": { "status": "unavailable" },
             "summary": "destination crm has given up on 17 outputs; last reason: no answer within 5 s",
             "missing": [], "raised_at": "2026-11-20T10:00:00.000Z",
         })

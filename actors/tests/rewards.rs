@@ -162,8 +162,9 @@ fn s3_07_a_rejection_frees_the_points_alerts_and_is_not_asked_again_at_once() {
         id(0)
     );
     let expected = json!({
-        "alert_id": alert_id, "rule": "reward_rejected", "severity": "warning", "owner": "agent/a1",
-        "agent_id": "a1", "keywords": [], "recording": { "status": "unavailable" }, "missing": [],
+        "alert_id": alert_id, "rule": "reward_rejected", "severity": "warning",
+        "audience": "administration", "owner": "agent/a1", "agent_id": "a1", "keywords": [],
+        "recording": { "status": "unavailable" }, "missing": [],
         "summary": summary, "raised_at": "2026-11-20T10:00:01.000Z",
     });
     assert_eq!(data(&effects), expected);

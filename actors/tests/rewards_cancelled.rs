@@ -243,7 +243,7 @@ fn s3_12_a_reversal_is_asked_for_once_whatever_is_said_in_between() {
     let reversal = format!("{}{REVERSE}", id(0));
     assert_eq!(
         requests(&agent.apply(2, points("x", -30))),
-        [reversal.clone()]
+        std::slice::from_ref(&reversal)
     );
     agent.apply(3, reward_outcome(&reversal, "refused"));
     agent.apply(4, reward_outcome(&id(0), "bounced"));
@@ -457,8 +457,8 @@ fn s3_16_alerts_say_whom_they_are_for() {
     assert_eq!(data(&told)["audience"], "administration");
     let told = agent.apply(3, survey("r1", serde_json::json!({ "csat": 1 })));
     assert_eq!(audience(&told), [(Audience::Supervisor, Severity::Warning)]);
-    // As ever: whoever does not know the field reads what it read before.
-    assert_eq!(data(&told).get("audience"), None);
+    // As ever: a reader that does not know the field reads what it read before. Lookups go out beside the alert.
+    assert_eq!(data(&told[..1]).get("audience"), None);
     let mut system = Stage::new(Key::Nobody, alone());
     for (name, severity, expected) in [
         ("crm", None, Severity::Critical),

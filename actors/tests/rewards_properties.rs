@@ -90,7 +90,9 @@ fn lives_see_every_entry_and_every_rule() {
     ];
     assert_eq!(said, alerts.map(str::to_owned).into());
     let all = [
+        "a correction",
         "a re-export",
+        "a repetition",
         "a revision",
         "an older record",
         "approved while it is stopped",

@@ -1,7 +1,7 @@
 //! The shipped rules: what they are, and one tick each side of each of their boundaries.
 
 use aftercall_actors::{
-    effect::Effect,
+    effect::{Effect, Effects},
     event::{Body, Event},
     programs::{Approval, OnCancelled, Program, Tier},
     rules::{Figures, RuleSet, Settings},
@@ -149,8 +149,14 @@ fn s3_03_points_of_the_export_count_as_they_are_rounded_half_away_from_zero() {
         ["wfm_points +2147483647"]
     );
     // Issue 9: what is more than can be counted is not counted as less.
-    assert_eq!(points("points", json!(1e12)), NONE);
-    assert_eq!(points("points", json!(-1e12)), NONE);
+    for beyond in [2_147_483_648.0, -2_147_483_649.0, 1e12, -1e12] {
+        let rules = RuleSet::default_rules();
+        let (found, effects) = matched(&rules, wfm("points", json!(beyond)), agent(0, 0));
+        assert_eq!(found, NONE, "{beyond}");
+        let why = "points are beyond -2147483648 to 2147483647".into();
+        let rule = "wfm_points".into();
+        assert_eq!(effects, [Effect::RuleFailed { rule, why }], "{beyond}");
+    }
     assert_eq!(points("points", json!(0)), ["wfm_points"]);
     assert_eq!(points("adherence", json!(1)), NONE);
 }
@@ -263,14 +269,20 @@ fn hits(body: Body, figures: Figures) -> Vec<String> {
 }
 
 fn hits_under(rules: &RuleSet, body: Body, figures: Figures) -> Vec<String> {
+    let (hits, effects) = matched(rules, body, figures);
+    assert_eq!(effects, []);
+    hits
+}
+
+/// The same, and what was said beside it.
+fn matched(rules: &RuleSet, body: Body, figures: Figures) -> (Vec<String>, Effects) {
     let event = Event {
         source: "/test".into(),
         id: "1".into(),
         body,
     };
-    let (mut hits, mut effects) = (Vec::new(), Vec::<Effect>::new());
+    let (mut hits, mut effects) = (Vec::new(), Effects::new());
     rules.matching(&event, &figures, &mut hits, &mut effects);
-    assert_eq!(effects, []);
     let shown = hits.into_iter().map(|hit| {
         let mut shown = vec![hit.rule.name.clone()];
         shown.extend(hit.keywords);
@@ -279,7 +291,7 @@ fn hits_under(rules: &RuleSet, body: Body, figures: Figures) -> Vec<String> {
         }
         shown.join(" ")
     });
-    shown.collect()
+    (shown.collect(), effects)
 }
 
 fn agent(responses: u32, detractors: u32) -> Figures {

@@ -127,6 +127,49 @@ fn a_customer_with_requests_is_written_and_read_as_ever() {
     assert_goes_on(golden, an_asking_customer());
 }
 
+/// As the messages of `state` write them, whichever parts have anything to say.
+#[test]
+fn parts_of_an_agent_are_written_in_the_order_of_their_tags() {
+    let mut agent = an_agent_with_cancellations();
+    agent.rules = RuleSet::default_rules();
+    agent.apply(30, enps("e0", 9, 0));
+    agent.apply(31, enps("e0", 0, 0));
+    agent.apply(32, survey("r1", json!({ "csat": 2, "channel": "voice" })));
+    agent.apply(33, wrapup("i1", "predicted"));
+    agent.apply_as("d1", 34, dead_lettered("crm", 3, "status 503"));
+    let tags = tags(&agent.encoded());
+    assert!(tags.is_sorted(), "{tags:?}");
+    // A part of each: responses, scores, lookups, tokens, storms, what is spent, rewards, exports.
+    for tag in [2, 10, 24, 40, 41, 43, 60, 62, 63, 67, 68, 69] {
+        assert!(tags.contains(&tag), "{tag} of {tags:?}");
+    }
+}
+
+/// Tags of a message's fields.
+fn tags(mut bytes: &[u8]) -> Vec<u64> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let length = 1 + bytes.iter().take_while(|byte| **byte >= 0x80).count();
+        let (number, rest) = bytes.split_at(length);
+        *bytes = rest;
+        let bits = number.iter().rev().map(|byte| u64::from(byte & 0x7f));
+        bits.fold(0, |number, bits| number << 7 | bits)
+    }
+    let mut tags = Vec::new();
+    while !bytes.is_empty() {
+        let field = varint(&mut bytes);
+        tags.push(field >> 3);
+        match field & 7 {
+            0 => drop(varint(&mut bytes)),
+            2 => {
+                let length = varint(&mut bytes) as usize;
+                bytes = &bytes[length..];
+            }
+            other => panic!("wire type {other}"),
+        }
+    }
+    tags
+}
+
 #[test]
 fn new_actors_are_two_bytes() {
     assert_eq!(Stage::agent().encoded(), [8, 1]);

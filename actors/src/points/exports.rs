@@ -112,7 +112,7 @@ const EXPORTS: u32 = 68;
 const CELL_EXPORTS: u32 = 69;
 
 impl PointsWindow {
-    pub(super) fn encode_exports(&self, into: &mut Vec<u8>) {
+    pub(crate) fn encode_exports(&self, into: &mut Vec<u8>) {
         if self.exports.is_empty() {
             return;
         }

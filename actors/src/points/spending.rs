@@ -144,7 +144,7 @@ const SPENT: u32 = 61;
 
 /// The stored form: workdays as differences, and what was taken out of each.
 impl PointsWindow {
-    pub(super) fn encode_spent(&self, into: &mut Vec<u8>) {
+    pub(crate) fn encode_spent(&self, into: &mut Vec<u8>) {
         let days = self.spent.iter().map(|part| i64::from(part.day.0));
         wire::sints(SPENT_DAYS, wire::deltas(days), into);
         wire::sints(SPENT, self.spent.iter().map(|part| part.points), into);

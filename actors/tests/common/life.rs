@@ -12,6 +12,8 @@ use aftercall_actors::{
     event::Body,
     key::Key,
     redemption::{REVERSE, reward_id},
+    responses::Responses,
+    rules::RuleSet,
 };
 use serde_json::json;
 
@@ -63,7 +65,8 @@ pub enum Happens {
         is_loss: bool,
         more: i64,
     },
-    /// A response, or a revision of one.
+    /// A response, or a version of one: what its revision has said before is a repetition, and what it has not is a
+    /// correction.
     Survey {
         id: u8,
         revision: u8,
@@ -108,6 +111,46 @@ struct Logged {
     effects: Effects,
 }
 
+/// What a host stores: the agent, and what its partition knows of responses, as of a place in the log.
+struct Snapshot {
+    from: usize,
+    agent: Vec<u8>,
+    responses: Vec<(u64, Vec<u8>)>,
+}
+
+impl Snapshot {
+    fn of(from: usize, stage: &Stage) -> Self {
+        let segments = stage.responses.segments_from(0);
+        Self {
+            from,
+            agent: stage.encoded(),
+            responses: segments.map(|(n, stored)| (n, stored.encode())).collect(),
+        }
+    }
+
+    fn restore(&self, key: Key<'static>, rules: RuleSet) -> Stage {
+        let segments = self.responses.iter();
+        let segments = segments.map(|(number, bytes)| (*number, bytes.as_slice()));
+        Stage {
+            actor: Actor::decode(key.side(), "a1", &self.agent).unwrap(),
+            responses: Responses::restore(segments).unwrap(),
+            ..Stage::new(key, rules)
+        }
+    }
+}
+
+/// What is known of a response.
+#[derive(Clone)]
+struct Response {
+    revision: u8,
+    /// What this revision has said, and when that was submitted: a repetition says the same.
+    said: BTreeMap<bool, i64>,
+    given: i64,
+    day: i64,
+    /// When its last version came.
+    at: i64,
+}
+
 /// An agent, its books, and what a crash would leave of it.
 pub struct Life<'a> {
     family: &'a Family,
@@ -120,12 +163,11 @@ pub struct Life<'a> {
     rows: BTreeMap<i64, (i64, Option<i64>)>,
     /// When each adjustment was seen: it is remembered three days longer than its workday counts.
     adjusted: BTreeMap<usize, i64>,
-    /// Revision, points, their workday, and when.
-    surveys: BTreeMap<u8, (u8, i64, i64, i64)>,
+    surveys: BTreeMap<u8, Response>,
     pub said: BTreeSet<String>,
     /// What was of interest: so that a life is about something.
     pub seen: BTreeSet<&'static str>,
-    stored: Vec<(usize, Vec<u8>)>,
+    stored: Vec<Snapshot>,
     log: Vec<Logged>,
     last: Option<Body>,
     after_ms: i64,
@@ -138,7 +180,7 @@ impl<'a> Life<'a> {
             family,
             set: 0,
             looked: 0,
-            stored: vec![(0, stage.encoded())],
+            stored: vec![Snapshot::of(0, &stage)],
             stage,
             ledger: Ledger::default(),
             rows: BTreeMap::new(),
@@ -182,7 +224,8 @@ impl<'a> Life<'a> {
                 return;
             }
             Happens::Stored => {
-                return self.stored.push((self.log.len(), self.stage.encoded()));
+                let snapshot = Snapshot::of(self.log.len(), &self.stage);
+                return self.stored.push(snapshot);
             }
             Happens::Crash(nth) => return self.crash(nth),
             Happens::Rules(set) => {
@@ -308,31 +351,53 @@ impl<'a> Life<'a> {
     }
 
     fn survey(&mut self, id: u8, revision: u8, delights: bool) {
-        let csat = if delights { 5 } else { 4 };
+        let seen = self.surveys.get(&id);
+        let seen = seen
+            .filter(|seen| self.after_ms - seen.at < DAY_MS)
+            .cloned();
+        let same = seen.as_ref().filter(|seen| revision == seen.revision);
+        let repeats = same.and_then(|seen| seen.said.get(&delights).copied());
+        let submitted_at = repeats.unwrap_or(self.after_ms);
         let fields = json!({
-            "csat": csat, "revision": revision, "submitted_at": NOW_MS + self.after_ms,
+            "csat": if delights { 5 } else { 4 }, "revision": revision,
+            "submitted_at": NOW_MS + submitted_at,
         });
         let effects = self.apply(survey(&format!("s{id}"), fields));
-        let seen = self.surveys.get(&id).copied();
-        let seen = seen.filter(|seen| self.after_ms - seen.3 < DAY_MS);
-        if seen.is_some_and(|seen| revision <= seen.0) {
-            assert!(matches!(effects[..], [Effect::Ignore(_)]), "{effects:?}");
+        if repeats.is_some() {
+            self.seen.insert("a repetition");
+            assert_eq!(effects, ignored(Ignored::Duplicate));
+            return;
+        }
+        if seen.as_ref().is_some_and(|seen| revision < seen.revision) {
+            assert_eq!(effects, ignored(Ignored::Superseded));
             return;
         }
         let today = self.pass_time();
         let given = if delights { 10 } else { 0 };
         let mut change = given;
-        if let Some((_, old, day, _)) = seen
-            && day >= self.ledger.start
-        {
-            self.seen.insert("a revision");
-            self.ledger.earn(day, -old);
-            change -= old;
+        let mut said = BTreeMap::new();
+        if let Some(seen) = seen {
+            if seen.day >= self.ledger.start {
+                self.ledger.earn(seen.day, -seen.given);
+                change -= seen.given;
+            }
+            if revision == seen.revision {
+                self.seen.insert("a correction");
+                said = seen.said;
+            } else {
+                self.seen.insert("a revision");
+            }
         }
+        said.insert(delights, submitted_at);
         self.ledger.earn(today, given);
-        let (revised, now) = ((revision, given, today), self.after_ms);
-        self.surveys
-            .insert(id, (revised.0, revised.1, revised.2, now));
+        let version = Response {
+            revision,
+            said,
+            given,
+            day: today,
+            at: self.after_ms,
+        };
+        self.surveys.insert(id, version);
         self.moved(change, &effects);
     }
 
@@ -364,10 +429,9 @@ impl<'a> Life<'a> {
     /// Any state that was stored, as what came after it is still in the log.
     fn crash(&mut self, nth: usize) {
         let place = self.stored.len() - 1 - nth % self.stored.len();
-        let (from, bytes) = &self.stored[place];
-        let mut stage = Stage::new(self.stage.key, self.stage.rules.clone());
-        stage.actor = Actor::decode(stage.key.side(), "a1", bytes).unwrap();
-        for logged in &self.log[*from..] {
+        let stored = &self.stored[place];
+        let mut stage = stored.restore(self.stage.key, self.stage.rules.clone());
+        for logged in &self.log[stored.from..] {
             stage.rules = self.family.sets[logged.set].rules.clone();
             let effects = match &logged.body {
                 Some(body) => stage.apply(logged.after_ms, body.clone()),
@@ -376,6 +440,7 @@ impl<'a> Life<'a> {
             assert_eq!(effects, logged.effects);
         }
         assert_eq!(stage.actor, self.stage.actor);
+        assert_eq!(stage.responses, self.stage.responses);
         stage.rules = self.stage.rules.clone();
         self.stage = stage;
     }
@@ -396,7 +461,8 @@ impl<'a> Life<'a> {
         });
         // Whoever spoke is stored in the journal with what it said.
         if effects.iter().any(|e| matches!(e, Effect::Emit { .. })) {
-            self.stored.push((self.log.len(), self.stage.encoded()));
+            let snapshot = Snapshot::of(self.log.len(), &self.stage);
+            self.stored.push(snapshot);
         }
     }
 }
