@@ -170,8 +170,9 @@ fn of_answer(judgement: &Judgement, scope: &Scope, answer: &Answer, now: SystemT
             },
         };
     }
-    // A refusal by its body is none as long as the body cannot be read, nor is it anything else (S3.16).
-    if let Refusals::When(refused) = &judgement.refusals
+    // Only its body says whether a conflict refuses or was done before: one that cannot be read says neither (S3.16).
+    if answer.status == CONFLICT
+        && let Refusals::When(refused) = &judgement.refusals
         && refused.reads_body()
         && !answer.is_structured()
     {

@@ -39,6 +39,9 @@ const DESTINATIONS_OF_REWARDS: [&str; 4] = [
     "tremendous-reversals",
 ];
 
+/// The key that ids of agents are hashed with, in base64.
+const HASH_KEY: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
+
 impl Office {
     /// The destinations of rewards as they ship, but for addresses, secrets and patience: `total` is what an attempt
     /// may take. `change` is the last word.
@@ -68,7 +71,10 @@ impl Office {
         let checked = file::parse(&text.to_string(), "destinations.toml")
             .unwrap_or_else(|errors| panic!("{errors}"));
         let mut fields: Table = FIELDS.parse().expect("the policy that ships");
-        fields.remove("keys");
+        let key = folder.path().join("hash.key");
+        std::fs::write(&key, HASH_KEY).expect("a secret");
+        let keys = format!("hash = \"file:{}\"", key.display());
+        fields.insert("keys".into(), Table::into(keys.parse().expect("TOML")));
         let policies = fields["destination"].as_table_mut().expect("a table");
         policies.retain(|name, _| DESTINATIONS_OF_REWARDS.contains(&name));
         let fields = FieldPolicy::parse(&fields.to_string(), "fields.toml")

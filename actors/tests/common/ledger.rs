@@ -155,7 +155,8 @@ impl Ledger {
                 reward.entry,
                 Entry::Issued | Entry::Reversed | Entry::Debt | Entry::Cancelled
             );
-            if is_settled && self.now_ms - reward.issued.0 >= keep_ms {
+            let waits = reward.waits && reward.rejected_on >= self.start;
+            if is_settled && !waits && self.now_ms - reward.issued.0 >= keep_ms {
                 reward.entry = Entry::Forgotten;
             }
             if reward

@@ -200,14 +200,24 @@ rejected = "status == 422 || (status == 200 && has(body.refused)) || (status == 
         said(403, json!({"busy": 1})),
         Verdict::Again { unknown: false, .. }
     ));
-    for (status, unknown) in [(400, false), (404, false), (409, true), (301, false)] {
+    for (status, body, unknown) in [
+        (400, Value::Null, false),
+        (404, Value::Null, false),
+        (409, json!({"other": 1}), true),
+        (301, Value::Null, false),
+    ] {
         let expected = Verdict::Unclear {
             why: format!(
                 "answered {status}, which is no success by `status == 200 && has(body.done)`"
             ),
             unknown,
         };
-        assert_eq!(said(status, Value::Null), expected);
+        assert_eq!(said(status, body), expected);
+    }
+    // Whether a conflict refuses, or was done before, stands in its body.
+    for body in [Value::Null, json!("<html>"), json!("{\"code\":\"alrea")] {
+        let why = "answered 409, and its body cannot be read";
+        assert_eq!(said(409, body), again(why, None, true));
     }
 }
 
