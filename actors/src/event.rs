@@ -504,7 +504,7 @@ pub struct DeadLettered {
     pub destination: DestinationName,
     /// Why it gave up on the last of them; or `misconfigured`.
     pub reason: String,
-    /// What was said, of credentials.
+    /// What the destination said of our credentials, where `reason` is `misconfigured`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// How many outputs.
