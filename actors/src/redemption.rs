@@ -280,7 +280,23 @@ impl Rewards {
         effects: &mut Effects,
     ) {
         // Points may have left since the last event: nobody can approve what is not covered any more.
+        let held = self.held();
         self.withdraw(moment, points, effects);
+        let is_withdrawn = self.held() != held;
+        self.decide(moment, decided, points, effects);
+        // Its tier is free again, and its points are back, even if the decision comes too late to be taken.
+        if is_withdrawn {
+            self.balance(moment, false, false, points, effects);
+        }
+    }
+
+    fn decide(
+        &mut self,
+        moment: Moment<'_>,
+        decided: &RewardDecided,
+        points: &mut PointsWindow,
+        effects: &mut Effects,
+    ) {
         let id: &str = &decided.reward_id;
         let reversed = id.strip_suffix(REVERSE);
         match self.place(moment.agent, reversed.unwrap_or(id)) {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use aftercall_actors::{key::Key, points::Workday, rules::RuleSet};
+use aftercall_actors::{effect::Effect, key::Key, points::Workday, rules::RuleSet};
 use common::*;
 use jiff::tz::TimeZone;
 
@@ -52,6 +52,26 @@ fn s3_04_of_what_waits_for_a_person_nobody_is_woken() {
     agent.apply(1, reward_outcome(&id(0), "issued"));
     assert_eq!(rewards(&agent).held(), 500, "the second one waits");
     assert_eq!(agent.deadline(), None);
+}
+
+/// Points have left meanwhile, so the claim is given up; when the loss has left too, the threshold is reached again.
+#[test]
+fn s3_04_a_decision_that_comes_too_late_leaves_an_agent_that_is_woken_when_its_loss_has_left() {
+    for word in ["approve", "reject"] {
+        let always = program("approval = \"always\"\n", "");
+        let mut agent = Stage::new(Key::Agent("a1"), always);
+        agent.apply(0, points("a", 500));
+        agent.apply(1, wfm("2026-08-22", "points", 10.0, None));
+        agent.apply(2, wfm("2026-08-23", "points", -10.0, None));
+        assert_eq!((rewards(&agent).held(), agent.deadline()), (500, None));
+        let late = agent.apply(MIDNIGHT, decided(&id(0), word));
+        assert!(matches!(late[..], [Effect::Ignore(_)]), "{late:?}");
+        assert_eq!((agent.points(), rewards(&agent).held()), (490, 0));
+        let leaves = MIDNIGHT + DAY_MS;
+        assert_eq!(agent.deadline(), Some(leaves), "{word}");
+        let asked = format!("reward_awaiting_approval:{}", id(1));
+        assert_eq!(ids(&agent.wake(leaves)), [asked.as_str()]);
+    }
 }
 
 #[test]

@@ -122,25 +122,28 @@ impl Life<'_> {
         };
         let effects = self.apply(body);
         self.pass_time();
+        let held = self.ledger.held();
         if is_decision {
             self.ledger.withdraw();
         }
+        let is_withdrawn = self.ledger.held() != held;
         let Booked { entry, program, .. } = self.ledger.rewards[place];
         let is_running = self.view().tiers.iter().any(|tier| tier.program == program);
         if (entry, word, is_running) == (Entry::Awaiting, "approve", false) {
             self.seen.insert("approved while it is stopped");
-            assert_eq!(effects, ignored(Ignored::ProgramStopped));
-            return self.agrees();
+            assert_eq!(effects[..1], ignored(Ignored::ProgramStopped));
+            return self.ignored(&effects, is_withdrawn);
         }
         let rules = &self.family.sets[self.set];
         let frees = rules.frees.contains(&program);
         if !self.ledger.answer(place, is_reversal, word, frees) {
-            assert!(matches!(effects[..], [Effect::Ignore(_)]), "{effects:?}");
-            return self.agrees();
+            return self.ignored(&effects, is_withdrawn);
         }
         match self.ledger.rewards[place].entry {
             // The points stay where they are.
-            Entry::Locked | Entry::Review | Entry::ReversalReview | Entry::Held => {
+            Entry::Locked | Entry::Review | Entry::ReversalReview | Entry::Held
+                if !is_withdrawn =>
+            {
                 self.follow(&effects, false, false);
             }
             after => {
@@ -155,6 +158,18 @@ impl Life<'_> {
                 self.balance(&effects, false, claws);
             }
         }
+    }
+
+    /// An answer that changes nothing, though what it came too late for may have freed points.
+    fn ignored(&mut self, effects: &[Effect], is_withdrawn: bool) {
+        let [Effect::Ignore(_), more @ ..] = effects else {
+            panic!("{effects:?}");
+        };
+        if is_withdrawn {
+            return self.balance(more, false, false);
+        }
+        assert_eq!(more, []);
+        self.agrees();
     }
 
     /// Books what the actor said, and whether it may have.
