@@ -119,7 +119,7 @@ pub struct Storm<'a> {
     pub number: u64,
     /// Why the newest was given up; or `misconfigured`.
     pub reason: &'a str,
-    /// What was said, of credentials.
+    /// What the destination said of our credentials, where `reason` is `misconfigured`.
     pub detail: Option<&'a str>,
     /// How many.
     pub count: u64,

@@ -286,9 +286,23 @@ impl Sheet {
         replaced.is_some_and(|at_ms| self.balanced_ms - at_ms < terms.keep_ms())
     }
 
+    /// What is not covered any more is given up first, and what follows from that follows whatever was decided.
     fn decided(&mut self, terms: &Terms, id: &str, approve: bool) {
-        use Stands::*;
+        let awaiting = |sheet: &Self| {
+            let rewards = sheet.rewards.iter();
+            rewards.filter(|r| r.stands == Stands::Awaiting).count()
+        };
+        let before = awaiting(self);
         self.withdraw();
+        let is_withdrawn = awaiting(self) != before;
+        self.decide(terms, id, approve);
+        if is_withdrawn {
+            self.put_in_order(terms, false, false);
+        }
+    }
+
+    fn decide(&mut self, terms: &Terms, id: &str, approve: bool) {
+        use Stands::*;
         let id = id.strip_suffix(":reverse").unwrap_or(id);
         let Some(place) = self.rewards.iter().position(|r| r.id == id) else {
             return;
