@@ -106,6 +106,31 @@ async fn s2_07_a_long_comment_reaches_people_by_mail() {
 }
 
 #[tokio::test]
+async fn s2_07_a_long_comment_reaches_people_by_mail_in_the_operators_own_words() {
+    let mail = MailServer::start(&[]);
+    let office = Office::new(&format!(
+        "[[destination]]\nname = \"email\"\non = [\"alert\"]\nchannel = \"email\"\nsmtp = \"smtp://localhost:{}\"\n\
+         from = \"aftercall@cx.example\"\nto = \"lead@cx.example\"\n\
+         subject = \"{{{{ data.rule }}}}: {{{{ data.comment | default('') }}}}\"\n\
+         html = \"<p>{{{{ data.rule }}}}</p><p>{{{{ data.comment | default('') }}}}</p>\"\n\
+         tls = {{ ca_file = \"{}\" }}\n",
+        mail.port,
+        mail.cert_file().display()
+    ));
+    let mut parcel = example("alert.raised");
+    for comment in ["怒".repeat(4_000), "<&".repeat(2_000)] {
+        parcel.data["comment"] = json!(comment);
+        let attempt = office.attempt(&parcel).await;
+        assert_eq!(attempt.verdict, Verdict::Delivered, "{attempt:?}");
+        let got = mail.next_message();
+        let html = got["parts"]["text/html"].as_str().expect("html");
+        assert!(html.starts_with("<p>critical_keyword</p>"), "{html}");
+        assert!(html.contains("(shortened)"), "{html}");
+        assert!(html.len() <= 10 * 1024, "{}", html.len());
+    }
+}
+
+#[tokio::test]
 async fn s2_07_templates_of_the_operators_own_show_text_and_do_not_obey_it() {
     let vendor = Vendor::start().await;
     let more = "text = '*{{ data.severity }}* {{ data.comment }}'\n\

@@ -36,6 +36,8 @@ mod request;
 
 pub(super) use request::{address, json_request};
 
+use request::shortened_data;
+
 /// What would leave.
 pub(super) enum Draft {
     Web(http::Request),
@@ -329,21 +331,28 @@ impl Drafter {
                 }
                 let message = Message::compose(parcel, &self.vars, &missing);
                 let mut email = email::write(&message, bytes_max);
-                let words = for_people(&scope, &|text| isolated(&plain(text)));
-                for (template, part) in [
-                    (subject, &mut email.subject),
-                    (html, &mut email.html),
-                    (text, &mut email.text),
-                ] {
-                    if let Some(template) = template {
-                        *part = render(template, &words)?;
+                let mut data = view.parcel.data.clone();
+                loop {
+                    let scope = scope.clone().with("data", data.clone());
+                    let words = for_people(&scope, &|text| isolated(&plain(text)));
+                    if let Some(template) = subject {
+                        email.subject = email::subject(&render(template, &words)?);
                     }
-                }
-                let bytes = email.subject.len() + email.html.len() + email.text.len();
-                if bytes > bytes_max {
-                    return Err(Fault::Unsendable(format!(
-                        "its email has {bytes} bytes, and at most {bytes_max} may leave (body_max)"
-                    )));
+                    for (template, part) in [(html, &mut email.html), (text, &mut email.text)] {
+                        if let Some(template) = template {
+                            *part = render(template, &words)?;
+                        }
+                    }
+                    let bytes = email.subject.len() + email.html.len() + email.text.len();
+                    let Some(excess) = bytes.checked_sub(bytes_max).filter(|more| *more > 0) else {
+                        break;
+                    };
+                    let is_alert = view.parcel.kind == Kind::Alert;
+                    data = is_alert.then(|| shortened_data(&data, excess)).flatten().ok_or_else(|| {
+                        Fault::Unsendable(format!(
+                            "its email has {bytes} bytes, and at most {bytes_max} may leave (body_max)"
+                        ))
+                    })?;
                 }
                 let thread = handle.and_then(|handle| handle.get("message_id")?.as_str());
                 let letter = Letter {

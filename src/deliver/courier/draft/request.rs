@@ -17,6 +17,27 @@ use crate::deliver::{
     scope::Scope,
 };
 
+/// An alert's data in which the longest of what people wrote in their own words is cut by about so many bytes; nothing if
+/// there is nothing left to cut. It may stand in a message more than once, or take more room there: so step by step.
+pub(super) fn shortened_data(data: &Value, excess: usize) -> Option<Value> {
+    /// The fields that people write in their own words.
+    const WORDS: [&str; 2] = ["comment", "summary"];
+    /// What is shorter stays as it is. Unit: bytes.
+    const WORDS_BYTES_MIN: usize = 100;
+    let texts = WORDS.into_iter().filter_map(|name| {
+        let text = data.get(name)?.as_str()?;
+        Some((text.len(), name, text))
+    });
+    let (bytes, name, text) = texts.max().filter(|(bytes, ..)| *bytes > WORDS_BYTES_MIN)?;
+    let budget = bytes.saturating_sub(excess).max(bytes / 2);
+    let short = shortened_words(text, budget.max(WORDS_BYTES_MIN));
+    (short.len() < bytes).then(|| {
+        let mut data = data.clone();
+        data[name] = Value::String(short);
+        data
+    })
+}
+
 impl Drafter {
     /// A configured request, in which what people wrote at length is shortened until its body fits: an alert with half a
     /// comment is an alert. Nothing else is: what does not fit even so is refused before it is sent (S4.07).
@@ -27,33 +48,16 @@ impl Drafter {
         scope: &Scope,
         bytes_max: usize,
     ) -> Result<http::Request, Fault> {
-        /// The fields that people write in their own words.
-        const WORDS: [&str; 2] = ["comment", "summary"];
-        /// What is shorter stays as it is. Unit: bytes.
-        const WORDS_BYTES_MIN: usize = 100;
         let mut written = self.request(request, scope)?;
         if view.parcel.kind != Kind::Alert {
             return Ok(written);
         }
         let mut data = view.parcel.data.clone();
         while written.body.len() > bytes_max {
-            let excess = written.body.len() - bytes_max;
-            let texts = WORDS.into_iter().filter_map(|name| {
-                let text = data.get(name)?.as_str()?;
-                Some((text.len(), name))
-            });
-            let Some((bytes, name)) = texts.max().filter(|(bytes, _)| *bytes > WORDS_BYTES_MIN)
-            else {
+            let Some(shorter) = shortened_data(&data, written.body.len() - bytes_max) else {
                 break;
             };
-            // It may stand there more than once, or take more room than here: so step by step.
-            let budget = bytes.saturating_sub(excess).max(bytes / 2);
-            let text = data[name].as_str().unwrap_or_default();
-            let short = shortened_words(text, budget.max(WORDS_BYTES_MIN));
-            if short.len() >= bytes {
-                break;
-            }
-            data[name] = Value::String(short);
+            data = shorter;
             written = self.request(request, &scope.clone().with("data", data.clone()))?;
         }
         Ok(written)
