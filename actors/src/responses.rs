@@ -11,10 +11,11 @@
 //! - the owner that the *last* event named counts it: points and eNPS;
 //! - the one before, if it is another, takes back what the response gave.
 //!
-//! That costs about fifty bytes a remembered response in each partition (ninety where its owner lives, whose key is kept),
-//! and a look-up for each event about one. In return no partition waits for another, one that is stopped keeps nothing from the others, and a state can be worked
-//! out again from one partition alone. `segment` holds what is remembered, `index` finds it, `content` tells versions
-//! apart. Used by the host (`src/shard/engine.rs`).
+//! That costs at most a hundred bytes a remembered response in each partition (`tests/moved.rs` holds it to that; most
+//! where its owner lives, whose key is kept), and a look-up for each event about one. In return no partition waits for
+//! another, one that is stopped keeps nothing from the others, and a state can be worked out again from one partition
+//! alone. `segment` holds what is remembered, `index` finds it, `content` tells versions apart. Used by the host
+//! (`src/shard/engine.rs`).
 
 mod content;
 mod index;
