@@ -37,6 +37,7 @@ use crate::{
         AppendError, Finding, Level, Log, LogError, Position,
         jetstream::{self, JetStreamLog, Login},
         sqlite::{self, SqliteLog, SqliteSettings},
+        watched::WatchedLog,
     },
     shard::{HostSettings, Hosts, board::Board},
 };
@@ -333,6 +334,7 @@ impl Engine {
         destinations: Vec<Arc<dyn Carry>>,
     ) -> Result<Self, StartError> {
         report(&log.findings().await?)?;
+        let log = &WatchedLog::around(Arc::clone(log));
         let desk = Desk::new(Arc::clone(log), tokens, &config.http);
         let outcomes = destinations.iter().filter_map(|destination| {
             let outcome = destination.policy().outcome.as_ref()?;

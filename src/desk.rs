@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use crate::{
     config::HttpConfig,
     deliver::board::Board as DeliveryBoard,
-    log::Log,
+    log::{Log, health::STALL},
     shard::{ask::Asker, board::Board},
     telemetry,
 };
@@ -228,16 +228,19 @@ impl Desk {
     }
 
     /// Why this process is not ready; empty if it is.
-    fn complaints(&self, stall: Duration) -> Vec<String> {
+    fn complaints(&self) -> Vec<String> {
         if self.stopping.load(Ordering::Relaxed) {
             return vec!["the process is stopping".to_owned()];
         }
         let mut complaints = match self.board() {
-            Some(board) => board.complaints(stall),
+            Some(board) => board.complaints(STALL),
             None => vec!["partitions are not taken over yet".to_owned()],
         };
         if let Some(board) = self.deliveries.get() {
             complaints.extend(board.complaints());
+        }
+        if let Some(health) = self.log.health() {
+            complaints.extend(health.complaints());
         }
         complaints
     }
@@ -245,7 +248,11 @@ impl Desk {
     /// What somebody has to mend, though this process does its work.
     fn notes(&self) -> Vec<String> {
         let board = self.deliveries.get();
-        board.map_or_else(Vec::new, |board| board.notes())
+        let mut notes = board.map_or_else(Vec::new, |board| board.notes());
+        if let Some(health) = self.log.health() {
+            notes.extend(health.notes());
+        }
+        notes
     }
 }
 

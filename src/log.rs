@@ -20,12 +20,14 @@ pub mod checksum;
 pub mod dead;
 pub mod error;
 pub mod headers;
+pub mod health;
 pub mod jetstream;
 pub mod memory;
 pub mod place;
 pub mod retry;
 pub mod sqlite;
 pub mod stored;
+pub mod watched;
 
 pub use dead::{DeadPlace, NewDead, StoredDead};
 pub use error::{AppendError, CommitError, LogError};
@@ -297,6 +299,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// About what the log would stamp on an event now. Only for deciding when a tick is worth sending, and for
     /// latency figures; never for what an actor sees.
     fn now(&self) -> LogTime;
+
+    /// The account of what it has failed at, where one is kept: around the log of a service ([`watched`]).
+    fn health(&self) -> Option<&health::Health> {
+        None
+    }
 
     /// Version, settings, durability: what this log survives and what it does not.
     async fn findings(&self) -> Result<Vec<Finding>, LogError>;

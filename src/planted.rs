@@ -14,6 +14,10 @@ pub enum Bug {
     OutputAgainOnReplay,
     /// The owner that a response had before keeps what it gave, and does not update its alert.
     FormerOwnerForgotten,
+    /// Lag is measured up to what was read, not up to the log's end.
+    LagUpToWhatWasRead,
+    /// What is not committed is passed over, by who judges progress and by who keeps account of failures.
+    UncommittedPassesOver,
     /// Delivery tells of a verdict before the commit that holds it.
     ToldBeforeCommit,
     /// Delivery sends an attempt before the commit that counts it.
@@ -28,12 +32,14 @@ pub enum Bug {
 
 impl Bug {
     /// Those of the shards.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::CommitWithoutFence,
         Self::SnapshotAheadOfMark,
         Self::DedupeForgottenOnRestart,
         Self::OutputAgainOnReplay,
         Self::FormerOwnerForgotten,
+        Self::LagUpToWhatWasRead,
+        Self::UncommittedPassesOver,
     ];
 
     /// Those of delivery.

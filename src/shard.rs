@@ -10,6 +10,7 @@
 //! | `relay` | publishes committed outputs, each once |
 //! | `snapshot`, `recovery` | quiet state behind the events, and the way back |
 //! | `retrace`, `witness` | a partition's state worked out by somebody who does not own it, step by step |
+//! | `overseer` | notices that nothing gets done, though everyone tries |
 //! | `ticker`, `memory`, `board`, `tally`, `quarantine`, `checksum` | time, bounds, accounts, counts, what cannot be processed, damage |
 
 use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ pub mod drive;
 pub mod engine;
 pub mod host;
 pub mod memory;
+pub mod overseer;
 pub mod quarantine;
 pub mod reader;
 pub mod record;
@@ -69,6 +71,7 @@ pub struct Hosts {
     stop_reading: watch::Sender<bool>,
     reading: tokio::task::JoinHandle<()>,
     ticking: tokio::task::JoinHandle<()>,
+    overseeing: tokio::task::JoinHandle<()>,
 }
 
 /// A host answers this late at most when the process stops.
@@ -95,6 +98,12 @@ impl Hosts {
             memory: Arc::new(MemoryBound::new(count, settings.actor_bytes_max)),
             genesis,
         };
+        let overseeing = overseer::oversee(
+            Arc::clone(&log),
+            Arc::clone(&around.board),
+            Arc::clone(&ticker),
+        );
+        let overseeing = actix::spawn(overseeing);
         let arbiters = arbiters(usize::from(count) * 2);
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
         let hosts: Vec<Addr<PartitionHost>> = PartitionId::all(count)
@@ -149,6 +158,7 @@ impl Hosts {
             stop_reading,
             reading,
             ticking,
+            overseeing,
         })
     }
 
@@ -191,6 +201,7 @@ impl Hosts {
     /// Finishes what is in hand, snapshots, releases.
     pub async fn stop(self) {
         self.ticking.abort();
+        self.overseeing.abort();
         self.stop_reading.send_replace(true);
         // The reader ends by itself; that it panicked would change nothing here.
         let _ = self.reading.await;

@@ -99,6 +99,8 @@ pub struct Metrics {
     relay_backlog: IntGaugeVec,
     http_requests: IntCounterVec,
     logins_failed: IntCounterVec,
+    log_failures: IntCounterVec,
+    log_failing: IntGaugeVec,
     answers_refused: IntCounterVec,
     /// Events of HTTP requests that wait for the log's answer.
     pub http_appends_waiting: IntGauge,
@@ -128,6 +130,16 @@ impl Metrics {
     /// Conditions of a rule that could not be evaluated. Rules are few and named by the operator.
     pub fn rule_failure(&self, rule: &str) -> IntCounter {
         self.rule_failures.with_label_values(&[rule])
+    }
+
+    /// Calls of the log that failed and can be repeated, by kind of work: one of a known few.
+    pub fn log_failures(&self, work: &'static str) -> IntCounter {
+        self.log_failures.with_label_values(&[work])
+    }
+
+    /// 1 for work that has failed for so long that the process is not ready, or a note says so.
+    pub fn log_failing(&self, work: &'static str) -> IntGauge {
+        self.log_failing.with_label_values(&[work])
     }
 
     /// Commits confirmed on one side.
@@ -342,6 +354,16 @@ impl Metrics {
                 "aftercall_http_logins_failed_total",
                 "Requests to /v1 that were not let in, by reason: missing, malformed, unknown, slowed, forbidden",
                 &["reason"],
+            ),
+            log_failures: make.counters(
+                "aftercall_log_failures_total",
+                "Calls of the log that failed and are repeated, by kind of work",
+                &["work"],
+            ),
+            log_failing: make.gauges(
+                "aftercall_log_failing",
+                "1 while this work has failed for 10 s or more, by kind of work",
+                &["work"],
             ),
             http_appends_waiting: make.gauge(
                 "aftercall_http_appends_waiting",

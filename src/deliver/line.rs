@@ -100,7 +100,8 @@ impl Line {
     ) -> Result<(Self, State), LineError> {
         let destination: Arc<str> = carry.name().into();
         let mut mine: Option<Bytes> = None;
-        for _ in 0..TRIES_MAX {
+        let mut fenced = 0;
+        while fenced < TRIES_MAX {
             let (last, state) = match load(log, carry).await {
                 // Removed or not reachable while it was read: from the beginning.
                 Err(LineError::Log(error)) if error.is_transient() => {
@@ -147,7 +148,9 @@ impl Line {
                     return Ok((Self::at(destination, owner, &last), state));
                 }
                 Err(CommitError::Refused(why)) => return Err(LineError::Refused(why)),
-                Err(CommitError::Fenced | CommitError::Unknown(_)) => {
+                Err(error @ (CommitError::Fenced | CommitError::Unknown(_))) => {
+                    // A log that is full or gives no answer is no other owner: it is waited for.
+                    fenced += usize::from(matches!(error, CommitError::Fenced));
                     mine = Some(bytes);
                     tokio::time::sleep(READ_PAUSE).await;
                 }

@@ -1,8 +1,6 @@
 //! What monitoring reads: `/livez`, `/readyz`, `/metrics`. Open to whoever can reach the port, and free of customers'
 //! data: partitions, positions and counts only.
 
-use std::time::Duration;
-
 use actix_web::{HttpResponse, web};
 use aftercall_actors::key::Side;
 use serde::Serialize;
@@ -12,9 +10,6 @@ use crate::{
     shard::board::{Board, State},
     telemetry,
 };
-
-/// How long a partition may stand still with work to do before the process counts as not ready.
-const STALL: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 struct Readiness {
@@ -34,7 +29,7 @@ pub async fn livez() -> HttpResponse {
 
 /// Whether the process does its work; if not, why.
 pub async fn readyz(desk: web::Data<Desk>) -> HttpResponse {
-    let complaints = desk.complaints(STALL);
+    let complaints = desk.complaints();
     let notes = desk.notes();
     if complaints.is_empty() {
         HttpResponse::Ok().json(Readiness {
@@ -67,7 +62,7 @@ pub async fn metrics(desk: web::Data<Desk>) -> HttpResponse {
 /// Copies the partitions' accounts into gauges.
 fn mirror(board: &Board) {
     let metrics = telemetry::metrics();
-    let read = board.read();
+    let end = board.log_end();
     let mut stopped = 0;
     let mut bytes = 0;
     let mut actors = Side::ALL.map(|_| 0);
@@ -76,7 +71,7 @@ fn mirror(board: &Board) {
         metrics.partition_position(&name).set(gauge(status.applied));
         metrics
             .partition_lag(&name)
-            .set(gauge(read.saturating_sub(status.applied)));
+            .set(gauge(end.saturating_sub(status.applied)));
         for state in [
             State::Recovering,
             State::Running,

@@ -27,7 +27,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use faults::Faults;
+pub use faults::{Faults, Outage};
 pub use store::WorldOutput;
 pub use world::World;
 
@@ -53,7 +53,7 @@ impl MemoryLog {
         T: Send,
     {
         self.world.travel().await;
-        if self.world.is_disconnected() {
+        if self.world.is_out(Outage::Unreachable) || self.world.is_disconnected() {
             return Err(disconnected());
         }
         let found = self.world.see(look);
@@ -67,7 +67,11 @@ impl MemoryLog {
         write: impl FnOnce(&mut store::Store, LogTime) -> T + Send + 'static,
     ) -> Result<T, &'static str> {
         self.world.travel().await;
-        let answer = self.decide(write);
+        let answer = if self.world.is_out(Outage::Unreachable) {
+            Err(REQUEST_LOST)
+        } else {
+            self.decide(write)
+        };
         self.world.travel().await;
         answer
     }
@@ -103,8 +107,12 @@ fn too_large(what: &str, bytes: usize) -> Option<String> {
         .then(|| format!("{what} of {bytes} bytes is above {RECORD_BYTES_MAX}"))
 }
 
+/// How often a reader that stands still looks whether it may go on.
+const STILL: std::time::Duration = std::time::Duration::from_millis(100);
+
 const ANSWER_LOST: &str = "simulated loss of the answer";
 const REQUEST_LOST: &str = "simulated loss of the request";
+const FULL: &str = "simulated end of the room";
 const LATE: &str = "simulated delay of the request";
 
 #[async_trait]
@@ -185,6 +193,10 @@ impl EventLog for MemoryLog {
         if let Some(text) = too_large("a record", record.len()) {
             return Err(CommitError::Refused(text));
         }
+        if self.world.is_out(Outage::JournalFull) {
+            self.world.travel().await;
+            return Err(CommitError::Unknown(FULL.into()));
+        }
         self.write(move |store, _| store.journal_append(partition, expected, record))
             .await
             .unwrap_or_else(|why| Err(CommitError::Unknown(why.into())))
@@ -259,6 +271,9 @@ impl EventLog for MemoryLog {
             return Err(CommitError::Refused(text));
         }
         self.world.travel().await;
+        if self.world.is_out(Outage::OutputsFull) {
+            return Err(CommitError::Unknown(FULL.into()));
+        }
         let prefix = outputs[..self.world.share(outputs.len())].to_vec();
         let stored = prefix.len();
         let mut moved = *fences;
@@ -390,6 +405,9 @@ impl MemoryLog {
         if let Some(text) = too_large("an event", event.payload.len()) {
             return Err(AppendError::Refused(text));
         }
+        if self.world.is_out(Outage::EventsFull) {
+            return Err(AppendError::Unknown(FULL.into()));
+        }
         let count = self.partition_count();
         if let Some(after_ms) = self.world.duplicate_after_ms() {
             let again = event.clone();
@@ -447,7 +465,7 @@ struct Reader {
 impl EventReader for Reader {
     async fn next(&mut self, max: usize) -> Result<Vec<RawEvent>, LogError> {
         self.world.travel().await;
-        if self.world.is_disconnected() {
+        if self.world.is_out(Outage::Unreachable) || self.world.is_disconnected() {
             return Err(disconnected());
         }
         let from = self.next;
@@ -458,6 +476,9 @@ impl EventReader for Reader {
                 found => Some(found),
             })
             .await?;
+        while self.world.is_out(Outage::ReaderStill) {
+            tokio::time::sleep(STILL).await;
+        }
         events.truncate(self.world.share(events.len()));
         self.world.travel().await;
         self.next += events.len() as u64;

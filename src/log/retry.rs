@@ -76,7 +76,7 @@ where
     loop {
         match call().await {
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "waiting for the log");
+                tracing::debug!(%error, "waiting for the log");
                 sleep(READ_PAUSE).await;
             }
             other => return other,

@@ -1,12 +1,27 @@
-//! What each partition last said of itself: read by `/readyz`, the metrics and the demo, written by its host.
+//! What each partition last said of itself, and whether it gets on: read by `/readyz`, the metrics and the demo,
+//! written by its host.
+//!
+//! Getting on is judged by what moves, not by what is tried: a partition that has events to apply, something to commit
+//! or to publish, or an actor that is due, and does not come to the end of it, is a complaint, whatever the cause. The
+//! causes that the log names stand in its own account (`log::health`).
 
 use std::{
+    collections::BTreeMap,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use crate::log::{LogError, PartitionId, Position};
+use aftercall_actors::{key::Side, time::LogTime};
+use tokio::time::Instant;
+
+use crate::{
+    log::{LogError, PartitionId, Position},
+    planted::{Bug, is_planted},
+};
 
 /// Where a partition stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -44,12 +59,133 @@ pub struct PartitionStatus {
     pub actors: u64,
     /// Bytes they are estimated to take.
     pub actor_bytes: u64,
-    /// When `applied` last moved, or the partition last had nothing to do.
+    /// Since when there has been work that nothing came of.
     #[serde(skip)]
-    pub advanced_at: Instant,
+    waits: Waits,
     /// When the last snapshot generation was complete.
     #[serde(skip)]
     pub snapshot_at: Option<Instant>,
+}
+
+/// Since when each kind of work waits, if there is any: begun anew with every step that is made.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waits {
+    apply: Option<Instant>,
+    commit: Option<Instant>,
+    publish: Option<Instant>,
+    /// The time that has come, and since when.
+    timer: Option<(LogTime, Instant)>,
+    /// Commits whose outputs all stand.
+    published: u64,
+}
+
+/// How far a partition is.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Last position applied.
+    pub applied: Position,
+    /// Last position committed.
+    pub committed: Position,
+    /// Number of the last commit,
+    pub commit: u64,
+    /// and of the last one whose outputs all stand in their lanes.
+    pub published: u64,
+    /// The time some actor waits for, if it has come.
+    pub due: Option<LogTime>,
+}
+
+impl PartitionStatus {
+    /// Notes how far it is; `end` is as far as the log goes.
+    pub fn stand(&mut self, at: Standing, end: Position) {
+        let now = Instant::now();
+        let waits = &mut self.waits;
+        let moved = self.applied != at.applied;
+        waits.apply = waiting(at.applied < end, moved, waits.apply, now);
+        let committed = self.committed != at.committed;
+        let is_ahead = at.applied > at.committed && !is_planted(Bug::UncommittedPassesOver);
+        waits.commit = waiting(is_ahead, committed, waits.commit, now);
+        let published = waits.published != at.published;
+        waits.publish = waiting(at.commit > at.published, published, waits.publish, now);
+        waits.timer = at.due.map(|due| match waits.timer {
+            Some((before, since)) if before == due => (due, since),
+            Some(_) | None => (due, now),
+        });
+        waits.published = at.published;
+        (self.applied, self.committed) = (at.applied, at.committed);
+    }
+
+    /// What it does not get on with, since when, if that is longer than `stall`.
+    fn stalls(&self, end: Position, stall: Duration) -> Vec<(Stall, String)> {
+        let Self {
+            partition,
+            applied,
+            committed,
+            waits,
+            ..
+        } = self;
+        let long = |since: Option<Instant>| {
+            let waited = since?.elapsed();
+            (waited >= stall).then_some(waited.as_secs())
+        };
+        let mut stalls = Vec::new();
+        if let Some(seconds) = long(waits.apply) {
+            let lag = end.saturating_sub(*applied);
+            let text = format!(
+                "partition {partition} has {lag} positions to go and has not advanced for {seconds} s"
+            );
+            stalls.push((Stall::Apply, text));
+        }
+        if let Some(seconds) = long(waits.commit) {
+            let text = format!(
+                "partition {partition} has applied position {applied}, and nothing was committed for {seconds} s, the last time at {committed}"
+            );
+            stalls.push((Stall::Commit, text));
+        }
+        if let Some(seconds) = long(waits.publish) {
+            let text = format!(
+                "partition {partition} has commits that were not published for {seconds} s"
+            );
+            stalls.push((Stall::Publish, text));
+        }
+        // Behind the log's end, time goes on with the events.
+        if let Some((due, since)) = waits.timer
+            && waits.apply.is_none()
+            && let Some(seconds) = long(Some(since))
+        {
+            let text = format!(
+                "timers of partition {partition} stand still: one was due at {}, and time has not moved on for {seconds} s",
+                rfc3339(due)
+            );
+            stalls.push((Stall::Timer, text));
+        }
+        stalls
+    }
+}
+
+/// What a partition can fail to get on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stall {
+    /// Applying events.
+    Apply,
+    /// Committing.
+    Commit,
+    /// Publishing.
+    Publish,
+    /// Waking actors.
+    Timer,
+}
+
+fn waiting(has_work: bool, moved: bool, since: Option<Instant>, now: Instant) -> Option<Instant> {
+    match since {
+        _ if !has_work => None,
+        Some(since) if !moved => Some(since),
+        Some(_) | None => Some(now),
+    }
+}
+
+fn rfc3339(time: LogTime) -> String {
+    jiff::Timestamp::from_millisecond(time.0)
+        .map_or_else(|_| format!("{time:?}"), |at| at.to_string())
 }
 
 fn as_text<S: serde::Serializer>(
@@ -63,14 +199,15 @@ fn as_text<S: serde::Serializer>(
 #[derive(Debug)]
 pub struct Board {
     partitions: Vec<Mutex<PartitionStatus>>,
-    read: std::sync::atomic::AtomicU64,
+    count: u16,
+    read: AtomicU64,
+    end: AtomicU64,
 }
 
 impl Board {
     /// A board on which every partition is recovering.
     #[must_use]
     pub fn new(partition_count: u16) -> Self {
-        let advanced_at = Instant::now();
         let blank = |partition| PartitionStatus {
             partition,
             state: State::Recovering,
@@ -81,26 +218,27 @@ impl Board {
             rules: String::new(),
             actors: 0,
             actor_bytes: 0,
-            advanced_at,
+            waits: Waits::default(),
             snapshot_at: None,
         };
         Self {
             partitions: PartitionId::all(partition_count)
                 .map(|p| Mutex::new(blank(p)))
                 .collect(),
-            read: std::sync::atomic::AtomicU64::new(0),
+            count: partition_count,
+            read: AtomicU64::new(0),
+            end: AtomicU64::new(0),
         }
     }
 
     /// Changes one partition's account.
     pub fn update(&self, partition: PartitionId, change: impl FnOnce(&mut PartitionStatus)) {
-        let found = self
-            .partitions
-            .iter()
-            .map(lock)
-            .find(|status| status.partition == partition);
-        if let Some(mut status) = found {
-            change(&mut status);
+        let side = match partition.side {
+            Side::Agent => 0,
+            Side::Customer => usize::from(self.count),
+        };
+        if let Some(status) = self.partitions.get(side + usize::from(partition.index)) {
+            change(&mut lock(status));
         }
     }
 
@@ -137,44 +275,66 @@ impl Board {
     /// Last position this process has read from the log.
     #[must_use]
     pub fn read(&self) -> Position {
-        self.read.load(std::sync::atomic::Ordering::Relaxed)
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Notes the last position read.
     pub fn set_read(&self, position: Position) {
-        self.read
-            .store(position, std::sync::atomic::Ordering::Relaxed);
+        self.read.store(position, Ordering::Relaxed);
+        self.set_log_end(position);
+    }
+
+    /// Last position that the log is known to have: lag counts up to it, read or not.
+    #[must_use]
+    pub fn log_end(&self) -> Position {
+        self.end.load(Ordering::Relaxed)
+    }
+
+    /// Notes how far the log goes.
+    pub fn set_log_end(&self, position: Position) {
+        if is_planted(Bug::LagUpToWhatWasRead) && position > self.read() {
+            return;
+        }
+        self.end.fetch_max(position, Ordering::Relaxed);
     }
 
     /// Why this process is not ready, or nothing if it is: a partition that is stopped or fenced, still recovering,
-    /// or has work and has not advanced for `stall`.
+    /// or has work and has not got on with it for `stall`.
     #[must_use]
     pub fn complaints(&self, stall: Duration) -> Vec<String> {
-        let read = self.read();
-        let complaint = |status: PartitionStatus| {
+        let end = self.log_end();
+        let complaints = |status: PartitionStatus| {
             let PartitionStatus {
                 partition, applied, ..
             } = status;
             let reason = status.reason.as_deref().unwrap_or("no reason given");
             match status.state {
-                State::Stopped => Some(format!("partition {partition} is stopped: {reason}")),
-                State::Fenced => Some(format!("partition {partition} has another owner: {reason}")),
-                State::Recovering => Some(format!(
+                State::Stopped => vec![format!("partition {partition} is stopped: {reason}")],
+                State::Fenced => vec![format!("partition {partition} has another owner: {reason}")],
+                State::Recovering => vec![format!(
                     "partition {partition} is recovering, at position {applied}"
-                )),
-                State::Running if applied < read && status.advanced_at.elapsed() > stall => {
-                    Some(format!(
-                        "partition {partition} has {} positions to go and has not advanced for {stall:?}",
-                        read - applied
-                    ))
+                )],
+                State::Running => {
+                    let stalls = status.stalls(end, stall).into_iter();
+                    stalls.map(|(_, text)| text).collect()
                 }
-                State::Running => None,
             }
         };
-        self.partitions()
-            .into_iter()
-            .filter_map(complaint)
-            .collect()
+        self.partitions().into_iter().flat_map(complaints).collect()
+    }
+
+    /// What running partitions do not get on with, each kind in the words of the first, and how many they are.
+    #[must_use]
+    pub fn stalls(&self, stall: Duration) -> BTreeMap<Stall, (String, usize)> {
+        let end = self.log_end();
+        let mut found = BTreeMap::new();
+        let running = self.partitions().into_iter();
+        for status in running.filter(|status| status.state == State::Running) {
+            for (kind, text) in status.stalls(end, stall) {
+                found.entry(kind).or_insert((text, 0)).1 += 1;
+            }
+        }
+        found
     }
 }
 

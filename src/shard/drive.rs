@@ -14,7 +14,7 @@ use super::{
     answering::Answering,
     ask::Asked,
     batch::Feed,
-    board::{Board, State},
+    board::{Board, Standing, State},
     engine::{Engine, EngineError, Sealed},
     memory::MemoryBound,
     recovery::{RETRY_PAUSE, Recovered, RecoveryError, recover, retry},
@@ -125,7 +125,6 @@ pub async fn acquire(around: &Surroundings, partition: PartitionId) -> Result<Ac
         status.applied = start.floor;
         status.committed = start.committed;
         status.rules = start.rules.version().to_owned();
-        status.advanced_at = std::time::Instant::now();
     });
     Ok(Acquired {
         floor: start.floor,
@@ -332,7 +331,7 @@ impl Partition {
                         .snapshot_seconds
                         .observe(self.generation_at.elapsed().as_secs_f64());
                     self.around.board.update(partition, |status| {
-                        status.snapshot_at = Some(std::time::Instant::now());
+                        status.snapshot_at = Some(Instant::now());
                     });
                     if let Some(before) = trim_before {
                         self.trim(before);
@@ -395,20 +394,24 @@ impl Partition {
     fn account(&mut self) {
         let engine = &self.engine;
         let (actors, actor_bytes) = engine.actors();
-        let (applied, committed) = (engine.applied(), engine.committed());
+        let now = self.around.log.now();
+        let standing = Standing {
+            applied: engine.applied(),
+            committed: engine.committed(),
+            commit: engine.head().commit,
+            published: self.progress.get().commit,
+            due: engine.next_deadline().filter(|due| *due < now),
+        };
+        let end = self.around.board.log_end();
         self.around.memory.set(engine.partition, actor_bytes);
         self.around.board.update(engine.partition, |status| {
-            if status.applied != applied {
-                status.applied = applied;
-                status.advanced_at = std::time::Instant::now();
-            }
+            status.stand(standing, end);
             if status.rules != engine.rules_version() {
                 status.rules = engine.rules_version().to_owned();
             }
             if status.state == State::Recovering && engine.is_recovered() {
                 status.state = State::Running;
             }
-            status.committed = committed;
             status.actors = actors as u64;
             status.actor_bytes = actor_bytes;
         });

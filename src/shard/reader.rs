@@ -14,7 +14,10 @@ use super::{
     memory::MemoryBound,
 };
 use crate::{
-    log::{Log, LogError, Position},
+    log::{
+        Log, LogError, Position,
+        health::{Who, Work},
+    },
     telemetry::metrics,
 };
 
@@ -70,7 +73,7 @@ async fn read_on(
             }
         };
         loop {
-            wait_for_memory(&memory).await;
+            wait_for_memory(&log, &memory).await;
             let raws = match reader.next(BATCH_EVENTS_MAX).await {
                 Ok(raws) => raws,
                 Err(error) => {
@@ -118,22 +121,28 @@ pub(super) async fn pause_if_transient(error: LogError) -> Result<(), LogError> 
     if !error.is_transient() {
         return Err(error);
     }
-    tracing::warn!(%error, "reading goes on when the log can be reached");
+    tracing::debug!(%error, "reading goes on when the log can be reached");
     tokio::time::sleep(RETRY_PAUSE).await;
     Ok(())
 }
 
-async fn wait_for_memory(memory: &MemoryBound) {
-    let mut said = false;
+async fn wait_for_memory(log: &Log, memory: &MemoryBound) {
+    let mut waited = false;
     while memory.is_short() {
-        if !std::mem::replace(&mut said, true) {
+        if !std::mem::replace(&mut waited, true) {
             metrics().memory_waits.inc();
-            tracing::error!(
-                bytes = memory.bytes(),
-                bytes_max = memory.bytes_max(),
-                "actors take all the memory they may: reading waits; raise memory_max"
+        }
+        if let Some(health) = log.health() {
+            let words = format!(
+                "they take {} bytes of {}, and reading waits; raise engine.memory_max",
+                memory.bytes(),
+                memory.bytes_max()
             );
+            health.failed(Work::Memory, Who::All, &words);
         }
         tokio::time::sleep(MEMORY_PAUSE).await;
+    }
+    if waited && let Some(health) = log.health() {
+        health.succeeded(Work::Memory, Who::All);
     }
 }

@@ -94,7 +94,7 @@ pub async fn recover(
     loop {
         match load(log, partition, &head, &record).await {
             Err(RecoveryError::Log(error)) if error.is_transient() => {
-                tracing::warn!(%partition, %error, "loading starts again");
+                tracing::debug!(%partition, %error, "loading starts again");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
             outcome => return outcome,
@@ -211,9 +211,10 @@ async fn acquire(
     genesis: &RuleSet,
 ) -> Result<(Head, Record), RecoveryError> {
     /// Two owners that start together fence each other a few times at most.
-    const TRIES_MAX: usize = 20;
+    const TRIES_MAX: u32 = 20;
     let mut mine: Option<(Bytes, Record)> = None;
-    for _ in 0..TRIES_MAX {
+    let mut fenced = 0;
+    while fenced < TRIES_MAX {
         // Before the head: what stands by then was committed before, whoever goes on meanwhile.
         let published = newest_commit_published(log, partition).await?;
         let stored = retry(|| log.journal_head(partition)).await?;
@@ -256,7 +257,9 @@ async fn acquire(
                 return Ok((head, record));
             }
             Err(CommitError::Refused(why)) => return Err(RecoveryError::Refused(why)),
-            Err(CommitError::Fenced | CommitError::Unknown(_)) => {
+            Err(error @ (CommitError::Fenced | CommitError::Unknown(_))) => {
+                // A log that is full or gives no answer is no other owner: it is waited for.
+                fenced += u32::from(matches!(error, CommitError::Fenced));
                 tokio::time::sleep(RETRY_PAUSE).await;
                 mine = Some((bytes, record));
             }

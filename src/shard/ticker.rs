@@ -4,7 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
-use crate::{envelope, log::Log};
+use crate::{
+    envelope,
+    log::{
+        AppendError, Log,
+        health::{Who, Work},
+    },
+};
 
 /// Shortest time between two ticks of a process.
 const TICK_EVERY: Duration = Duration::from_secs(1);
@@ -26,8 +32,11 @@ impl Ticker {
         loop {
             self.wanted.notified().await;
             for outcome in log.append(vec![envelope::tick_event(log.now())]).await {
-                if let Err(error) = outcome {
-                    tracing::warn!(%error, "tick not stored");
+                if let Err(AppendError::Refused(why)) = outcome
+                    && let Some(health) = log.health()
+                {
+                    // A tick is small and well-formed: a log that refuses it takes nothing.
+                    health.failed(Work::StoreEvents, Who::All, &why);
                 }
             }
             tokio::time::sleep(TICK_EVERY).await;

@@ -16,6 +16,7 @@ mod schedule;
 #[path = "../support/seeds.rs"]
 mod seeds;
 mod story;
+mod watcher;
 
 use std::{process::ExitCode, time::Instant};
 

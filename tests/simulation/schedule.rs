@@ -4,7 +4,10 @@ use std::sync::LazyLock;
 
 use aftercall::{
     envelope,
-    log::{Destination, Headers, NewEvent, memory::Faults},
+    log::{
+        Destination, Headers, NewEvent,
+        memory::{Faults, Outage},
+    },
 };
 use aftercall_actors::{
     event::CustomerRef,
@@ -50,6 +53,13 @@ pub enum Step {
     Stop,
     /// Lets time pass.
     Wait { ms: u64 },
+    /// Lets time pass in which part of the log is of no use.
+    Outage {
+        what: Outage,
+        ms: u64,
+        /// Appended while it lasts.
+        during: Option<Box<NewEvent>>,
+    },
 }
 
 /// Faults of a run: one seed in five has none.
@@ -96,6 +106,18 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
                 sent.push(event.clone());
                 steps.push(Step::Publish(Box::new(event)));
             }
+        }
+        if draws.one_in(25) {
+            let what = Outage::ALL[draws.below(Outage::ALL.len() as u64) as usize];
+            let ms = 1_000 + draws.below(40_000);
+            // Events that come while it lasts, but where none can.
+            let sent_before = !matches!(what, Outage::EventsFull | Outage::Unreachable);
+            let during = sent_before.then(|| {
+                let event = event(1_000 + number, draws);
+                sent.push(event.clone());
+                Box::new(event)
+            });
+            steps.push(Step::Outage { what, ms, during });
         }
         if draws.one_in(3) {
             steps.push(Step::Wait {

@@ -14,6 +14,7 @@ use crate::{
     invariants,
     process::Process,
     schedule::{self, BEGAN, Draws, Step},
+    watcher::{Broken, watch},
 };
 
 /// Partitions a side: two, so that actors meet and still live apart.
@@ -39,13 +40,18 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
     let mut draws = Draws::new(seed);
     let world = World::new(PARTITIONS, schedule::faults(seed, &mut draws));
     let mut processes: Vec<Process> = Vec::new();
+    let broken = Broken::default();
     for step in schedule::steps(&mut draws) {
         if tell {
             println!("{:>8} ms  {step:?}", world.now().since_ms(BEGAN));
         }
         match step {
             Step::Publish(event) => publish(&world, *event).await,
-            Step::Start => processes.push(Process::start(&world, schedule::genesis())),
+            Step::Start => {
+                let process = Process::start(&world, schedule::genesis());
+                watch(&world, &process, &broken);
+                processes.push(process);
+            }
             Step::Crash if !processes.is_empty() => {
                 processes
                     .remove(draws.below(processes.len() as u64) as usize)
@@ -57,6 +63,14 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
                 no_fault(&faults)?;
             }
             Step::Crash | Step::Stop => {}
+            Step::Outage { what, ms, during } => {
+                world.set_outage(Some(what));
+                if let Some(event) = during {
+                    publish(&world, *event).await;
+                }
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                world.set_outage(None);
+            }
             Step::Wait { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         }
     }
@@ -66,7 +80,10 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
     }
     // Longer than any write is late.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    settle(&world).await?;
+    settle(&world, &broken).await?;
+    if let Some(broken) = broken.take() {
+        return Err(broken);
+    }
     if tell {
         show(&world);
     }
@@ -87,9 +104,14 @@ async fn publish(world: &World, event: aftercall::log::NewEvent) {
 }
 
 /// A last process catches up, lets every deadline pass, and stops in order.
-async fn settle(world: &World) -> Result<(), String> {
+async fn settle(world: &World, broken: &Broken) -> Result<(), String> {
     let process = Process::start(world, schedule::genesis());
+    watch(world, &process, broken);
     tokio::time::sleep(Duration::from_secs(30)).await;
+    let complaints = process.complaints();
+    if !complaints.is_empty() {
+        return Err(format!("settles: {complaints:?}"));
+    }
     for status in process.board.partitions() {
         if status.state != State::Running {
             return Err(format!(

@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use aftercall::{
-    log::{Log, PartitionId, memory::World},
+    log::{Log, PartitionId, health::STALL, memory::World, watched::WatchedLog},
     shard::{
         batch::Feed,
         board::Board,
         drive::{Ended, Surroundings, acquire, drive},
         memory::MemoryBound,
+        overseer::oversee,
         reader::{self, Inlet},
         ticker::Ticker,
     },
@@ -34,6 +35,7 @@ impl Inlet for Direct {
 /// A running process.
 pub struct Process {
     pub board: Arc<Board>,
+    pub log: Log,
     stop_reading: watch::Sender<bool>,
     life: JoinHandle<Vec<Ended>>,
 }
@@ -41,15 +43,26 @@ pub struct Process {
 impl Process {
     /// Starts taking over every partition.
     pub fn start(world: &World, genesis: RuleSet) -> Self {
-        let log: Log = Arc::new(world.client());
+        let log = WatchedLog::around(Arc::new(world.client()));
         let board = Arc::new(Board::new(log.partition_count()));
         let (stop_reading, stopping) = watch::channel(false);
-        let life = tokio::task::spawn_local(live(log, genesis, Arc::clone(&board), stopping));
+        let life = tokio::task::spawn_local(live(
+            Arc::clone(&log),
+            genesis,
+            Arc::clone(&board),
+            stopping,
+        ));
         Self {
             board,
+            log,
             stop_reading,
             life,
         }
+    }
+
+    /// Why it is not ready, as `/readyz` would say.
+    pub fn complaints(&self) -> Vec<String> {
+        complaints(&self.board, &self.log)
     }
 
     /// Ends it at whatever await it is.
@@ -64,6 +77,13 @@ impl Process {
             .await
             .expect("a process that was told to stop ends by itself")
     }
+}
+
+/// Why a process is not ready, as `/readyz` would say.
+pub fn complaints(board: &Board, log: &Log) -> Vec<String> {
+    let mut complaints = board.complaints(STALL);
+    complaints.extend(log.health().expect("an account").complaints());
+    complaints
 }
 
 /// All of a process is one task, so that ending it ends everything at once.
@@ -135,6 +155,7 @@ async fn live(
         biased;
         drives = work => ended.extend(drives),
         () = Arc::clone(&ticker).run(Arc::clone(&log)) => {}
+        () = oversee(Arc::clone(&log), Arc::clone(&board), ticker) => {}
     }
     ended
 }

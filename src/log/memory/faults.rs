@@ -21,6 +21,32 @@ pub struct Faults {
     pub duplicate_append_per_mille: u32,
 }
 
+/// A part of the log that is of no use for a while, and what its clients see of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// No event is taken: the log has no room for more.
+    EventsFull,
+    /// No journal record is taken.
+    JournalFull,
+    /// No output is taken.
+    OutputsFull,
+    /// Readers of events wait, and nothing comes, though it stands there.
+    ReaderStill,
+    /// Nothing is answered at all.
+    Unreachable,
+}
+
+impl Outage {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::EventsFull,
+        Self::JournalFull,
+        Self::OutputsFull,
+        Self::ReaderStill,
+        Self::Unreachable,
+    ];
+}
+
 impl Faults {
     /// Whether anything can go wrong at all.
     pub(super) const fn any(&self) -> bool {

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     MemoryLog, WorldOutput,
-    faults::{Dice, Fate, Faults},
+    faults::{Dice, Fate, Faults, Outage},
     store::{Records, Store, stored},
 };
 use crate::log::{PartitionId, Position, RawEvent, Seq, Stored, StoredDead};
@@ -45,6 +45,7 @@ struct Inner {
     /// Log time at its first use.
     epoch: LogTime,
     faults: Faults,
+    outage: Option<Outage>,
     dice: Dice,
     began: Option<Instant>,
 }
@@ -63,6 +64,7 @@ impl World {
             epoch,
             store: Store::new(),
             faults,
+            outage: None,
             dice: Dice::new(faults.seed),
             began: None,
         };
@@ -86,6 +88,19 @@ impl World {
         let mut inner = self.inner();
         inner.faults = faults;
         inner.dice = Dice::new(faults.seed);
+    }
+
+    /// What is of no use from now on, besides what goes wrong; `None` ends it.
+    pub fn set_outage(&self, outage: Option<Outage>) {
+        self.inner().outage = outage;
+    }
+
+    /// Last position, journal records and outputs: cheap to look at, and all that can grow but snapshots.
+    #[must_use]
+    pub fn totals(&self) -> (Position, usize, usize) {
+        let store = &self.inner().store;
+        let records = store.journals.values().map(Records::len).sum();
+        (store.last, records, store.outputs.len())
     }
 
     /// Partitions a side.
@@ -235,6 +250,12 @@ impl World {
         } else {
             sleep(Duration::from_millis(delay_ms)).await;
         }
+    }
+
+    /// Whether this part is of no use now, alone or with all the others.
+    pub(super) fn is_out(&self, part: Outage) -> bool {
+        let outage = self.inner().outage;
+        outage == Some(part) || outage == Some(Outage::Unreachable)
     }
 
     pub(super) fn fate(&self) -> Fate {

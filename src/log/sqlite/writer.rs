@@ -126,7 +126,7 @@ fn serve(
         if let Err(error) = &outcome {
             // Some of what it remembers was not stored: it reads the table again.
             ids = MessageIds::default();
-            tracing::warn!(%error, writes = jobs.len(), "embedded log rolled back");
+            tracing::debug!(%error, writes = jobs.len(), "embedded log rolled back");
         }
         for job in mem::take(&mut jobs) {
             job.answer(outcome.clone());
