@@ -17,7 +17,11 @@ use std::{
     time::Duration,
 };
 
-use aftercall_actors::rules::{RuleErrors, RuleSet};
+use aftercall_actors::{
+    rules::{RuleErrors, RuleSet},
+    time::LogTime,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::{Config, DeliverConfig, LogConfig, Place, UrlLogin, units::Span},
@@ -29,6 +33,7 @@ use crate::{
         payout::{self, Payer},
     },
     desk::{self, Desk, imports::Imports, tokens::Tokens},
+    envelope,
     ingest::wfm::{
         service::Importer,
         watch::{WatchError, Watching},
@@ -36,6 +41,7 @@ use crate::{
     log::{
         AppendError, Finding, Level, Log, LogError, Position,
         jetstream::{self, JetStreamLog, Login},
+        private,
         sqlite::{self, SqliteLog, SqliteSettings},
         watched::WatchedLog,
     },
@@ -182,6 +188,14 @@ pub enum RulesError {
     /// The file holds mistakes.
     #[error(transparent)]
     Mistakes(#[from] RuleErrors),
+    /// They are more than the log takes at once.
+    #[error("{origin}: {why}")]
+    TooLarge {
+        /// The file.
+        origin: String,
+        /// How much there is, and may be.
+        why: String,
+    },
 }
 
 /// Reads a rule file, or takes the rules that ship with the program.
@@ -196,7 +210,23 @@ pub fn load_rules(file: Option<&Path>) -> Result<RuleSet, RulesError> {
         path: path.to_owned(),
         why,
     })?;
-    Ok(RuleSet::parse(&text, &path.display().to_string())?)
+    parse_rules(&text, &path.display().to_string())
+}
+
+/// Rules that can be set in force: without mistakes, and no more than the log takes.
+///
+/// # Errors
+/// All mistakes, or how much it is.
+pub fn parse_rules(text: &str, origin: &str) -> Result<RuleSet, RulesError> {
+    let rules = RuleSet::parse(text, origin)?;
+    // The time only makes its id.
+    match envelope::rules_activated_event(rules.version(), rules.text(), LogTime(0)) {
+        Ok(_) => Ok(rules),
+        Err(reject) => Err(RulesError::TooLarge {
+            origin: origin.to_owned(),
+            why: reject.detail,
+        }),
+    }
 }
 
 /// What takes outputs to the configured destinations; nothing, if none are configured.
@@ -259,14 +289,8 @@ pub fn claim(log: &LogConfig) -> Result<Option<fs::File>, ClaimError> {
         path: path.clone(),
         why,
     };
-    fs::create_dir_all(dir).map_err(unusable)?;
-    let mut file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(unusable)?;
+    private::make_dir(dir).map_err(unusable)?;
+    let mut file = private::open(&path).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
@@ -308,6 +332,7 @@ pub enum StartError {
 
 /// Hosts, deliveries, HTTP and imports, running.
 pub struct Engine {
+    log: Log,
     hosts: Hosts,
     deliveries: Deliveries,
     carriers: Vec<Arc<dyn Carry>>,
@@ -361,6 +386,7 @@ impl Engine {
         let file_bytes_max = config.http.import_max.0;
         desk.set_imports(Imports::new(Arc::clone(&importer), file_bytes_max));
         let mut engine = Self {
+            log: Arc::clone(log),
             hosts,
             deliveries,
             carriers: destinations,
@@ -436,8 +462,15 @@ impl Engine {
             self.deliveries.stop(),
             watching,
         );
+        let log = self.log;
+        let all = async {
+            all.await;
+            if let Err(error) = log.close().await {
+                tracing::info!(%error, "the write-ahead log stays beside the log; the next start folds it in");
+            }
+        };
         match tokio::time::timeout(STOP_TIMEOUT, all).await {
-            Ok(_) => tracing::info!("stopped"),
+            Ok(()) => tracing::info!("stopped"),
             Err(_) => {
                 tracing::warn!("stopped before everything was finished; recovery will catch up")
             }
@@ -471,12 +504,42 @@ fn report(findings: &[Finding]) -> Result<(), StartError> {
     }
 }
 
+/// Signals that ask a service for something else than to stop.
+pub struct Requests {
+    hangup: Signal,
+    // Only so that it does not end the process: a file that may not grow is a disk without room, which is told.
+    _file_size: Signal,
+}
+
+impl Requests {
+    /// Listens from now on. Without it the system would end the process.
+    ///
+    /// # Errors
+    /// If the system grants no signal handler.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE_SIGNAL))?,
+        })
+    }
+
+    /// Waits for SIGHUP: watched files are to be looked at now.
+    pub async fn look(&mut self) {
+        if self.hangup.recv().await.is_none() {
+            // No more will come.
+            std::future::pending().await
+        }
+    }
+}
+
+/// SIGXFSZ, the same number on Linux and macOS.
+const FILE_SIZE_SIGNAL: i32 = 25;
+
 /// Waits for SIGINT or SIGTERM and says which it was.
 ///
 /// # Errors
 /// If the system grants no signal handler.
 pub async fn stop_signal() -> io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(tokio::select! {

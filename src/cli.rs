@@ -5,12 +5,13 @@
 //! stderr.
 
 use std::{
+    ffi::OsStr,
     fmt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, builder::TypedValueParser, error::ErrorKind};
 
 use crate::{
     app,
@@ -112,7 +113,7 @@ enum Command {
 #[derive(Clone, Debug, Default, Args)]
 struct LogArgs {
     /// NATS servers with JetStream, several separated by commas [env: AFTERCALL_NATS]
-    #[arg(long, value_name = "URL", value_parser = server_url)]
+    #[arg(long, value_name = "URL", value_parser = Servers)]
     nats: Option<ServerUrl>,
     /// Directory of the embedded log
     #[arg(long, value_name = "DIR", conflicts_with = "nats")]
@@ -121,6 +122,44 @@ struct LogArgs {
 
 fn server_url(text: &str) -> Result<ServerUrl, String> {
     ServerUrl::new(text).map_err(|allowed| format!("allowed: {allowed}"))
+}
+
+/// Reads `--nats`. An address that cannot be read is not shown: a password may stand in it.
+#[derive(Clone, Copy, Debug)]
+struct Servers;
+
+impl TypedValueParser for Servers {
+    type Value = ServerUrl;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<ServerUrl, clap::Error> {
+        let read = value.to_str().ok_or_else(|| "allowed: UTF-8".to_owned());
+        read.and_then(server_url).map_err(|allowed| {
+            let text = format!(
+                "invalid value for '--nats <URL>' (not shown, it may hold a password): {allowed}\n"
+            );
+            clap::Error::raw(ErrorKind::ValueValidation, text).with_cmd(command)
+        })
+    }
+}
+
+/// The arguments, or what is wrong with them, without the passwords of addresses that stand in a wrong place.
+fn arguments() -> Result<Cli, ExitCode> {
+    let error = match Cli::try_parse() {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    let plain = error.to_string();
+    let shown = terminal::without_logins(&plain);
+    if shown == plain || !error.use_stderr() {
+        error.exit();
+    }
+    terminal::complain(shown.trim_end());
+    Err(ExitCode::from(exit::USAGE))
 }
 
 /// Why a command did not do all it should.
@@ -196,17 +235,29 @@ impl Setting {
         } else if let Some(url) = &args.nats {
             self.config.log.place = Place::Nats(url.clone());
         } else if let Some(text) = servers {
-            let url = server_url(text)
-                .map_err(|allowed| Failure::usage(anyhow::anyhow!("AFTERCALL_NATS: {allowed}")))?;
-            self.config.log.place = Place::Nats(url);
+            self.config.log.place = Place::Nats(of_environment(text)?);
         }
         Ok(self)
     }
 }
 
+/// The servers that the environment names, if it does.
+fn servers_of_environment() -> Result<Option<ServerUrl>, Failure> {
+    let servers = std::env::var("AFTERCALL_NATS").ok();
+    let servers = servers.filter(|text| !text.is_empty());
+    servers.as_deref().map(of_environment).transpose()
+}
+
+fn of_environment(text: &str) -> Result<ServerUrl, Failure> {
+    server_url(text).map_err(|allowed| Failure::usage(anyhow::anyhow!("AFTERCALL_NATS: {allowed}")))
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match arguments() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     match dispatch(cli) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(failure) if terminal::is_closed(&failure.error) => ExitCode::from(exit::OK),
@@ -222,7 +273,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Schema(command) => return command.run(),
         Command::Completions(command) => return command.run(&mut Cli::command()),
-        Command::Check(command) => return command.run(cli.global.config.as_deref()),
+        Command::Check(command) => return command.run(&cli.global),
         Command::Fields(command) => return command.run(cli.global.config.as_deref()),
         Command::Sandbox(command) => return command.run(),
         Command::Run(_)

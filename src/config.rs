@@ -297,7 +297,7 @@ impl LogConfig {
                 path_or_none,
             ),
             ca_file: section.string("ca_file", default.ca_file, path_or_none),
-            monitoring_url: section.string("monitoring_url", default.monitoring_url, |text| {
+            monitoring_url: section.private("monitoring_url", default.monitoring_url, |text| {
                 match text {
                     "" => Ok(None),
                     text if text.starts_with("http://") || text.starts_with("https://") => {

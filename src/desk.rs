@@ -6,8 +6,9 @@
 
 use std::{
     collections::BTreeSet,
+    future::ready,
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -15,11 +16,15 @@ use std::{
     time::Duration,
 };
 
+use actix_http::{HttpService, error::DispatchError};
+use actix_server::{Server, ServerHandle};
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{
-    App, HttpRequest, HttpResponse, HttpServer, Resource,
-    dev::{Server, ServerHandle, Service},
+    App, HttpRequest, HttpResponse, Resource,
+    dev::{AppConfig, Service, ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
     http::{Method, header},
+    rt::net::TcpStream,
     web,
 };
 use aftercall_actors::plausible::AheadMax;
@@ -35,6 +40,7 @@ use crate::{
 
 pub mod access;
 mod decisions;
+mod door;
 mod events;
 pub mod imports;
 mod intake;
@@ -47,6 +53,7 @@ pub mod scrape;
 pub mod tokens;
 
 use access::{Grant, Route};
+use door::Door;
 use imports::Imports;
 use logins::{Failed, Logins};
 use problem::Problem;
@@ -68,6 +75,7 @@ pub struct Desk {
     deliveries: OnceLock<Arc<DeliveryBoard>>,
     imports: OnceLock<Imports>,
     asker: OnceLock<Asker>,
+    door: Door,
     stopping: AtomicBool,
 }
 
@@ -112,6 +120,7 @@ impl Desk {
             deliveries: OnceLock::new(),
             imports: OnceLock::new(),
             asker: OnceLock::new(),
+            door: Door::by_descriptors(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -282,46 +291,79 @@ pub fn start(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<Running> {
 }
 
 fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAddr>)> {
+    let door = desk.door.clone();
     let data = web::Data::from(desk);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(data.clone())
-            .wrap_fn(|request, service| {
-                let answer = service.call(request);
-                async move {
-                    let answer = answer.await?;
-                    let route = route_name(answer.request());
-                    let status = answer.status().as_u16();
-                    telemetry::metrics().http_request(route, status).inc();
-                    Ok(answer)
-                }
-            })
-            .service(read_only("/livez").route(get().to(scrape::livez)))
-            .service(read_only("/readyz").route(get().to(scrape::readyz)))
-            .service(read_only("/metrics").route(get().to(scrape::metrics)))
-            .service(resource(Route::Events, web::post().to(events::post)))
-            .service(resource(Route::ImportsWfm, web::post().to(imports::post)))
-            .service(resource(Route::Points, get().to(points::get)))
-            .service(resource(Route::Leaderboard, get().to(leaderboard::get)))
-            .service(resource(Route::Approve, web::post().to(decisions::approve)))
-            .service(resource(Route::Reject, web::post().to(decisions::reject)))
-            .default_service(web::to(not_found))
-    })
-    .workers(WORKERS)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(STOP_SECONDS)
-    .disable_signals()
-    .bind(listen)
-    .map_err(|error| {
+    let listener = TcpListener::bind(listen).map_err(|error| {
         let hint = "another address can be set with http.listen or --listen";
         io::Error::new(
             error.kind(),
             format!("cannot listen on {listen}: {error}; {hint}"),
         )
     })?;
-    let addresses = server.addrs();
-    Ok((server.run(), addresses))
+    let address = listener.local_addr()?;
+    let builder = Server::build()
+        .workers(WORKERS)
+        .shutdown_timeout(STOP_SECONDS)
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let server = builder.listen("http", listener, move || {
+        let (data, stopping, door) = (data.clone(), stopping.clone(), door.clone());
+        let app = map_config(app(data), |()| AppConfig::default())
+            .map_err(|error: actix_web::Error| error.error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .local_addr(address)
+            .h1(app);
+        fn_service(move |stream: TcpStream| {
+            let entered = stream
+                .peer_addr()
+                .and_then(|peer| Ok((door.enter(stream)?, Some(peer))));
+            ready(entered.map_err(DispatchError::Io))
+        })
+        .and_then(http)
+    })?;
+    Ok((server.run(), vec![address]))
+}
+
+/// The routes, and the count of what they answer.
+fn app(
+    data: web::Data<Desk>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(data)
+        .wrap_fn(|request, service| {
+            let answer = service.call(request);
+            async move {
+                let answer = answer.await?;
+                let route = route_name(answer.request());
+                let status = answer.status().as_u16();
+                telemetry::metrics().http_request(route, status).inc();
+                Ok(answer)
+            }
+        })
+        .service(read_only("/livez").route(get().to(scrape::livez)))
+        .service(read_only("/readyz").route(get().to(scrape::readyz)))
+        .service(read_only("/metrics").route(get().to(scrape::metrics)))
+        .service(resource(Route::Events, web::post().to(events::post)))
+        .service(resource(Route::ImportsWfm, web::post().to(imports::post)))
+        .service(resource(Route::Points, get().to(points::get)))
+        .service(resource(Route::Leaderboard, get().to(leaderboard::get)))
+        .service(resource(Route::Approve, web::post().to(decisions::approve)))
+        .service(resource(Route::Reject, web::post().to(decisions::reject)))
+        .default_service(web::to(not_found))
 }
 
 /// A resource of the table of routes.

@@ -24,6 +24,7 @@ pub mod health;
 pub mod jetstream;
 pub mod memory;
 pub mod place;
+pub mod private;
 pub mod retry;
 pub mod sqlite;
 pub mod stored;
@@ -303,6 +304,14 @@ pub trait EventLog: Send + Sync + 'static {
     /// The account of what it has failed at, where one is kept: around the log of a service ([`watched`]).
     fn health(&self) -> Option<&health::Health> {
         None
+    }
+
+    /// Leaves the log as it is best kept: nothing is written by this process any more.
+    ///
+    /// # Errors
+    /// If that cannot be done; what is stored is stored all the same.
+    async fn close(&self) -> Result<(), LogError> {
+        Ok(())
     }
 
     /// Version, settings, durability: what this log survives and what it does not.

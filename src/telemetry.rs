@@ -99,6 +99,10 @@ pub struct Metrics {
     relay_backlog: IntGaugeVec,
     http_requests: IntCounterVec,
     logins_failed: IntCounterVec,
+    /// Requests whose head could not be read.
+    pub http_broken: IntCounter,
+    /// Connections closed at once because there were too many.
+    pub http_connections_refused: IntCounter,
     log_failures: IntCounterVec,
     log_failing: IntGaugeVec,
     answers_refused: IntCounterVec,
@@ -354,6 +358,14 @@ impl Metrics {
                 "aftercall_http_logins_failed_total",
                 "Requests to /v1 that were not let in, by reason: missing, malformed, unknown, slowed, forbidden",
                 &["reason"],
+            ),
+            http_broken: make.counter(
+                "aftercall_http_broken_requests_total",
+                "Requests whose head could not be read, did not come in time, or ended lines with a line feed alone",
+            ),
+            http_connections_refused: make.counter(
+                "aftercall_http_connections_refused_total",
+                "Connections closed at once because there were as many as the process's descriptors allow",
             ),
             log_failures: make.counters(
                 "aftercall_log_failures_total",

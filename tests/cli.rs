@@ -21,6 +21,8 @@ mod import;
 mod ledger;
 #[path = "support/nats.rs"]
 mod nats;
+#[path = "cli/private.rs"]
+mod private;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "support/reference.rs"]

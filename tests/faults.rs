@@ -19,6 +19,8 @@ mod owners;
 mod process;
 #[path = "faults/program.rs"]
 mod program;
+#[path = "faults/ready.rs"]
+mod ready;
 #[path = "support/reference.rs"]
 mod reference;
 #[path = "faults/relay.rs"]

@@ -17,6 +17,8 @@ use aftercall::{
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+#[path = "http/door.rs"]
+mod door;
 #[path = "http/imports.rs"]
 mod imports;
 #[path = "http/logins.rs"]

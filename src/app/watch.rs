@@ -8,7 +8,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use aftercall_actors::rules::RuleSet;
 
 use super::Engine;
-use crate::{desk::tokens::Tokens, telemetry};
+use crate::{desk::tokens::Tokens, log::AppendError, telemetry};
 
 /// A file and what it held when last looked at.
 struct Watched {
@@ -75,7 +75,15 @@ impl RulesWatch {
         };
         match engine.activate(rules).await {
             Ok(_) => self.pending = None,
-            Err(error) => tracing::warn!(%error, "rules not activated yet; will try again"),
+            // The same again would be refused again.
+            Err(AppendError::Refused(why)) => {
+                telemetry::metrics().rule_files_refused.inc();
+                tracing::error!("rules refused by the log, the old ones stay: {why}");
+                self.pending = None;
+            }
+            Err(error @ AppendError::Unknown(_)) => {
+                tracing::debug!(%error, "rules not activated yet; will try again");
+            }
         }
     }
 
@@ -83,7 +91,7 @@ impl RulesWatch {
     fn read(&mut self) -> Option<RuleSet> {
         let file = self.file.as_mut()?;
         let origin = file.path.display().to_string();
-        match RuleSet::parse(file.changed()?, &origin) {
+        match super::parse_rules(file.changed()?, &origin) {
             Ok(rules) => Some(rules),
             Err(errors) => {
                 telemetry::metrics().rule_files_refused.inc();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, terminal::Out};
+use super::{Failure, Global, servers_of_environment, terminal::Out};
 use crate::{
     app,
     config::{Config, Place},
@@ -14,6 +14,7 @@ use crate::{
         load,
         payout::{self, Payer},
     },
+    telemetry::logging,
 };
 
 /// Check the configuration, the rules and the destinations; all mistakes with file and line
@@ -23,6 +24,7 @@ Example:
   aftercall check --config aftercall.toml --rules rules.toml
   aftercall check --destinations destinations.toml --fields fields.toml
 
+What run takes from the environment counts here too: AFTERCALL_CONFIG, AFTERCALL_NATS, AFTERCALL_TOKENS, RUST_LOG.
 Templates of destinations are rendered over an example of every output they are for, with and without its optional
 fields, and over what the field policy leaves of it. Certificates have to be there. A secret that cannot be read is a
 warning only, since it may be there where the service runs. So is a program that is switched on and whose rewards no
@@ -56,10 +58,10 @@ struct Report {
 }
 
 impl Check {
-    pub(super) fn run(&self, config_file: Option<&Path>) -> Result<(), Failure> {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let mut errors = Vec::new();
         let lines = |error: String| error.lines().map(str::to_owned).collect::<Vec<_>>();
-        let (config, config_found) = match Config::load(config_file) {
+        let (mut config, config_found) = match Config::load(global.config.as_deref()) {
             Ok(loaded) => loaded,
             Err(error) => {
                 errors.extend(lines(error.to_string()));
@@ -68,6 +70,16 @@ impl Check {
         };
         let config_broken = !errors.is_empty();
         if !config_broken && let Err(error) = crate::desk::tokens::Tokens::load(&config.http) {
+            errors.push(error.to_string());
+        }
+        // As `run` does, from the environment.
+        match servers_of_environment() {
+            Ok(Some(url)) => config.log.place = Place::Nats(url),
+            Ok(None) => {}
+            Err(failure) => errors.push(failure.to_string()),
+        }
+        let filter = logging::in_force(&config.telemetry.log_filter);
+        if let Err(error) = logging::check(&filter) {
             errors.push(error.to_string());
         }
         let file = self.rules.clone().or_else(|| config.rules.file.clone());

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use aftercall_actors::output::{Alert, Kind};
 
+use super::terminal::tamed_line;
 use crate::log::{Headers, Lane, StoredOutput};
 
 /// Longest line of data, in characters.
@@ -62,11 +63,9 @@ pub(super) fn cut(text: &str) -> String {
     }
 }
 
-/// Without control characters: a comment must not steer the terminal of whoever looks at it.
+/// On one line, and without characters that would steer the terminal or turn the text around: those are escapes.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    tamed_line(text).into_owned()
 }
 
 #[cfg(test)]
@@ -96,7 +95,7 @@ mod tests {
         assert_eq!(
             line(&output),
             "2026-11-20T08:30:00.250Z  alert.raised           agent/a1         critical low-csat 1/5 [lawsuit] \
-             \u{201c}\u{fffd}[2Jlawsuit\u{201d}"
+             \u{201c}\\u{1b}[2Jlawsuit\u{201d}"
         );
     }
 }

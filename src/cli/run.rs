@@ -23,7 +23,9 @@ Example:
   aftercall run --nats nats://127.0.0.1:4222 --listen 0.0.0.0:8080 --rules rules.toml
 
 Without --nats the embedded log in ./data is used; nothing else is needed. SIGTERM and SIGINT stop it cleanly
-within 5 s. The rule file is watched: a changed one takes effect at a position in the log, a bad one is refused.")]
+within 5 s. The rule file is watched: a changed one takes effect at a position in the log, a bad one is refused.
+SIGHUP has the rule and token files looked at at once, which happens each second anyway; everything else in the
+configuration counts from the next start on.")]
 pub(super) struct Run {
     #[command(flatten)]
     log: LogArgs,
@@ -80,6 +82,7 @@ impl Run {
         actix::System::new().block_on(async {
             // From before the start, so that no signal is missed.
             let mut stop = std::pin::pin!(app::stop_signal());
+            let mut requests = app::Requests::listen()?;
             let start = async {
                 let log = bus.open_log(&config.log).await?;
                 Engine::start(&log, &config, rules, tokens, couriers).await
@@ -98,6 +101,10 @@ impl Run {
                     signal = &mut stop => {
                         tracing::info!(signal = signal?, "stopping");
                         break;
+                    }
+                    () = requests.look() => {
+                        tracing::info!(signal = "SIGHUP", "looking at the rule and token files");
+                        looks.reset_immediately();
                     }
                     _ = looks.tick() => {
                         tokens_watch.look();

@@ -306,7 +306,8 @@ pub async fn append(desk: &Desk, events: Vec<NewEvent>) -> Result<Vec<Appended>,
     let answers = answers.into_iter().map(|answer| {
         answer.map_err(|error| match error {
             AppendError::Unknown(why) => {
-                tracing::warn!(%why, "events from http not confirmed");
+                // Told once by the log's account, and not for each request.
+                tracing::debug!(%why, "events from http not confirmed");
                 Problem::Unavailable("the event log did not answer".into())
             }
             AppendError::Refused(why) => {

@@ -1,7 +1,8 @@
 //! `POST /v1/imports/wfm`: an export of workforce management as a request's body (REQUIREMENTS S3.01, S3.02).
 //!
 //! The body goes into a temporary file first: what it holds is only known at its end, it is read more than once, and a
-//! slow sender must not hold up an import. Then a thread of its own imports it as the command does, and the answer is
+//! slow sender must not hold up an import. So more may be received at a time than are imported, and a sender keeps up a
+//! pace or is told to come back. Then a thread of its own imports it as the command does, and the answer is
 //! the report. Few at a time, beside the events of other requests and not in their place. The same request again adds
 //! nothing twice, so a sender who got no answer repeats it.
 
@@ -19,7 +20,7 @@ use tempfile::NamedTempFile;
 use tokio::{
     io::AsyncWriteExt as _,
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{Desk, access::Route, events, intake, problem::Problem};
@@ -33,11 +34,20 @@ use crate::{
     },
 };
 
-/// Imports at a time, those that are still being received included.
+/// Files received at a time; each is a file on the disk of at most `http.import_max`.
+pub const RECEIVED_MAX: usize = 16;
+
+/// Imports at a time.
 pub const IMPORTS_MAX: usize = 2;
 
-/// Longest pause of a sender.
+/// How long a file that was received waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a sender may take for its first bytes, and longest pause of one,
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// and the fewest bytes a second of it otherwise, from the first on: the slowest line anyone has.
+const PACE_MIN: u64 = 32 * 1024;
 
 /// How long a body may take in all: 256 MiB over a slow line.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -49,6 +59,7 @@ const NAME: &str = "upload";
 pub struct Imports {
     importer: Arc<Importer>,
     file_bytes_max: u64,
+    receiving: Arc<Semaphore>,
     places: Arc<Semaphore>,
 }
 
@@ -59,13 +70,14 @@ impl Imports {
         Self {
             importer,
             file_bytes_max,
+            receiving: Arc::new(Semaphore::new(RECEIVED_MAX)),
             places: Arc::new(Semaphore::new(IMPORTS_MAX)),
         }
     }
 
     /// Imports being received or carried out now.
     pub(super) fn under_way(&self) -> usize {
-        IMPORTS_MAX.saturating_sub(self.places.available_permits())
+        RECEIVED_MAX.saturating_sub(self.receiving.available_permits())
     }
 }
 
@@ -104,7 +116,7 @@ pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>)
         return intake::refuse(payload, &problem).await;
     };
     // Held until the import has ended, whoever waits for it.
-    let Ok(place) = Arc::clone(&imports.places).try_acquire_owned() else {
+    let Ok(received) = Arc::clone(&imports.receiving).try_acquire_owned() else {
         return intake::refuse(payload, &Problem::TooManyImports).await;
     };
     let mut payload = payload;
@@ -112,7 +124,12 @@ pub async fn post(request: HttpRequest, payload: Payload, desk: web::Data<Desk>)
         Ok(received) => received,
         Err(problem) => return intake::refuse(payload, &problem).await,
     };
-    match on_thread(Arc::clone(&imports.importer), order, file, bytes, place).await {
+    let turn = timeout(TURN_TIMEOUT, Arc::clone(&imports.places).acquire_owned());
+    let Ok(Ok(place)) = turn.await else {
+        return Problem::TooManyImports.response();
+    };
+    let held = (received, place);
+    match on_thread(Arc::clone(&imports.importer), order, file, bytes, held).await {
         Ok(report) => HttpResponse::Ok().json(report),
         Err(problem) => problem.response(),
     }
@@ -197,6 +214,7 @@ async fn receive(
     let mut hasher = Hasher::default();
     let all = async {
         let mut left = bytes_max;
+        let began = Instant::now();
         while let Some(chunk) = timeout(PAUSE_MAX, payload.next())
             .await
             .map_err(|_| Problem::Timeout)?
@@ -204,6 +222,10 @@ async fn receive(
             let chunk =
                 chunk.map_err(|e| Problem::Malformed(format!("the body broke off: {e}")))?;
             left = left.checked_sub(chunk.len() as u64).ok_or_else(too_large)?;
+            let due = PAUSE_MAX + Duration::from_secs((bytes_max - left) / PACE_MIN);
+            if began.elapsed() > due {
+                return Err(Problem::Timeout);
+            }
             hasher.update(&chunk);
             file.write_all(&chunk).await.map_err(no_room)?;
         }
@@ -221,12 +243,12 @@ async fn on_thread(
     order: Order,
     file: NamedTempFile,
     bytes: Bytes,
-    place: OwnedSemaphorePermit,
+    held: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 ) -> Result<Report, Problem> {
     let (answer, answered) = oneshot::channel();
     let work = move || {
         let result = import(&importer, order, &file, bytes);
-        drop((file, place));
+        drop((file, held));
         // The sender may have gone; what was imported stands all the same.
         let _ = answer.send(result);
     };
@@ -253,7 +275,7 @@ fn import(
     let job = Job::of_upload(path, NAME, bytes, at, order.version, &columns);
     let job = job.map_err(|error| match error {
         JobError::Io(error) => internal(&error),
-        JobError::Untimed | JobError::Ahead(_) | JobError::Form(_) => {
+        JobError::Untimed | JobError::Ahead(_) | JobError::TooLarge(_) | JobError::Form(_) => {
             importer.refuse(NAME, &error.to_string());
             Problem::BadFile(error.to_string())
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     access::{Grant, Roles},
-    imports::IMPORTS_MAX,
+    imports::{IMPORTS_MAX, RECEIVED_MAX},
 };
 use crate::shard::ask::AskError;
 
@@ -276,7 +276,9 @@ impl Problem {
             }
             Self::NotFound(path) => format!("no route for {path}"),
             Self::MethodNotAllowed { allow } => format!("use {allow}"),
-            Self::Timeout => "send the whole body without long pauses".into(),
+            Self::Timeout => {
+                "send the whole body without long pauses, and not all too slowly".into()
+            }
             Self::Invalid(bad) => match bad.as_slice() {
                 [one] => format!("event {}: {}", one.index, one.detail),
                 all => format!("{} events are not valid, see errors", all.len()),
@@ -286,7 +288,9 @@ impl Problem {
                     .into()
             }
             Self::TooManyImports => {
-                format!("{IMPORTS_MAX} files are imported at a time; send this one again later")
+                format!(
+                    "{RECEIVED_MAX} files are received at a time, and {IMPORTS_MAX} imported; send this one again later"
+                )
             }
             Self::NotImported(why) => {
                 format!("{why}; send the same file again: nothing of it is added twice")

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    EVENT_ID_BYTES_MAX, Incoming, JSON, Reason, Reject, SPECVERSION, attribute,
-    incoming::message_id, structured,
+    EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX, Incoming, JSON, Reason, Reject, SPECVERSION, attribute,
+    incoming::message_id,
 };
 use crate::log::{Destination, Headers, NewEvent, Position};
 
@@ -40,6 +40,8 @@ pub fn tick_event(now: LogTime) -> NewEvent {
 /// # Errors
 /// If the version is empty or too long to be stamped on outputs, or the text too long for an event.
 pub fn rules_activated_event(version: &str, text: &str, now: LogTime) -> Result<NewEvent, Reject> {
+    /// What stands beside the data in a message of the log: headers, and its id.
+    const HEADER_BYTES: usize = 1_024;
     let id = format!("rules-{}-{version}", now.0);
     attribute::check_id(&id)?;
     let version = Id::new(version).map_err(|why| Reject::new(Reason::OutOfRange, why))?;
@@ -48,7 +50,14 @@ pub fn rules_activated_event(version: &str, text: &str, now: LogTime) -> Result<
         rules: text.to_owned(),
     };
     let event = own_event("rules.activated", id, now, &data);
-    structured::text(&event.payload)?;
+    let (bytes, bytes_max) = (event.payload.len(), EVENT_BYTES_MAX - HEADER_BYTES);
+    if bytes > bytes_max {
+        let text = format!(
+            "the event that sets these rules in force has {bytes} bytes as JSON, and the log takes {bytes_max}; comments \
+             and spaces in the file count as well"
+        );
+        return Err(Reject::new(Reason::TooLarge, text));
+    }
     Ok(event)
 }
 

@@ -20,6 +20,7 @@ mod import;
 pub mod job;
 mod json;
 mod note;
+mod packed;
 pub mod preview;
 mod report;
 mod rows;
@@ -35,6 +36,9 @@ pub use import::{Import, Taken};
 pub use report::Report;
 pub use rows::Rows;
 pub use tally::{BadGroup, BadPlace, Tally};
+
+/// Most columns of a row: a metric each makes an event each, and a row's events stay together.
+pub const COLUMNS_MAX: usize = 1_000;
 
 /// Longest row that is taken, in bytes. Real ones have hundreds; an unclosed quotation mark makes one of a whole file.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
@@ -154,6 +158,16 @@ pub enum ReadError {
         /// Where, from 1.
         line: u64,
         /// What was found, and what would be right.
+        why: String,
+    },
+    /// It is compressed, and what is left cannot be unpacked.
+    #[error("cannot be unpacked behind line {line}, at byte {byte} of the compressed file: {why}")]
+    Packed {
+        /// The last line with a row that could be read; 0 if none could.
+        line: u64,
+        /// How much of the file was taken in by then.
+        byte: u64,
+        /// What is wrong: cut off, another checksum, something behind the end.
         why: String,
     },
     /// From here on nobody can tell where rows begin.

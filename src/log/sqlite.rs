@@ -6,7 +6,6 @@
 //! it. SQLite was chosen because nothing that stores is tested more, and because anyone can open the file.
 
 use std::{
-    fs,
     num::NonZeroU16,
     path::{Path, PathBuf},
 };
@@ -20,7 +19,7 @@ use tokio::sync::watch;
 use super::{
     AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Headers, Lane,
     LaneFences, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position,
-    RawEvent, Route, Seq, Speaker, Stored, StoredDead, StoredOutput, TailFrom, dead,
+    RawEvent, Route, Seq, Speaker, Stored, StoredDead, StoredOutput, TailFrom, dead, private,
 };
 
 mod batch;
@@ -80,10 +79,11 @@ impl SqliteLog {
     /// [`LogError::Settings`] if the folder cannot be used, the file there is not a log of this format, or it was
     /// made with another partition count than asked for.
     pub fn open(folder: &Path, settings: SqliteSettings) -> Result<Self, LogError> {
-        fs::create_dir_all(folder).map_err(|error| {
+        private::make_dir(folder).map_err(|error| {
             LogError::Settings(format!("cannot make folder {}: {error}", folder.display()))
         })?;
         let path = folder.join(FILE);
+        file::make_private(&path)?;
         let (connection, partition_count) =
             file::open_to_write(&path, settings.partition_count, PARTITION_COUNT_DEFAULT)?;
         let pool = Pool::start(&path)?;
@@ -201,6 +201,10 @@ impl EventLog for SqliteLog {
 
     fn now(&self) -> LogTime {
         file::system_time()
+    }
+
+    async fn close(&self) -> Result<(), LogError> {
+        self.writer.fold().await
     }
 
     async fn findings(&self) -> Result<Vec<Finding>, LogError> {

@@ -122,6 +122,10 @@ impl EventLog for WatchedLog {
         Some(&self.health)
     }
 
+    async fn close(&self) -> Result<(), LogError> {
+        self.log.close().await
+    }
+
     async fn findings(&self) -> Result<Vec<Finding>, LogError> {
         self.log.findings().await
     }

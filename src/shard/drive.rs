@@ -40,6 +40,9 @@ const SNAPSHOT_POSITIONS: Position = 250_000;
 /// A stopping process spends at most this long on a last snapshot.
 const FINAL_SNAPSHOT_MAX: Duration = Duration::from_secs(2);
 
+/// Longest pause between tries to commit.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// Commits waiting for the relay before the next one has to wait.
 const RELAY_COMMITS_MAX: usize = 4;
 
@@ -341,7 +344,7 @@ impl Partition {
             }
             Ok(seq) => self.packer.chunk_written(seq),
             Err(error) => {
-                tracing::warn!(%partition, %error, "snapshot given up");
+                tracing::debug!(%partition, %error, "snapshot given up");
                 self.packer.abandon();
                 self.generation_at = Instant::now();
             }
@@ -354,7 +357,7 @@ impl Partition {
         let partition = self.engine.partition;
         tokio::task::spawn_local(async move {
             if let Err(error) = log.snapshot_trim(partition, before).await {
-                tracing::warn!(%partition, %error, "old snapshots not removed");
+                tracing::debug!(%partition, %error, "old snapshots not removed");
             }
         });
     }
@@ -429,6 +432,7 @@ async fn commit(
     mut sealed: Sealed,
 ) -> Result<(Sealed, Seq), Ended> {
     let began = Instant::now();
+    let mut pause = RETRY_PAUSE / 5;
     loop {
         match log
             .journal_append(partition, sealed.expected, sealed.bytes.clone())
@@ -452,7 +456,11 @@ async fn commit(
                 }
                 match settle(&*log, partition, &sealed).await? {
                     Some(seq) => return Ok(confirmed(partition, sealed, seq, began)),
-                    None => tokio::time::sleep(RETRY_PAUSE / 5).await,
+                    None => {
+                        tokio::time::sleep(pause).await;
+                        // A log without room is not helped by being asked fifty times a second.
+                        pause = (pause * 2).min(RETRY_PAUSE_MAX);
+                    }
                 }
             }
         }

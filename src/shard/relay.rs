@@ -28,8 +28,9 @@ const WAITING_MAX: usize = 1_000;
 /// Outputs offered to the log at once.
 const WRITE_MAX: usize = 1_000;
 
-/// Pause after a write that failed.
+/// Pause after a write that failed; doubled each time up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Outputs of one commit, on their way.
 #[derive(Debug)]
@@ -102,6 +103,7 @@ pub async fn relay(
     let backlog = metrics().relay_backlog(&partition.to_string());
     let mut queue = Queue::default();
     queue.read_marks(log, partition).await?;
+    let mut pause = PAUSE;
     loop {
         if queue.outputs.is_empty() {
             match commits.recv().await {
@@ -132,6 +134,7 @@ pub async fn relay(
             .await;
         match outcome {
             Ok(stored) => {
+                pause = PAUSE;
                 for output in queue.outputs.drain(..stored) {
                     if let Lane::Out(kind) = output.lane {
                         metrics().output(kind).inc();
@@ -146,7 +149,8 @@ pub async fn relay(
                 });
             }
             Err(CommitError::Fenced | CommitError::Unknown(_)) => {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
                 queue.read_marks(log, partition).await?;
             }
         }

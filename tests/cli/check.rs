@@ -238,3 +238,40 @@ fn s3_04_a_program_that_nobody_pays_for_is_a_warning_and_so_is_one_that_two_woul
     assert_eq!(with(&one), 0);
     assert_eq!(with(&two), 2);
 }
+
+#[test]
+fn what_run_takes_from_the_environment_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |name: &str, value: &str| {
+        let output = command(dir.path(), &["check"])
+            .env(name, value)
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output) + &errors(&output))
+    };
+    let (code, said) = check("AFTERCALL_NATS", "nats://n1");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("(log: nats://n1:4222)"), "{said}");
+    for (name, value, why) in [
+        (
+            "AFTERCALL_NATS",
+            "http://n1",
+            "AFTERCALL_NATS: allowed: a NATS address",
+        ),
+        ("AFTERCALL_TOKENS", "short", "AFTERCALL_TOKENS"),
+        (
+            "RUST_LOG",
+            "aftercall=loud",
+            "log filter `aftercall=loud` is not valid",
+        ),
+        (
+            "AFTERCALL_CONFIG",
+            "absent.toml",
+            "absent.toml: cannot be read",
+        ),
+    ] {
+        let (code, said) = check(name, value);
+        assert_eq!(code, Some(2), "{name}: {said}");
+        assert!(said.contains(why), "{name}: {said}");
+    }
+}

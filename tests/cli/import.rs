@@ -417,3 +417,30 @@ fn s3_01_an_interrupted_import_goes_on_and_one_that_is_cut_off_keeps_what_it_has
     // The last one tells operators that the rest was not read.
     assert_eq!(points(dir), (4, agents(&[("a", 1), ("b", 2), ("c", 3)])));
 }
+
+#[test]
+fn s3_02_gzip_that_is_cut_off_is_bad_input_with_its_place_and_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed
+        .write_all(b"agentId,date,points\na,2026-11-19,1\n")
+        .unwrap();
+    let packed = packed.finish().unwrap();
+    fs::write(dir.join("cut.csv.gz"), &packed[..packed.len() - 3]).unwrap();
+    fs::write(dir.join("tail.csv.gz"), [&packed[..], b"tail"].concat()).unwrap();
+    for (file, why) in [
+        ("cut.csv.gz", "was it cut off?"),
+        ("tail.csv.gz", "what stands behind"),
+    ] {
+        let output = import_said(dir, &[file]);
+        assert_eq!(output.status.code(), Some(3), "{}", errors(&output));
+        let said = errors(&output);
+        assert!(
+            said.contains(&format!(
+                "{file}: cannot be unpacked behind line 2, at byte "
+            )) && said.contains(why),
+            "{said}"
+        );
+    }
+}

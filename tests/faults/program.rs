@@ -102,7 +102,7 @@ async fn of_two_programs_on_one_server_the_newer_goes_on_and_the_older_says_so()
     }
 }
 
-async fn feed(log: &Log, traffic: &mut Traffic, count: usize) -> Position {
+pub async fn feed(log: &Log, traffic: &mut Traffic, count: usize) -> Position {
     let at = |number: usize| EventTime(1_767_225_600_000 + 1_000 * number as i64);
     let events = (0..count).map(|number| traffic.next_event(at(number)).into_new_event());
     let mut last = 0;
@@ -113,7 +113,7 @@ async fn feed(log: &Log, traffic: &mut Traffic, count: usize) -> Position {
 }
 
 /// Waits until every partition but those `without` has applied the event at `last`.
-async fn until_applied(service: &Service, last: Position, without: &[&str]) {
+pub async fn until_applied(service: &Service, last: Position, without: &[&str]) {
     let since = Instant::now();
     loop {
         let positions = service.figures("aftercall_partition_position").await;

@@ -2,7 +2,10 @@
 
 use std::{io::Write, sync::Arc};
 
-use aftercall::{config::Config, config::units::ByteSize, desk::tokens::Tokens};
+use aftercall::{
+    config::{Config, units::ByteSize},
+    desk::{imports::RECEIVED_MAX, tokens::Tokens},
+};
 use flate2::{Compression, write::GzEncoder};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -242,27 +245,34 @@ fn a_file_of_the_largest_size_is_taken_and_one_byte_more_is_not() {
     });
 }
 
+/// An upload whose body does not come yet.
+fn begin(server: &Arc<Server>) -> std::net::TcpStream {
+    let mut stream = server.connect();
+    write!(
+        stream,
+        "POST {PATH}?{AT} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n",
+        EXPORT.len()
+    )
+    .unwrap();
+    stream
+}
+
 #[test]
-fn two_imports_at_a_time_and_a_third_is_told_to_come_back_while_events_are_taken() {
+fn slow_uploads_hold_up_no_import_and_only_many_of_them_another_upload() {
     with_server(|server| async move {
-        let begin = |server: &Arc<Server>| {
-            let mut stream = server.connect();
-            write!(
-                stream,
-                "POST {PATH}?{AT} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n",
-                EXPORT.len()
-            )
-            .unwrap();
-            stream
-        };
-        let mut held = [begin(&server), begin(&server)];
-        // Until both have been noticed.
-        while server.desk.importing() < 2 {
+        let mut held: Vec<_> = (0..RECEIVED_MAX - 1).map(|_| begin(&server)).collect();
+        // Until all have been noticed.
+        while server.desk.importing() < RECEIVED_MAX - 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(posted(&server, AT, EXPORT).await.0, StatusCode::OK);
+        held.push(begin(&server));
+        while server.desk.importing() < RECEIVED_MAX {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         let (status, problem) = posted(&server, AT, EXPORT).await;
         assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
-        assert!(problem["detail"].as_str().unwrap().starts_with("2 files"));
+        assert!(problem["detail"].as_str().unwrap().starts_with("16 files"));
         assert_eq!(server.desk.waiting(), 0, "events have their own places");
         for stream in &mut held {
             stream.write_all(EXPORT.as_bytes()).unwrap();
@@ -272,6 +282,71 @@ fn two_imports_at_a_time_and_a_third_is_told_to_come_back_while_events_are_taken
             assert!(head.await.unwrap().starts_with("HTTP/1.1 200"));
         }
         assert_eq!(posted(&server, AT, EXPORT).await.0, StatusCode::OK);
+    });
+}
+
+#[test]
+fn a_sender_that_never_pauses_and_is_all_too_slow_is_told_so() {
+    with_server(|server| async move {
+        let mut stream = begin(&server);
+        stream
+            .set_read_timeout(Some(std::time::Duration::from_secs(60)))
+            .unwrap();
+        let mut slow = stream.try_clone().unwrap();
+        std::thread::spawn(move || {
+            // A byte every five seconds, until the other side has had enough.
+            for byte in EXPORT.bytes() {
+                if slow.write_all(&[byte]).is_err() {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_secs(5));
+            }
+        });
+        let began = std::time::Instant::now();
+        let head = tokio::task::spawn_blocking(move || read_head(&mut stream));
+        assert!(head.await.unwrap().starts_with("HTTP/1.1 408"));
+        let took = began.elapsed().as_secs();
+        assert!((29..50).contains(&took), "{took} s");
+    });
+}
+
+#[test]
+fn s3_02_damaged_gzip_is_422_with_the_place_and_what_was_read_before_it_stands() {
+    with_server(|server| async move {
+        let packed = |text: &str| {
+            let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+            packed.write_all(text.as_bytes()).unwrap();
+            packed.finish().unwrap()
+        };
+        let whole = packed("agentId,date,points\na,2026-11-19,1\nb,2026-11-19,1\n");
+        let mut changed = whole.clone();
+        let place = changed.len() - 5;
+        changed[place] ^= 0xff;
+        for (body, kind, why) in [
+            (
+                whole[..whole.len() - 4].to_vec(),
+                "cut-off-file",
+                "was it cut off?",
+            ),
+            (changed, "cut-off-file", "the checksum is another one"),
+            (
+                [&whole[..], b"tail"].concat(),
+                "cut-off-file",
+                "what stands behind",
+            ),
+            (whole[..11].to_vec(), "invalid-file", "was it cut off?"),
+        ] {
+            let (status, problem) = sent(request(&server, AT).body(body)).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+            assert_eq!(problem["type"], format!("urn:aftercall:problem:{kind}"));
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(
+                detail.contains(why) && detail.contains("at byte "),
+                "{detail}"
+            );
+        }
+        let (status, report) = sent(request(&server, AT).body(whole)).await;
+        assert_eq!((status, &report["stored"]), (StatusCode::OK, &0.into()));
     });
 }
 

@@ -1,5 +1,7 @@
 //! `aftercall run` as a process: started, asked, killed, stopped, started again.
 
+#![allow(dead_code, reason = "each test uses its part of this")]
+
 use std::{
     fs::{self, File},
     net::TcpListener,
@@ -152,9 +154,19 @@ impl Service {
             .collect()
     }
 
+    /// Its number, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("a process").id()
+    }
+
+    /// All that it has said.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The last of what it has said.
     pub fn log(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.said();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
     }

@@ -141,7 +141,7 @@ impl Wfm {
             JobError::Ahead(_) => {
                 anyhow::anyhow!("{shown}: {error}; say the right time with --recorded-at")
             }
-            JobError::Io(_) | JobError::Form(_) => {
+            JobError::Io(_) | JobError::TooLarge(_) | JobError::Form(_) => {
                 anyhow::Error::new(error).context(shown.to_string())
             }
         })

@@ -435,7 +435,9 @@ impl<'a> Run<'a> {
 fn unread(error: ReadError) -> CarryError {
     match error {
         ReadError::Io(error) => CarryError::Io(error),
-        ReadError::Form { .. } | ReadError::Broken { .. } => CarryError::Unread(error),
+        ReadError::Form { .. } | ReadError::Packed { .. } | ReadError::Broken { .. } => {
+            CarryError::Unread(error)
+        }
     }
 }
 

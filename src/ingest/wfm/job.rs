@@ -20,6 +20,10 @@ use crate::config::WfmColumns;
 /// How far an export's time may lie ahead of this machine's clock.
 const AHEAD: Duration = Duration::from_secs(5 * 60);
 
+/// Largest file that is read, in bytes: a hundred times the largest export known. One that only claims to be huge (a
+/// sparse one) would otherwise be read for hours, and hold up those behind it.
+pub const FILE_BYTES_MAX: u64 = 4 << 30;
+
 /// Why a file cannot be imported at all. Nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -32,9 +36,24 @@ pub enum JobError {
     /// Its time of record is still to come.
     #[error("recorded at {0}, which is still to come, so no correction would ever count")]
     Ahead(EventTime),
+    /// It is larger than any export that is read.
+    #[error("{0} bytes; at most {FILE_BYTES_MAX} are read: is it an export? If it is, split it")]
+    TooLarge(u64),
     /// It has none of the forms, or other columns than the mapping.
     #[error(transparent)]
-    Form(#[from] ReadError),
+    Form(ReadError),
+}
+
+/// The error of a first look; bytes that do not come are no fault of the form.
+impl From<ReadError> for JobError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            form @ (ReadError::Form { .. }
+            | ReadError::Packed { .. }
+            | ReadError::Broken { .. }) => Self::Form(form),
+        }
+    }
 }
 
 /// What is said of a file besides what it holds.
@@ -74,12 +93,17 @@ impl Job {
     /// # Errors
     /// What is wrong with it.
     pub fn of_file(path: &Path, said: Said, columns: &WfmColumns) -> Result<Self, JobError> {
-        let length = File::open(path)?.metadata()?;
+        let about = File::open(path)?.metadata()?;
+        if about.len() > FILE_BYTES_MAX {
+            return Err(JobError::TooLarge(about.len()));
+        }
+        // Before all of it is read: what is no export shows at once.
+        Rows::open(File::open(path)?, columns)?;
         let bytes = Bytes::of(File::open(path)?)?;
         let shown = path.display().to_string();
         let file = path.file_name().map(|name| name.to_string_lossy());
         let file = file.map_or_else(|| shown.clone(), std::borrow::Cow::into_owned);
-        let written = milliseconds(length.modified()?);
+        let written = milliseconds(about.modified()?);
         let job = Self {
             name: shown,
             path: Some(path.to_owned()),
@@ -91,7 +115,6 @@ impl Job {
             },
             bytes: Some(bytes),
         };
-        Rows::open(File::open(path)?, columns)?;
         Ok(job)
     }
 
@@ -163,6 +186,17 @@ pub fn milliseconds(time: SystemTime) -> EventTime {
 }
 
 impl Bytes {
+    /// What tells a file that is refused from another one: its beginning, and its length.
+    ///
+    /// # Errors
+    /// If they do not come.
+    pub fn of_beginning(file: File) -> io::Result<Self> {
+        const READ_MAX: u64 = 16 << 20;
+        let length = file.metadata()?.len();
+        let read = Self::of(file.take(READ_MAX))?;
+        Ok(Self { length, ..read })
+    }
+
     /// Reads all of `input`.
     ///
     /// # Errors

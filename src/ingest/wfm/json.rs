@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::{Number, json};
 
-use super::{BadRow, Cell, Flaw, ROW_BYTES_MAX, ReadError, Row, rows::Source, shown};
+use super::{BadRow, COLUMNS_MAX, Cell, Flaw, ROW_BYTES_MAX, ReadError, Row, rows::Source, shown};
 
 /// One JSON object a line.
 pub(super) struct Lines {
@@ -241,9 +241,6 @@ fn bad(line: u64, flaw: Flaw, column: Option<&str>, detail: String, text: &[u8])
         data: json!({ "row": String::from_utf8_lossy(text.trim_ascii()) }),
     }
 }
-
-/// Most columns of a row. Each is compared with those before it.
-const COLUMNS_MAX: usize = 1_000;
 
 /// The members of an object in their order, names that stand there twice included.
 struct Object(Vec<(Arc<str>, Cell)>);

@@ -3,11 +3,10 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::{
     BadRow, ReadError, Row,
     json::{Elements, Lines},
+    packed::{Unpacked, located},
     table::Table,
 };
 use crate::config::WfmColumns;
@@ -19,7 +18,11 @@ const BUFFER: usize = 1 << 18;
 pub(super) type Source = Box<dyn BufRead>;
 
 /// The rows of one file.
-pub struct Rows(Form);
+pub struct Rows {
+    form: Form,
+    /// The last line on which a row began.
+    line: u64,
+}
 
 enum Form {
     /// CSV with a header.
@@ -36,9 +39,14 @@ impl Rows {
     /// # Errors
     /// If there is nothing in it, or its columns are not those of the mapping.
     pub fn open(input: impl Read + 'static, columns: &WfmColumns) -> Result<Self, ReadError> {
+        let form = Self::form(input, columns).map_err(|error| located(error, 0))?;
+        Ok(Self { form, line: 0 })
+    }
+
+    fn form(input: impl Read + 'static, columns: &WfmColumns) -> Result<Form, ReadError> {
         let mut source = plain(input)?;
         let first = first_byte(&mut source)?;
-        Ok(Self(match first {
+        Ok(match first {
             Some((line, b'[')) => Form::Elements(Elements::new(source, line)),
             Some((line, b'{')) => Form::Lines(Lines::new(source, line)),
             Some((line, _)) => Form::Table(Table::open(source, line, columns)?),
@@ -48,7 +56,7 @@ impl Rows {
                     why: "nothing in it; a CSV has at least a header, JSON at least []".into(),
                 });
             }
-        }))
+        })
     }
 
     /// The next row, good or bad; `None` at the end.
@@ -56,11 +64,17 @@ impl Rows {
     /// # Errors
     /// If it cannot be read further.
     pub fn next_row(&mut self) -> Result<Option<Result<Row, BadRow>>, ReadError> {
-        match &mut self.0 {
+        let row = match &mut self.form {
             Form::Table(table) => table.next_row(),
             Form::Elements(elements) => elements.next_row(),
             Form::Lines(lines) => lines.next_row(),
+        };
+        match &row {
+            Ok(Some(Ok(row))) => self.line = row.line,
+            Ok(Some(Err(bad))) => self.line = bad.line,
+            Ok(None) | Err(_) => {}
         }
+        row.map_err(|error| located(error, self.line))
     }
 }
 
@@ -68,8 +82,7 @@ impl Rows {
 fn plain(input: impl Read + 'static) -> Result<Source, ReadError> {
     let (head, input) = peek(input, 2)?;
     let unpacked: Box<dyn Read> = if head == [0x1f, 0x8b] {
-        let packed = BufReader::with_capacity(BUFFER, input);
-        Box::new(MultiGzDecoder::new(packed))
+        Box::new(Unpacked::new(input, BUFFER))
     } else {
         Box::new(input)
     };

@@ -14,7 +14,7 @@ use std::{
 use csv::{ByteRecord, ReaderBuilder, Terminator};
 use serde_json::json;
 
-use super::{BadRow, Cell, Flaw, ROW_BYTES_MAX, ReadError, Row, rows::Source, shown};
+use super::{BadRow, COLUMNS_MAX, Cell, Flaw, ROW_BYTES_MAX, ReadError, Row, rows::Source, shown};
 use crate::config::{WfmColumns, document::unknown};
 
 /// The records of a CSV file.
@@ -162,6 +162,12 @@ fn delimiter(header: &[u8]) -> u8 {
 
 /// Whether the mapping's columns are there, each once.
 fn check(header: &[Arc<str>], columns: &WfmColumns) -> Result<(), String> {
+    if header.len() > COLUMNS_MAX {
+        let found = header.len();
+        return Err(format!(
+            "header: {found} columns; at most {COLUMNS_MAX} are read"
+        ));
+    }
     let mut seen = BTreeSet::new();
     for name in header.iter().filter(|name| !name.is_empty()) {
         if !seen.insert(&**name) {

@@ -200,7 +200,12 @@ impl Watch {
         let job = match Job::of_file(path, Said::default(), &columns) {
             Ok(job) => job,
             Err(JobError::Io(error)) => return self.say(path, &error.to_string()),
-            Err(error @ (JobError::Untimed | JobError::Ahead(_) | JobError::Form(_))) => {
+            Err(
+                error @ (JobError::Untimed
+                | JobError::Ahead(_)
+                | JobError::TooLarge(_)
+                | JobError::Form(_)),
+            ) => {
                 return self.refuse(path, &error.to_string());
             }
         };
@@ -234,7 +239,7 @@ impl Watch {
     /// A file that cannot be imported as it is: said beside it, in the log of the process, and to operators.
     fn refuse(&mut self, path: &Path, why: &str) {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
-        let bytes = fs::File::open(path).and_then(Bytes::of);
+        let bytes = fs::File::open(path).and_then(Bytes::of_beginning);
         let told = match bytes {
             Ok(bytes) => self.importer.tell_refused(&file, &bytes, why),
             Err(error) => Err(error.into()),

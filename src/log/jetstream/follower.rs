@@ -63,6 +63,7 @@ pub struct Follower {
 }
 
 struct Open {
+    _consumer: Made,
     messages: pull::Stream,
     /// How many came from this consumer; they are numbered by the server.
     delivered: u64,
@@ -123,8 +124,9 @@ impl Follower {
         if self.open.is_none() {
             let watch = self.link.watch();
             match self.consumer().await {
-                Ok(messages) => {
+                Ok((made, messages)) => {
                     self.open = Some(Open {
+                        _consumer: made,
                         messages,
                         delivered: 0,
                         watch,
@@ -187,7 +189,7 @@ impl Follower {
         taken
     }
 
-    async fn consumer(&self) -> Result<pull::Stream, LogError> {
+    async fn consumer(&self) -> Result<(Made, pull::Stream), LogError> {
         self.link.up().await?;
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {
@@ -205,7 +207,12 @@ impl Follower {
             .create_consumer_on_stream(config, self.stream)
             .await
             .map_err(|error| answers::unreachable(&error))?;
-        consumer
+        let made = Made {
+            link: self.link.clone(),
+            stream: self.stream,
+            name: consumer.cached_info().name.clone(),
+        };
+        let messages = consumer
             .stream()
             .max_messages_per_batch(self.prefetch.messages)
             .max_bytes_per_batch(self.prefetch.bytes)
@@ -213,7 +220,31 @@ impl Follower {
             .heartbeat(HEARTBEAT)
             .messages()
             .await
-            .map_err(|error| answers::unreachable(&error))
+            .map_err(|error| answers::unreachable(&error))?;
+        Ok((made, messages))
+    }
+}
+
+/// A consumer on the server, which goes with this: it would go by itself, but only [`INACTIVE`] later, and a server has
+/// so many at most.
+struct Made {
+    link: Link,
+    stream: &'static str,
+    name: String,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let request = format!("CONSUMER.DELETE.{}.{}", self.stream, self.name);
+        let link = self.link.clone();
+        runtime.spawn(async move {
+            // If it does not arrive, the server does it.
+            let _: Result<serde_json::Value, _> =
+                link.api.request(request, &serde_json::json!({})).await;
+        });
     }
 }
 

@@ -6,6 +6,7 @@
 use std::{
     future::Future,
     path::PathBuf,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -70,6 +71,7 @@ impl Link {
     pub async fn connect(settings: &Settings) -> Result<Self, LogError> {
         let servers = servers(&settings.url)?;
         let (count, losses) = watch::channel(0);
+        let said = Mutex::new(String::new());
         let options = options(settings)
             .await?
             .name("aftercall")
@@ -78,7 +80,7 @@ impl Link {
             .ping_interval(Duration::from_secs(5))
             .reconnect_delay_callback(|_| Duration::from_millis(50))
             .event_callback(move |event| {
-                note(&event, &count);
+                note(&event, &count, &said);
                 std::future::ready(())
             });
         let shown = shown(&servers);
@@ -261,9 +263,19 @@ impl Answer {
     }
 }
 
-fn note(event: &Event, losses: &watch::Sender<u64>) {
+/// Notes what happens to the connection. The same fault at every try to come back is one line.
+fn note(event: &Event, losses: &watch::Sender<u64>, said: &Mutex<String>) {
+    let is_news = |text: String| {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *said != text;
+        *said = text;
+        is_news
+    };
     match event {
-        Event::Connected => tracing::info!("connected to nats"),
+        Event::Connected => {
+            is_news(String::new());
+            tracing::info!("connected to nats");
+        }
         Event::Disconnected => {
             tracing::warn!("disconnected from nats");
             losses.send_modify(|count| *count += 1);
@@ -278,8 +290,13 @@ fn note(event: &Event, losses: &watch::Sender<u64>) {
         Event::SlowConsumer(subscription) => {
             tracing::warn!(subscription, "nats client dropped messages");
         }
-        Event::ServerError(error) => tracing::warn!(%error, "nats server error"),
-        Event::ClientError(error) => tracing::warn!(%error, "nats client error"),
+        Event::ServerError(error) if is_news(error.to_string()) => {
+            tracing::warn!(%error, "nats server error");
+        }
+        Event::ClientError(error) if is_news(error.to_string()) => {
+            tracing::warn!(%error, "nats client error");
+        }
+        Event::ServerError(_) | Event::ClientError(_) => {}
     }
 }
 

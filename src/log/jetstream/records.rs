@@ -8,14 +8,18 @@ use std::sync::Arc;
 use async_nats::{
     HeaderMap,
     header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
-    jetstream::stream::{PurgeErrorKind, Stream},
+    jetstream::{
+        message::StreamMessage,
+        stream::{PurgeErrorKind, Stream},
+    },
 };
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     answers,
-    follower::{Delivery, Follower, Prefetch},
+    follower::{Delivery, Follower, Prefetch, log_time},
     link::Link,
 };
 use crate::log::{CommitError, LogError, Seq, Stored};
@@ -26,12 +30,20 @@ const PREFETCH: Prefetch = Prefetch {
     bytes: 8 << 20,
 };
 
+/// Records that a scan asks for one by one before it makes a consumer.
+const SINGLY_MAX: usize = 4;
+
+/// Consumers for scans at a time.
+const SCANS_MAX: usize = 64;
+
 /// A stream of records.
 #[derive(Clone, Debug)]
 pub struct Records {
     link: Link,
     name: &'static str,
     stream: Arc<Stream<()>>,
+    /// Scans by consumers under way.
+    scans: Arc<Semaphore>,
 }
 
 impl Records {
@@ -41,6 +53,7 @@ impl Records {
             link,
             name,
             stream: Arc::new(stream),
+            scans: Arc::new(Semaphore::new(SCANS_MAX)),
         }
     }
 
@@ -100,6 +113,12 @@ impl Records {
         if end < from {
             return Ok(stream::empty().boxed());
         }
+        let (few, rest) = self.first(&subject, from, end).await?;
+        let few = stream::iter(few.into_iter().map(Ok));
+        let Some(from) = rest else {
+            return Ok(few.boxed());
+        };
+        let place = Arc::clone(&self.scans).acquire_owned().await;
         let follower = Follower::new(
             self.link.clone(),
             self.name,
@@ -112,8 +131,46 @@ impl Records {
             subject,
             follower,
             end,
+            _place: place.ok(),
         };
-        Ok(stream::unfold(Some(scan), |scan| async { scan?.next().await }).boxed())
+        let rest = stream::unfold(Some(scan), |scan| async { scan?.next().await });
+        Ok(few.chain(rest).boxed())
+    }
+
+    /// The first few messages, each asked for by itself, and from where on there are more. Most scans find no others,
+    /// and a consumer is dear: a server has so many of them at most, and a start makes thousands of scans.
+    async fn first(
+        &self,
+        subject: &str,
+        from: Seq,
+        end: Seq,
+    ) -> Result<(Vec<Delivery>, Option<Seq>), LogError> {
+        let (mut few, mut next) = (Vec::new(), from);
+        while few.len() < SINGLY_MAX {
+            let found = self.stream.get_first_raw_message_by_subject(subject, next);
+            let message = match found.await {
+                Ok(message) => message,
+                Err(error) => match answers::read(&error) {
+                    // Trimmed meanwhile.
+                    None => return Ok((few, None)),
+                    Some(error) => return Err(error),
+                },
+            };
+            let seq = message.sequence;
+            if seq > end {
+                return Ok((few, None));
+            }
+            few.push(Delivery {
+                seq,
+                time: log_time(message.time.unix_timestamp_nanos()),
+                message: plain(message),
+            });
+            if seq == end {
+                return Ok((few, None));
+            }
+            next = seq + 1;
+        }
+        Ok((few, Some(next)))
     }
 
     /// Removes the subject's records with sequences below `before`.
@@ -139,12 +196,27 @@ impl Records {
     }
 }
 
+/// A stored message as a consumer would have brought it.
+fn plain(message: StreamMessage) -> async_nats::Message {
+    async_nats::Message {
+        length: message.payload.len(),
+        subject: message.subject,
+        reply: None,
+        payload: message.payload,
+        headers: (!message.headers.is_empty()).then_some(message.headers),
+        status: None,
+        description: None,
+    }
+}
+
 /// A scan that ends with a record known to be there, so that it can neither wait forever nor stop early unnoticed.
 struct Scan {
     records: Records,
     subject: String,
     follower: Follower,
     end: Seq,
+    /// Among the scans there may be at a time.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// What [`stream::unfold`] takes: an item, and what the rest comes from, if there is a rest.

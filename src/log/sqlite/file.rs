@@ -13,7 +13,7 @@ use std::{
 use aftercall_actors::time::LogTime;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
-use crate::log::LogError;
+use crate::log::{LogError, private};
 
 /// Name of the file in its folder.
 pub const FILE: &str = "aftercall.db";
@@ -174,6 +174,21 @@ pub(super) fn open_to_write(
         ))),
         Some(_) | None => Ok((connection, partition_count)),
     }
+}
+
+/// Makes the file, empty, if there is none, so that it is its owner's from its first byte on; SQLite gives the files
+/// beside it the same rights. Those from before are closed to others as well.
+pub(super) fn make_private(path: &Path) -> Result<(), LogError> {
+    let unusable = |error: std::io::Error| {
+        LogError::Settings(format!("cannot open {}: {error}", path.display()))
+    };
+    private::open(path).map_err(unusable)?;
+    for end in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(end);
+        private::close_to_others(Path::new(&beside)).map_err(unusable)?;
+    }
+    Ok(())
 }
 
 /// One more connection, for moving what is committed into the file.

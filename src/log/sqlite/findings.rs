@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{SqliteLog, file};
-use crate::log::{Finding, Level, LogError};
+use crate::log::{Finding, Level, LogError, private};
 
 /// Looks at the settings of the connections in use.
 pub(super) async fn of(log: &SqliteLog) -> Result<Vec<Finding>, LogError> {
@@ -42,6 +42,21 @@ pub(super) async fn of(log: &SqliteLog) -> Result<Vec<Finding>, LogError> {
                 "journal_mode {journal_mode}, synchronous {synchronous}: a write is answered once it is on the disk only with wal and 2 (FULL)"
             ),
         ),
+        match log.path.parent().filter(|dir| private::is_open_to_others(dir)) {
+            Some(dir) => finding(
+                Level::Risk,
+                "directory",
+                format!(
+                    "{} can be looked into by other users of this machine; its files are the service's alone, and chmod 700 closes the directory too",
+                    dir.display()
+                ),
+            ),
+            None => finding(
+                Level::Good,
+                "directory",
+                "no other user of this machine can look into it".into(),
+            ),
+        },
         finding(
             Level::Risk,
             "replicas",

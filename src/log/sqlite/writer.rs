@@ -4,7 +4,7 @@
 //! A write checks its fence inside the transaction, and before it changes anything; so one that is refused leaves no
 //! trace, and the others go through. If the transaction itself fails, none of its writes was stored.
 
-use std::{mem, thread};
+use std::{mem, thread, time::Duration};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,15 +23,22 @@ const QUEUE: usize = 1024;
 /// A transaction takes no more writes once it has this much, in bytes: beyond it a sync is cheap beside the rest.
 const TRANSACTION_BYTES_MAX: usize = 4 << 20;
 
+/// How long a stop waits for other processes that read the file.
+const FOLD_WAIT: Duration = Duration::from_secs(1);
+
 /// Hands writes to the thread.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Waiting>,
 }
 
-struct Waiting {
-    bytes: usize,
-    job: Box<dyn Job>,
+enum Waiting {
+    Write {
+        bytes: usize,
+        job: Box<dyn Job>,
+    },
+    /// Moves all that is committed into the file.
+    Fold(oneshot::Sender<Result<(), LogError>>),
 }
 
 /// A write and whoever waits for its answer.
@@ -99,9 +106,32 @@ impl Writer {
             caller,
         });
         let ended = || LogError::Unreachable("the log's writer has ended".into());
-        let waiting = Waiting { bytes, job };
+        let waiting = Waiting::Write { bytes, job };
         self.queue.send(waiting).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
+    }
+
+    /// Moves all that is committed into the file, so that it is whole without its write-ahead log.
+    pub(super) async fn fold(&self) -> Result<(), LogError> {
+        let (caller, answer) = oneshot::channel();
+        let ended = || LogError::Unreachable("the log's writer has ended".into());
+        let waiting = Waiting::Fold(caller);
+        self.queue.send(waiting).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+/// The write-ahead log's content goes into the file, and the log is emptied.
+fn fold(connection: &Connection) -> Result<(), LogError> {
+    connection.busy_timeout(FOLD_WAIT).map_err(fault)?;
+    let busy: i64 = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map_err(fault)?;
+    match busy {
+        0 => Ok(()),
+        _ => Err(LogError::Unreachable(
+            "another process reads or writes the file".into(),
+        )),
     }
 }
 
@@ -113,14 +143,31 @@ fn serve(
 ) {
     let mut ids = MessageIds::default();
     let mut jobs = Vec::new();
-    while let Some(first) = waiting.blocking_recv() {
-        let mut bytes = first.bytes;
-        jobs.push(first.job);
-        while bytes < TRANSACTION_BYTES_MAX
-            && let Ok(next) = waiting.try_recv()
-        {
-            bytes += next.bytes;
-            jobs.push(next.job);
+    let mut next = None;
+    while let Some(first) = next.take().or_else(|| waiting.blocking_recv()) {
+        let mut bytes = match first {
+            Waiting::Write { bytes, job } => {
+                jobs.push(job);
+                bytes
+            }
+            Waiting::Fold(caller) => {
+                // The caller may have gone; it is done all the same.
+                let _ = caller.send(fold(&connection));
+                continue;
+            }
+        };
+        while bytes < TRANSACTION_BYTES_MAX {
+            match waiting.try_recv() {
+                Ok(Waiting::Write { bytes: more, job }) => {
+                    bytes += more;
+                    jobs.push(job);
+                }
+                Ok(fold @ Waiting::Fold(_)) => {
+                    next = Some(fold);
+                    break;
+                }
+                Err(_) => break,
+            }
         }
         let outcome = transact(&mut connection, &mut ids, &mut jobs);
         if let Err(error) = &outcome {

@@ -162,12 +162,92 @@ fn s3_02_a_file_that_cannot_be_read_on_says_from_which_line() {
             "{broken:?}"
         );
     }
-    let mut cut = packed(&["agentId,date,csat\na,2026-11-20,1\n"]);
-    cut.truncate(cut.len() - 9);
-    let cut = rows(&cut);
-    assert!(
-        cut.last().unwrap().starts_with("cannot be read: "),
-        "{cut:?}"
+}
+
+#[test]
+fn s3_02_gzip_that_is_cut_off_changed_or_followed_by_something_says_where_it_cannot_be_unpacked() {
+    let row = |agent: usize| format!("agent-{agent},2026-11-20,1\n");
+    let text = "agentId,date,csat\n".to_owned() + &(0..5_000).map(row).collect::<String>();
+    let whole = packed(&[&text]);
+    assert_eq!(rows(&whole).len(), 5_000);
+    let (length, mut changed) = (whole.len(), whole.clone());
+    changed[length - 6] ^= 1;
+    let mut broken = whole.clone();
+    for byte in &mut broken[length / 2..length / 2 + 40] {
+        *byte = 0xff;
+    }
+    let trailing = |tail: &[u8]| [&whole[..], tail].concat();
+    let second = packed(&["b,2026-11-20,2\n"]);
+    let cut_second = trailing(&second[..second.len() - 3]);
+    let cut = "it ends within the compressed data; was it cut off?";
+    let behind = "what stands behind the compressed data is none, or was cut off";
+    for (bytes, why) in [
+        (whole[..length - 1].to_vec(), cut),
+        (whole[..length - 9].to_vec(), cut),
+        (whole[..length / 2].to_vec(), cut),
+        (whole[..12].to_vec(), cut),
+        (whole[..5].to_vec(), cut),
+        (
+            changed,
+            "the checksum is another one than that of the content",
+        ),
+        (broken, "the compressed data is damaged"),
+        (trailing(b"x"), behind),
+        (trailing(&[0; 512]), behind),
+        (trailing(b"agentId,date,csat\n"), behind),
+        (cut_second, cut),
+    ] {
+        let found = rows(&bytes);
+        let last = found.last().unwrap();
+        assert!(last.contains(why), "{why}: {last}");
+        let (line, rest) = last
+            .strip_prefix("cannot be unpacked behind line ")
+            .and_then(|rest| rest.split_once(", at byte "))
+            .unwrap();
+        // One line a row, and the header's; what was changed may read as anything.
+        let expected = if found.len() == 1 { 0 } else { found.len() };
+        assert!(
+            line.parse() == Ok(expected) || why.contains("damaged"),
+            "{last}"
+        );
+        let byte = rest.split(' ').next().unwrap();
+        assert!(byte.parse::<usize>().unwrap() <= bytes.len(), "{last}");
+    }
+}
+
+#[test]
+fn s3_02_a_disk_that_fails_under_gzip_is_no_fault_of_the_file() {
+    struct Failing(Cursor<Vec<u8>>);
+    impl Read for Failing {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(into)? {
+                0 => Err(io::Error::other("no answer from the share")),
+                read => Ok(read),
+            }
+        }
+    }
+    let mut bytes = packed(&["agentId,date,csat\na,2026-11-20,1\n"]);
+    bytes.truncate(bytes.len() - 9);
+    let opened = Rows::open(Failing(Cursor::new(bytes)), &WfmColumns::default());
+    let error = match opened {
+        Err(error) => error,
+        Ok(mut rows) => loop {
+            if let Err(error) = rows.next_row() {
+                break error;
+            }
+        },
+    };
+    assert!(matches!(error, ReadError::Io(_)), "{error:?}");
+}
+
+#[test]
+fn s3_02_a_hundred_thousand_columns_are_refused_at_the_header() {
+    let columns = |count: usize| (0..count).map(|n| format!(",c{n}")).collect::<String>();
+    let file = |count: usize| format!("agentId,date{}\n", columns(count - 2));
+    assert_eq!(rows(file(1_000).as_bytes()), [""; 0]);
+    assert_eq!(
+        rows(file(100_000).as_bytes()),
+        ["line 1: header: 100000 columns; at most 1000 are read"]
     );
 }
 

@@ -225,3 +225,48 @@ fn s3_01_after_a_stop_nothing_more_is_taken() {
     folder.watch.look();
     assert_eq!(folder.stored(), [""; 0]);
 }
+
+#[test]
+fn s3_02_gzip_that_is_damaged_is_refused_once_and_a_file_that_claims_a_terabyte_holds_up_no_other()
+{
+    let mut folder = Folder::new();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, export("1").as_bytes()).unwrap();
+    let mut packed = packed.finish().unwrap();
+    packed.truncate(packed.len() - 2);
+    fs::write(folder.path("cut.csv.gz"), &packed).unwrap();
+    let huge = File::create(folder.path("huge.csv")).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    let sparse = File::create(folder.path("sparse.csv")).unwrap();
+    sparse.set_len(3 << 30).unwrap();
+    drop((huge, sparse));
+    folder.put("good.csv", MINUTE, &export("2"));
+    let began = std::time::Instant::now();
+    folder.watch.look();
+    folder.watch.look();
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    let stored = folder.stored();
+    assert!(stored.contains(&format!("{METRIC} good.csv")), "{stored:?}");
+    let reason = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
+    for (name, why) in [
+        ("cut.csv.gz.refused", "was it cut off?"),
+        (
+            "huge.csv.refused",
+            "1099511627776 bytes; at most 4294967296 are read",
+        ),
+        (
+            "sparse.csv.refused",
+            "the first line is longer than any header is",
+        ),
+    ] {
+        assert!(reason(name).contains(why), "{name}: {}", reason(name));
+    }
+    for _ in 0..3 {
+        folder.watch.look();
+    }
+    assert_eq!(folder.stored(), stored, "none is tried again");
+}
