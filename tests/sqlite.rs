@@ -94,6 +94,8 @@ async fn findings_say_that_writes_are_synced_and_name_the_risks() {
     let expected = [
         (Level::Good, "file"),
         (Level::Good, "sync mode"),
+        // Made by the test, for everyone to look into.
+        (Level::Risk, "directory"),
         (Level::Risk, "replicas"),
         (Level::Risk, "retention"),
     ];

@@ -36,7 +36,13 @@ impl ServerUrl {
         let mut addresses = Vec::new();
         let mut login = None;
         for part in text.split(',') {
-            let server: async_nats::ServerAddr = part.trim().parse().map_err(|_| form)?;
+            let part = part.trim();
+            // The parser takes `nats:/user:password@host` for a host and a path, and the path would be passed over.
+            let authority = part.split_once("://").map_or(part, |(_, rest)| rest);
+            if authority.trim_end_matches('/').contains('/') {
+                return Err(form.to_owned());
+            }
+            let server: async_nats::ServerAddr = part.parse().map_err(|_| form)?;
             let scheme = if server.tls_required() { "tls" } else { "nats" };
             addresses.push(format!("{scheme}://{}:{}", server.host(), server.port()));
             login = login.or_else(|| UrlLogin::of(&server));

@@ -263,9 +263,11 @@ impl Health {
     /// Looks once a second: a try that hangs fails without a word.
     pub fn look(&self) {
         let now = Instant::now();
+        // While the log cannot be reached, whoever waits for that tries nothing else.
+        let is_reached = !self.is_failing(Work::Reach);
         for work in Work::ALL {
             let mut account = self.account(work);
-            let forgotten = account.forget(work, now);
+            let forgotten = is_reached.then(|| account.forget(work, now)).flatten();
             let warning = account.warning(work, now);
             let is_failing = account.complaint(work, now).is_some();
             drop(account);

@@ -240,7 +240,7 @@ fn a_letter_is_shown_whole_with_what_was_decided() {
         "    1  2026-11-20T08:30:00.250Z  interrupted: the program ended before the answer  (it may have acted)\n",
         "       ... 10 more\n",
         "   14  ",
-        "   31  2026-11-20T08:30:00.250Z  status 503\n       503 busy\u{fffd}[2J\n",
+        "   31  2026-11-20T08:30:00.250Z  status 503\n       503 busy\\u{1b}[2J\n",
         "\"csat\": 1",
     ] {
         assert!(shown.contains(part), "{part:?} is missing:\n{shown}");

@@ -203,7 +203,8 @@ fn a_clean_stop_leaves_the_embedded_log_whole_in_its_file() {
 #[test]
 fn sighup_has_watched_files_looked_at_and_ends_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("tokens"), format!("kim ingest {TOKEN}\n")).unwrap();
+    let (kim, other) = ("token-of-kim-for-the-tests", "token-of-lee-for-the-tests");
+    fs::write(dir.path().join("tokens"), format!("kim ingest {kim}\n")).unwrap();
     fs::write(
         dir.path().join("a.toml"),
         "[http]\ntoken_file = \"tokens\"\n",
@@ -219,10 +220,9 @@ fn sighup_has_watched_files_looked_at_and_ends_nothing() {
         "a.toml",
     ];
     let mut service = Service::start(dir.path(), &run);
-    let other = "another token of the tests";
     fs::write(
         dir.path().join("tokens"),
-        format!("kim ingest {TOKEN}\nlee ingest {other}\n"),
+        format!("kim ingest {kim}\nlee ingest {other}\n"),
     )
     .unwrap();
     let id = service.process.id().to_string();
@@ -260,6 +260,10 @@ fn with_few_descriptors_new_connections_are_refused_and_files_and_log_go_on() {
     first
         .write_all(b"GET /livez HTTP/1.1\r\nHost: t\r\n\r\n")
         .unwrap();
+    // It is in before the others come.
+    let mut begun = [0; 12];
+    first.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 200");
     let mut held = vec![first];
     for _ in 0..200 {
         held.push(TcpStream::connect(&service.address).unwrap());

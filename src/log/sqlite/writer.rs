@@ -4,7 +4,10 @@
 //! A write checks its fence inside the transaction, and before it changes anything; so one that is refused leaves no
 //! trace, and the others go through. If the transaction itself fails, none of its writes was stored.
 
-use std::{mem, thread, time::Duration};
+use std::{
+    mem, thread,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -124,14 +127,21 @@ impl Writer {
 /// The write-ahead log's content goes into the file, and the log is emptied.
 fn fold(connection: &Connection) -> Result<(), LogError> {
     connection.busy_timeout(FOLD_WAIT).map_err(fault)?;
-    let busy: i64 = connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-        .map_err(fault)?;
-    match busy {
-        0 => Ok(()),
-        _ => Err(LogError::Unreachable(
-            "another process reads or writes the file".into(),
-        )),
+    let began = Instant::now();
+    loop {
+        let busy: i64 = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(fault)?;
+        if busy == 0 {
+            return Ok(());
+        }
+        // SQLite waits for readers, but not for another checkpoint; ours runs beside this thread.
+        if began.elapsed() > FOLD_WAIT {
+            return Err(LogError::Unreachable(
+                "the file is read or written elsewhere".into(),
+            ));
+        }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
