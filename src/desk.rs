@@ -245,7 +245,9 @@ impl Desk {
     /// What somebody has to mend, though this process does its work.
     fn notes(&self) -> Vec<String> {
         let board = self.deliveries.get();
-        board.map_or_else(Vec::new, |board| board.notes())
+        let mut notes = board.map_or_else(Vec::new, |board| board.notes());
+        notes.extend(self.log.clock_note());
+        notes
     }
 }
 

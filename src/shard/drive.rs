@@ -19,7 +19,7 @@ use super::{
     memory::MemoryBound,
     recovery::{RETRY_PAUSE, Recovered, RecoveryError, recover, retry},
     relay::{Committed, Progress, RelayError, relay},
-    snapshot::{Generation, Packer, Write},
+    snapshot::{Generation, Needed, Packer, Write},
     ticker::Ticker,
 };
 use crate::{
@@ -155,8 +155,10 @@ pub async fn drive(
     }
     let log = Arc::clone(&around.log);
     let relaying = relay(&*log, partition, commits, Arc::clone(&progress));
+    let mut engine = Engine::new(start);
+    engine.set_record_bytes_max(around.log.record_bytes_max());
     let mut partition = Partition {
-        engine: Engine::new(start),
+        engine,
         packer,
         progress,
         to_relay: Some(to_relay),
@@ -350,12 +352,15 @@ impl Partition {
     }
 
     /// Removes what a full generation made needless. Failing is harmless: the next one tries again.
-    fn trim(&self, before: Seq) {
+    fn trim(&self, before: Needed) {
         let log = Arc::clone(&self.around.log);
         let partition = self.engine.partition;
         tokio::task::spawn_local(async move {
-            if let Err(error) = log.snapshot_trim(partition, before).await {
+            if let Err(error) = log.snapshot_trim(partition, before.piece).await {
                 tracing::warn!(%partition, %error, "old snapshots not removed");
+            }
+            if let Err(error) = log.journal_trim(partition, before.record).await {
+                tracing::warn!(%partition, %error, "old journal records not removed");
             }
         });
     }

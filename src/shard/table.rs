@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use aftercall_actors::{
     actor::{Actor, StateError},
+    changes::Mark,
     key::{Key, Side},
     rules::Settings,
     time::LogTime,
@@ -15,13 +16,19 @@ use aftercall_actors::{
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 
-use crate::log::Position;
+use crate::{
+    log::Position,
+    planted::{Bug, is_planted},
+};
 
 /// Most actors a partition keeps as live values.
 pub const LIVE_MAX: usize = 4_096;
 
 /// What a slot costs besides key and state, in bytes: entry, hash, index and two allocations.
-const SLOT_BYTES: u64 = 128;
+const SLOT_BYTES: u64 = 152;
+
+/// Stands for an actor of which the log holds no state that changes could be folded over.
+const NEVER: Position = Position::MAX;
 
 /// A live actor takes about this many times its stored form.
 const LIVE_FACTOR: u64 = 4;
@@ -56,6 +63,42 @@ struct Slot {
     used: bool,
     /// Length of its stored form when it was last encoded.
     stored_bytes: u32,
+    /// Position of the state in the log since which it lists its changes, or [`NEVER`].
+    stored: Position,
+    /// Whether it has changed since then.
+    touched: bool,
+    /// What it was like then, unless a snapshot was made of it since.
+    mark: Option<Box<Mark>>,
+}
+
+/// What a record holds of an actor.
+#[derive(Debug)]
+pub enum Written {
+    /// Its whole state.
+    Whole(Vec<u8>),
+    /// What has changed since the state at that position.
+    Changes {
+        /// Position of the state.
+        since: Position,
+        /// The changes.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Written {
+    /// How long it is.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Whole(bytes) | Self::Changes { bytes, .. } => bytes.len(),
+        }
+    }
+
+    /// Whether there is nothing: no actor writes that.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 #[derive(Debug)]
@@ -149,6 +192,9 @@ impl Table {
             dirty: false,
             used: true,
             stored_bytes: 0,
+            stored: NEVER,
+            touched: false,
+            mark: None,
         };
         let index = self.insert(self.scratch.as_str().into(), slot);
         self.activated.push_back(index);
@@ -220,12 +266,91 @@ impl Table {
             dirty,
             used: false,
             stored_bytes: u32::try_from(state.len()).unwrap_or(u32::MAX),
+            stored: as_of,
+            touched: false,
+            mark: None,
         };
         let index = self.insert(key.into(), slot);
         if let Some(at) = deadline {
             self.deadlines.insert((at, index));
         }
         Ok(())
+    }
+
+    /// Takes in what has changed in an actor between two positions. False if no state is held that the changes fit to:
+    /// replay has to come to it.
+    ///
+    /// # Errors
+    /// If the state or the changes cannot be read.
+    pub fn fold(
+        &mut self,
+        key: &str,
+        changes: &[u8],
+        (since, as_of): (Position, Position),
+    ) -> Result<bool, StateError> {
+        let Some(index) = self.slots.get_index_of(key) else {
+            return Ok(false);
+        };
+        let held = self.slots[index].as_of;
+        if held > as_of {
+            return Ok(true);
+        }
+        if held < since && !is_planted(Bug::LeftOutMarked) {
+            return Ok(false);
+        }
+        self.activate(index)?;
+        if let Form::Live(actor) = &mut self.slots[index].form {
+            actor.fold(key, changes)?;
+        }
+        self.note_deadline(index);
+        let slot = &mut self.slots[index];
+        (slot.as_of, slot.stored, slot.dirty) = (as_of, as_of, true);
+        (slot.touched, slot.mark) = (false, None);
+        Ok(true)
+    }
+
+    /// What a record is to hold of an actor that has spoken: one whose stored form is longer than `whole_max` by what has
+    /// changed in it, if that is known.
+    pub fn written(&mut self, index: Index, whole_max: usize) -> Written {
+        let slot = &self.slots[index];
+        if let Form::Live(actor) = &slot.form
+            && slot.stored != NEVER
+            && slot.stored_bytes as usize > whole_max
+        {
+            let mut bytes = Vec::new();
+            if actor.encode_changes(slot.mark.as_deref(), &mut bytes) {
+                let since = slot.stored;
+                return Written::Changes { since, bytes };
+            }
+        }
+        Written::Whole(self.encode(index).into())
+    }
+
+    /// Notes that a record holds what [`Self::written`] gave: from here on changes are listed anew.
+    pub fn note_written(&mut self, index: Index) {
+        let slot = &mut self.slots[index];
+        if let Form::Live(actor) = &mut slot.form {
+            let mark = actor.mark();
+            match &mut slot.mark {
+                Some(held) => **held = mark,
+                None => slot.mark = Some(Box::new(mark)),
+            }
+        }
+        slot.stored = slot.as_of;
+        slot.touched = false;
+    }
+
+    /// About how many bytes of an actor the next record holds.
+    #[must_use]
+    pub fn written_bytes(&self, index: Index, whole_max: usize) -> usize {
+        /// One event changes about as much.
+        const CHANGES_BYTES: usize = 1_024;
+        let slot = &self.slots[index];
+        let whole = slot.stored_bytes as usize;
+        match slot.stored != NEVER && whole > whole_max {
+            true => CHANGES_BYTES,
+            false => whole,
+        }
     }
 
     /// Last position this actor has seen.
@@ -261,21 +386,31 @@ impl Table {
         let slot = &mut self.slots[index];
         if let Form::Live(actor) = &mut slot.form {
             act(actor);
-            let deadline = actor.deadline();
-            if deadline != slot.deadline {
-                if let Some(at) = slot.deadline {
-                    self.deadlines.remove(&(at, index));
-                }
-                if let Some(at) = deadline {
-                    self.deadlines.insert((at, index));
-                }
-                slot.deadline = deadline;
-            }
         }
         slot.as_of = position;
         slot.dirty = true;
         slot.used = true;
+        slot.touched = true;
+        self.note_deadline(index);
         Ok(())
+    }
+
+    /// Notes when a live actor wants to be woken now.
+    fn note_deadline(&mut self, index: Index) {
+        let slot = &mut self.slots[index];
+        let Form::Live(actor) = &slot.form else {
+            return;
+        };
+        let deadline = actor.deadline();
+        if deadline != slot.deadline {
+            if let Some(at) = slot.deadline {
+                self.deadlines.remove(&(at, index));
+            }
+            if let Some(at) = deadline {
+                self.deadlines.insert((at, index));
+            }
+            slot.deadline = deadline;
+        }
     }
 
     fn activate(&mut self, index: Index) -> Result<(), StateError> {
@@ -301,12 +436,21 @@ impl Table {
             let Some(index) = self.activated.pop_front() else {
                 return;
             };
+            if matches!(self.slots[index].form, Form::Quiet(_)) {
+                continue;
+            }
             if std::mem::take(&mut self.slots[index].used) && keep > 0 {
                 self.activated.push_back(index);
                 continue;
             }
             let state = self.encode(index);
             self.set_form(index, Form::Quiet(state));
+            let slot = &mut self.slots[index];
+            slot.mark = None;
+            // Its list of changes is gone with the live form.
+            if slot.touched && !is_planted(Bug::PassivatedKeepsChanges) {
+                slot.stored = NEVER;
+            }
         }
     }
 
@@ -334,7 +478,10 @@ impl Table {
 
     /// Whether the actor changed since it was last packed; from now on it counts as packed.
     pub fn take_dirty(&mut self, index: Index) -> bool {
-        std::mem::take(&mut self.slots[index].dirty)
+        let slot = &mut self.slots[index];
+        // Changes are folded over the packed state as well, of which the mark says nothing.
+        slot.mark = None;
+        std::mem::take(&mut slot.dirty)
     }
 
     /// Forgets actors that are no different from ones that never were. Numbers change.

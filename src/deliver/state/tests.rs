@@ -19,6 +19,7 @@ use crate::deliver::{
 mod access;
 mod attempts;
 mod awaited;
+mod clocks;
 mod lanes;
 mod lives;
 mod order;

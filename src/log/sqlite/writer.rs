@@ -4,18 +4,13 @@
 //! A write checks its fence inside the transaction, and before it changes anything; so one that is refused leaves no
 //! trace, and the others go through. If the transaction itself fails, none of its writes was stored.
 
-use std::{mem, thread};
+use std::{mem, sync::Arc, thread};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{
-    batch::Batch,
-    checkpoint::Checkpoints,
-    file::{fault, system_time},
-    ids::MessageIds,
-};
-use crate::log::LogError;
+use super::{batch::Batch, checkpoint::Checkpoints, file::fault, ids::MessageIds};
+use crate::log::{LogError, clock::Clock};
 
 /// Writes that can wait before a new one has to.
 const QUEUE: usize = 1024;
@@ -75,12 +70,13 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         checkpoints: Checkpoints,
+        clock: Arc<Clock>,
         stored: watch::Sender<()>,
     ) -> Result<Self, LogError> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("log-writer".into())
-            .spawn(move || serve(connection, waiting, checkpoints, &stored))
+            .spawn(move || serve(connection, waiting, checkpoints, (&clock, &stored)))
             .map_err(|error| LogError::Unreachable(error.to_string()))?;
         Ok(Self { queue })
     }
@@ -109,7 +105,7 @@ fn serve(
     mut connection: Connection,
     mut waiting: mpsc::Receiver<Waiting>,
     mut checkpoints: Checkpoints,
-    stored: &watch::Sender<()>,
+    (clock, stored): (&Clock, &watch::Sender<()>),
 ) {
     let mut ids = MessageIds::default();
     let mut jobs = Vec::new();
@@ -122,7 +118,7 @@ fn serve(
             bytes += next.bytes;
             jobs.push(next.job);
         }
-        let outcome = transact(&mut connection, &mut ids, &mut jobs);
+        let outcome = transact(&mut connection, &mut ids, clock, &mut jobs);
         if let Err(error) = &outcome {
             // Some of what it remembers was not stored: it reads the table again.
             ids = MessageIds::default();
@@ -139,12 +135,15 @@ fn serve(
 fn transact(
     connection: &mut Connection,
     ids: &mut MessageIds,
+    clock: &Clock,
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), LogError> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(fault)?;
-    let mut batch = Batch::begin(&transaction, ids, system_time())?;
+    let mut batch = Batch::begin(&transaction, ids, clock.now())?;
+    // Another process may have come further.
+    clock.at_least(batch.time());
     for job in jobs {
         job.run(&mut batch)?;
     }
