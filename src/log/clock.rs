@@ -111,10 +111,10 @@ impl Pace {
 /// In words, for `/readyz` and for the program's log.
 impl fmt::Display for Leap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let way = if self.by_ms < 0 { "behind" } else { "ahead" };
+        let way = if self.by_ms < 0 { "behind" } else { "ahead of" };
         write!(
             f,
-            "this machine's clock jumped: it is {} {way} of log time, which goes on evenly; set it right, or, if it is right \
+            "this machine's clock jumped: it is {} {way} log time, which goes on evenly; set it right, or, if it is right \
              now, start the service again",
             span(self.by_ms)
         )
@@ -329,7 +329,7 @@ mod tests {
         let said = |by_ms| Leap { by_ms, since_ms: 0 }.to_string();
         assert!(said(HOUR + 90_000).contains("it is 1 h 1 min ahead of log time"));
         assert!(said(-200 * DAY - HOUR).contains("it is 200 d 1 h behind log time"));
-        assert!(said(75_000).contains("75 s ahead"));
+        assert!(said(75_000).contains("75 s ahead of"));
         let clock = Clock::starting_after(LogTime(0));
         assert_eq!(clock.note(), None);
         let ahead = Clock::starting_after(LogTime(machine_ms() + DAY));

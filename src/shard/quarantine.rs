@@ -110,20 +110,27 @@ fn original(entry: &Entry, bytes_max: usize) -> Value {
     }
 }
 
+/// So much more is not worth a form that nobody reads at a glance.
+const FEW_BYTES: usize = 1_024;
+
 fn message(headers: &Headers, body: &[u8], bytes_max: usize) -> Value {
     let mut original = Map::new();
     let pairs = headers.pairs();
     let texts = || pairs.iter().flat_map(|(name, value)| [name, value]);
     let plain: usize = texts().map(|text| text.len()).sum();
     let written = texts().map(|text| written(text) + 4).sum::<usize>();
-    let mut used = written.min(base64_len(plain + 4 * pairs.len()));
-    if used > bytes_max / 2 {
+    let in_base64 = base64_len(plain + 4 * pairs.len());
+    let is_plain = written <= in_base64 + FEW_BYTES;
+    let mut used = if is_plain { written } else { in_base64 };
+    // What the body leaves, which has a quarter at least.
+    let room = bytes_max - base64_len(body.len()).min(bytes_max / 4);
+    if used > room {
         let block = headers.to_block();
-        let head = &block[..block.len().min(bytes_max / 4 / 4 * 3)];
+        let head = &block[..block.len().min(room / 4 * 3)];
         original.insert("headers_base64".into(), BASE64_STANDARD.encode(head).into());
         original.insert("headers_bytes".into(), block.len().into());
         used = base64_len(head.len());
-    } else if written > used {
+    } else if !is_plain {
         let block = BASE64_STANDARD.encode(headers.to_block());
         original.insert("headers_base64".into(), block.into());
     } else {
@@ -132,7 +139,7 @@ fn message(headers: &Headers, body: &[u8], bytes_max: usize) -> Value {
     let room = bytes_max.saturating_sub(used);
     let text = str::from_utf8(body).ok();
     // What JSON would make longer than base64 does stands in base64.
-    match text.filter(|text| self::written(text) <= base64_len(body.len())) {
+    match text.filter(|text| self::written(text) <= base64_len(body.len()) + FEW_BYTES) {
         Some(text) if self::written(text) <= room => {
             original.insert("body".into(), text.into());
         }
