@@ -237,6 +237,7 @@ impl Carry for Carrier {
             }),
             verdict: Verdict::Delivered,
             handle: None,
+            kept: Default::default(),
             status: None,
             response: None,
             progress: None,

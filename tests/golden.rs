@@ -96,6 +96,10 @@ fn a_delivery_record_of_version_1_reads_as_it_was_written() {
             delivery_record(checkpoint(), Some(delivery::Piece { index: 1, count: 2 })),
         ),
         (
+            "delivery-v1-kept.bin",
+            delivery_record(facts_of_keeping(), None),
+        ),
+        (
             "delivery-v1-access.bin",
             delivery_record(facts_of_access(), None),
         ),
@@ -125,6 +129,7 @@ fn the_formats_written_now_have_golden_files() {
         format!("delivery-v{}.bin", delivery::FORMAT),
         format!("delivery-checkpoint-v{}.bin", delivery::FORMAT),
         format!("delivery-v{}-access.bin", delivery::FORMAT),
+        format!("delivery-v{}-kept.bin", delivery::FORMAT),
         format!("snapshot-chunk-v{}.bin", snapshot::FORMAT),
         format!("snapshot-manifest-v{}.bin", snapshot::FORMAT),
     ] {
@@ -377,6 +382,30 @@ fn checkpoint() -> Vec<Fact> {
             }),
             settled: Some(settled()),
             notes: vec![note()],
+            ..Item::default()
+        }),
+    ]
+}
+
+/// What came with ids that a destination calls its own.
+fn facts_of_keeping() -> Vec<Fact> {
+    let kept = || {
+        [
+            ("order".to_owned(), "O-7".to_owned()),
+            ("b".to_owned(), "Jörg".to_owned()),
+        ]
+        .into()
+    };
+    vec![
+        Fact::Ended(Ended {
+            seq: 901,
+            note: note(),
+            kept: kept(),
+            ..Ended::default()
+        }),
+        Fact::Held(Item {
+            taken: taken(),
+            kept: kept(),
             ..Item::default()
         }),
     ]

@@ -135,78 +135,6 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("main", &["cli"]),
 ];
 
-/// Most lines of a file that holds one idea.
-const LINES_MAX: usize = 500;
-
-/// Files above [`LINES_MAX`], and why they are not two.
-const LONG: [(&str, &str); 17] = [
-    (
-        "actors/src/event.rs",
-        "the public contract, one type after the other, as EVENTS.md has it",
-    ),
-    (
-        "actors/src/agent.rs",
-        "what an agent does with each event, to be read in one piece",
-    ),
-    (
-        "actors/src/customer.rs",
-        "what a customer does with each event, to be read in one piece",
-    ),
-    (
-        "actors/src/redemption.rs",
-        "how points become rewards and come back, to be read in one piece",
-    ),
-    (
-        "actors/src/rules/check.rs",
-        "types of conditions, operator by operator",
-    ),
-    (
-        "actors/src/rules/oracle.rs",
-        "tests: every operator and function against the reference interpreter",
-    ),
-    ("actors/src/state.rs", "the stored form, field by field"),
-    (
-        "actors/tests/rewards_cancelled.rs",
-        "a story for each way in which an issued reward is taken away",
-    ),
-    (
-        "actors/tests/rules_errors.rs",
-        "a table: each mistake in a rule file and what is said of it",
-    ),
-    (
-        "actors/tests/tracking.rs",
-        "a story for each way in which an interaction ends and changes",
-    ),
-    (
-        "src/deliver/courier.rs",
-        "one attempt from its output to its verdict",
-    ),
-    (
-        "src/deliver/file/tests.rs",
-        "a table: each mistake in a file of destinations and what is said of it",
-    ),
-    (
-        "src/deliver/state.rs",
-        "what each fact does to a destination",
-    ),
-    (
-        "src/deliver/state/machine.rs",
-        "a destination's decisions, to be read in one piece",
-    ),
-    (
-        "tests/support/spreadsheet.rs",
-        "one sheet, as a person would keep it",
-    ),
-    (
-        "tests/envelope.rs",
-        "each kind of fault in an event, and the words for it",
-    ),
-    (
-        "src/shard/engine.rs",
-        "one partition's decisions, to be read in one piece",
-    ),
-];
-
 /// Calls that would panic, where they cannot: file, how many, why.
 const CERTAIN: [(&str, usize, &str); 3] = [
     ("src/config.rs", 1, "of a constant, while compiling"),
@@ -327,19 +255,6 @@ fn every_module_says_what_it_is_for() {
         .filter(|file| !read(file).starts_with("//! "))
         .collect();
     assert_eq!(silent, Vec::<String>::new(), "open with `//!`");
-}
-
-#[test]
-fn a_file_holds_one_idea() {
-    let long: BTreeSet<String> = all_sources()
-        .into_iter()
-        .filter(|file| read(file).lines().count() > LINES_MAX)
-        .collect();
-    let listed = LONG.iter().map(|(file, _)| (*file).to_owned()).collect();
-    assert_eq!(
-        long, listed,
-        "files above {LINES_MAX} lines, and the listed ones"
-    );
 }
 
 #[test]

@@ -530,6 +530,16 @@ pub struct AlertAcknowledged {
     pub at: EventTime,
 }
 
+/// The ids that a destination has given an output on its own side (an order number), by the names of the
+/// configuration's `keep`. With them it can be asked later.
+pub type Kept = BTreeMap<String, String>;
+
+/// Most of them that are kept for one output.
+pub const KEPT_MAX: usize = 8;
+
+/// The longest of them, and of their names. Unit: bytes.
+pub const KEPT_BYTES_MAX: usize = 200;
+
 /// What became of an output: `reward.outcome` and its siblings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
@@ -546,6 +556,9 @@ pub struct Outcome {
     /// `failed`, where answers said that it was not done; `unknown`, where an attempt may have done it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The ids that the vendor has given it: at most 8, of at most 200 bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: Kept,
     /// What the vendor said, as far as it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<serde_json::Value>,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{ActorRef, Channel, CustomerRef},
+    event::{ActorRef, Channel, CustomerRef, Kept},
     identifier::IdentifierType,
     time::EventTime,
     value::ID_BYTES_MAX,
@@ -338,6 +338,9 @@ pub struct Reward {
     /// Free fields for the provider.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Of a reversal: the ids that the provider has given the reward.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: Kept,
 }
 
 /// What a profile says of a customer.

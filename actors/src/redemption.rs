@@ -221,6 +221,15 @@ impl Rewards {
             Some(id) => (self.place(moment.agent, id), true),
             None => (self.place(moment.agent, id), false),
         };
+        let claim = match place {
+            Some(Place::Tier(place)) => self.tiers[place].stage.claim_mut(),
+            Some(Place::Given(place)) => Some(&mut self.given[place].claim),
+            Some(Place::Replaced(place)) => Some(&mut self.replaced[place].claim),
+            None => None,
+        };
+        if let Some(claim) = claim {
+            claim.keep(&outcome.kept);
+        }
         match (place, is_reversal) {
             (Some(Place::Tier(place)), false) => {
                 let input = match status {

@@ -366,6 +366,9 @@ pub(crate) struct StoredClaim {
     /// Version of the export its points came with.
     #[prost(string, optional, tag = "7")]
     pub export_version: Option<String>,
+    /// Ids that the provider has given it, by name.
+    #[prost(btree_map = "string, string", tag = "8")]
+    pub kept: std::collections::BTreeMap<String, String>,
 }
 
 /// A reward that was issued.

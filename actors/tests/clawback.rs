@@ -3,12 +3,14 @@
 mod common;
 
 use aftercall_actors::{
+    actor::Actor,
     effect::Ignored,
     event::Body,
-    key::Key,
+    key::{Key, Side},
     redemption::{REVERSE, Standing, reward_id},
 };
 use common::*;
+use serde_json::json;
 
 #[test]
 fn s3_12_a_balance_of_zero_keeps_the_reward_and_one_below_reverses_it() {
@@ -363,4 +365,79 @@ fn reverse(ordinal: u32) -> String {
 fn standing(agent: &Stage) -> Vec<Standing> {
     let given = rewards(agent).given().iter();
     given.map(|given| given.standing).collect()
+}
+
+/// The outcome, with ids that the provider has given the reward.
+fn with_ids(output_id: &str, status: &str, kept: serde_json::Value) -> Body {
+    let Body::Outcome(kind, mut outcome) = reward_outcome(output_id, status) else {
+        panic!("an outcome");
+    };
+    outcome.kept = serde_json::from_value(kept).unwrap();
+    Body::Outcome(kind, outcome)
+}
+
+#[test]
+fn s3_12_a_reward_is_asked_back_with_the_ids_its_provider_gave_it() {
+    let mut agent = rewarded();
+    agent.apply(0, taken("grant", -500));
+    // Before it is clear, and again once it is; of one name the newest counts.
+    let first = json!({ "order": "O1", "card": "C1" });
+    agent.apply(1, with_ids(&id(0), "needs_review", first));
+    agent.apply(2, with_ids(&id(0), "issued", json!({ "order": "O2" })));
+    // As it is read back from storage.
+    let stored = Actor::decode(Side::Agent, "a1", &agent.encoded()).unwrap();
+    assert_eq!(stored, agent.actor);
+    agent.actor = stored;
+    let effects = agent.apply(3, taken("x", 1));
+    assert_eq!(ids(&effects), [reverse(0)]);
+    assert_eq!(
+        data(&effects)["kept"],
+        json!({ "order": "O2", "card": "C1" })
+    );
+    // Of another reward none of them.
+    agent.apply(4, reward_outcome(&reverse(0), "reversed"));
+    agent.apply(5, taken("grant again", -500));
+    agent.apply(6, reward_outcome(&id(1), "issued"));
+    let effects = agent.apply(7, taken("y", 500));
+    assert_eq!(ids(&effects), [reverse(1)]);
+    assert_eq!(data(&effects).get("kept"), None);
+}
+
+#[test]
+fn s3_12_a_reward_that_was_replaced_and_is_issued_after_all_has_the_ids_of_its_own_answer() {
+    let mut agent = rewarded();
+    agent.apply(0, taken("grant", -500));
+    agent.apply(1, with_ids(&id(0), "rejected", json!({ "order": "O1" })));
+    let effects = agent.apply(DAY_MS, adjusted("more", 500, NOW_MS + DAY_MS));
+    assert_eq!(ids(&effects), [id(1)]);
+    let late = with_ids(&id(0), "issued", json!({ "card": "C1" }));
+    agent.apply(DAY_MS + 1, late);
+    agent.apply(DAY_MS + 2, reward_outcome(&id(1), "rejected"));
+    let effects = agent.apply(DAY_MS + 3, adjusted("z", -1_000, NOW_MS + DAY_MS));
+    assert_eq!(ids(&effects), [reverse(0)], "{effects:?}");
+    assert_eq!(
+        data(&effects)["kept"],
+        json!({ "order": "O1", "card": "C1" })
+    );
+}
+
+#[test]
+fn s3_12_of_ids_without_number_or_end_eight_are_kept_and_none_of_over_200_bytes() {
+    let mut agent = rewarded();
+    agent.apply(0, taken("grant", -500));
+    let mut many: std::collections::BTreeMap<String, String> =
+        (0..9).map(|n| (format!("id{n}"), n.to_string())).collect();
+    many.insert("a".to_owned(), "x".repeat(201));
+    agent.apply(1, with_ids(&id(0), "issued", json!(many)));
+    // One that has its place already can still change.
+    let newer = json!({ "id7": "x".repeat(200), "id8": "8" });
+    agent.apply(2, with_ids(&id(0), "issued", newer));
+    let effects = agent.apply(3, taken("x", 1));
+    let kept = data(&effects)["kept"].clone();
+    let names: Vec<&String> = kept.as_object().unwrap().keys().collect();
+    assert_eq!(
+        names,
+        ["id0", "id1", "id2", "id3", "id4", "id5", "id6", "id7"]
+    );
+    assert_eq!(kept["id7"], "x".repeat(200));
 }

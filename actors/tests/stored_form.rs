@@ -2,7 +2,7 @@
 //!
 //! `golden/` holds one agent and one customer of every format version, as hexadecimal text, and one more of each for
 //! fields that were added since (`-requests`: what others are asked and told; `-decided` and `-told`: what a changed
-//! disposition needs; `-exports`: cancellations and exports). Where a state of today holds more, the older file is read
+//! disposition needs; `-exports`: cancellations and exports; `-kept`: ids of a provider's own). Where a state of today holds more, the older file is read
 //! and written as it was. A change that
 //! makes these tests fail would make stored states unreadable: add a field instead, and a golden file.
 
@@ -65,6 +65,12 @@ fn an_agent_with_rewards_of_format_1_is_written_and_read_as_ever() {
     assert_golden(&an_agent_with_cancellations(), Side::Agent, golden);
     let golden = include_str!("golden/agent-1-debt.hex");
     assert_golden(&an_agent_in_debt(), Side::Agent, golden);
+}
+
+#[test]
+fn s3_12_an_agent_with_ids_of_its_provider_is_written_and_read_as_ever() {
+    let golden = include_str!("golden/agent-1-kept.hex");
+    assert_golden(&an_agent_with_ids_of_its_provider(), Side::Agent, golden);
 }
 
 /// Written before it was known which of the points came with which export.
@@ -399,6 +405,23 @@ fn an_agent_with_cancellations() -> Stage {
         Reversed,
     ];
     assert_eq!(found, expected);
+    agent
+}
+
+/// With ids that the provider has given a claim that is open, and a reward that is issued.
+fn an_agent_with_ids_of_its_provider() -> Stage {
+    let mut agent = rewarded();
+    agent.apply(0, adjusted("x1", 1_000, NOW_MS));
+    for (ordinal, status, kept) in [
+        (0, "issued", json!({ "order": "O-7", "card": "Kärtchen 7" })),
+        (1, "needs_review", json!({ "order": "O-8" })),
+    ] {
+        let Body::Outcome(kind, mut outcome) = reward_outcome(&id(ordinal), status) else {
+            panic!("an outcome");
+        };
+        outcome.kept = serde_json::from_value(kept).unwrap();
+        agent.apply(1 + i64::from(ordinal), Body::Outcome(kind, outcome));
+    }
     agent
 }
 

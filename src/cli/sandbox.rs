@@ -106,7 +106,8 @@ Settings, each with POST and a JSON body:
   /control/latency  {\"ms\": 20}
   /control/oauth    {\"expires_in\": 2} {\"revoke\": true} {\"client_secret\": \"new\"}
   /control/rewards  {\"inventory\": {\"gift_card\": 3}, \"barred_agents\": [\"a1\"], \"refuse_reversals\": 409,
-                     \"redeemed_agents\": [\"a2\"], \"conflict_on_repeat\": true, \"forget_reversed\": true}
+                     \"redeemed_agents\": [\"a2\"], \"conflict_on_repeat\": true, \"forget_reversed\": true,
+                     \"own_ids_only\": true}
   /control/tremendous  {\"cancel\": [\"EXTERNAL_ID\"]} as somebody does it in the dashboard
   /control/crm      {\"create\": [\"c1\"], \"erase\": [\"c2\"], \"rate\": 50}
   /control/cdp      {\"confidence\": {\"+1555\": 0.3}, \"unknown\": [\"+1556\"], \"oversize\": [\"+1557\"]}

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use aftercall_actors::event::Kept;
 use serde_json::Value;
 
 use super::record::Ending;
@@ -132,6 +133,8 @@ pub struct Attempt {
     pub verdict: Verdict,
     /// What the destination wants handed in with later outputs of the same `thread` (a Slack channel and timestamp).
     pub handle: Option<Value>,
+    /// The ids that the destination has given it.
+    pub kept: Kept,
     /// What the outcome event is to say instead of the policy's word, as the configuration computes it.
     pub status: Option<String>,
     /// What the outcome event is to carry of the answer, as the configuration picks it; scrubbed.

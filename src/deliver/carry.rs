@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use aftercall_actors::output::{Kind, Severity};
+use aftercall_actors::{
+    event::Kept,
+    output::{Kind, Severity},
+};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -29,6 +32,8 @@ pub struct Turn {
     /// Whether one before it in this round may have been done: what that makes of an answer, conditions can say. How
     /// former rounds ended is not remembered, so it is narrower than `in_doubt`.
     pub unknown: bool,
+    /// The ids that answers to those before it have given the output.
+    pub kept: Kept,
     /// What the attempts before it left of the output: those it was for are not told again.
     pub progress: Option<Value>,
     /// What identifies the content that the thread's last output said; see [`super::answer::Attempt::said`].

@@ -194,7 +194,10 @@ impl Courier {
         let progress = Progress::of(turn.progress.as_ref());
         let (judged, delivery) = match self.view(parcel) {
             Ok(mut view) => {
-                view.scope = view.scope.with("in_doubt", turn.unknown.into());
+                view.scope = view
+                    .scope
+                    .with("in_doubt", turn.unknown.into())
+                    .with_kept(&turn.kept);
                 let before = Before {
                     handle,
                     progress: Some(&progress),
@@ -204,7 +207,7 @@ impl Courier {
                     true => self.deliver_in_doubt(&view, before, turn.said).await,
                 };
                 let mut delivery = delivery.unwrap_or_else(|fault| Delivery::of(Err(fault)));
-                let judged = self.judge_or_ask(&view, &mut delivery.result).await;
+                let judged = self.judge_or_ask(&mut view, &mut delivery.result).await;
                 (judged, delivery)
             }
             Err(fault) => {
@@ -223,6 +226,7 @@ impl Courier {
             verdict,
             status,
             response,
+            kept,
         } = judged;
         let mut verdict = known.unwrap_or(verdict);
         let (mut told, mut lanes) = (None, Vec::new());
@@ -260,6 +264,8 @@ impl Courier {
             verdict: self.scrubbed_verdict(&verdict),
             status,
             response: response.map(|response| self.fields.scrub(&response)),
+            // As they are: masked they would find nothing, and the configuration names ids and nothing else.
+            kept,
             progress: told.and_then(|told| told.kept()),
             said: said.filter(|_| is_delivered),
             lanes,
@@ -294,17 +300,22 @@ impl Courier {
     }
 
     /// Judges what came back. After 409 it may have been done before: what can be asked is asked, and else a person is.
-    async fn judge_or_ask(&self, view: &View, result: &mut Result<Answer, Fault>) -> Judged {
-        let judged = self.judge(&view.scope, result);
-        let Verdict::Unclear { unknown: true, .. } = judged.verdict else {
-            return judged;
+    async fn judge_or_ask(&self, view: &mut View, result: &mut Result<Answer, Fault>) -> Judged {
+        let first = self.judge(&view.scope, result);
+        let Verdict::Unclear { unknown: true, .. } = first.verdict else {
+            return first;
         };
+        view.scope = view.scope.clone().with_kept(&first.kept);
         *result = match self.look_up(view).await {
-            Ok(None) => return judged,
+            Ok(None) => return first,
             Ok(Some(answer)) => Ok(answer),
             Err(fault) => Err(fault),
         };
-        self.judge(&view.scope, result)
+        let mut judged = self.judge(&view.scope, result);
+        for (name, id) in first.kept {
+            judged.kept.entry(name).or_insert(id);
+        }
+        judged
     }
 
     fn judge(&self, scope: &Scope, result: &Result<Answer, Fault>) -> Judged {

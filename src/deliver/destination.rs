@@ -320,6 +320,8 @@ pub struct Judgement {
     pub status: Option<Expression>,
     /// The outcome event's `response`, an object; `None`: none.
     pub response: Option<Expression>,
+    /// The destination's own ids in an answer, by name.
+    pub keep: Vec<(String, Expression)>,
 }
 
 /// Which answers are a no, of those that are no yes, not worth another attempt, and not about our credentials.

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aftercall_actors::event::{KEPT_BYTES_MAX, Kept};
 use serde_json::Value;
 
 use super::{
@@ -26,6 +27,8 @@ pub struct Judged {
     pub status: Option<String>,
     /// The outcome's `response`, likewise. Not scrubbed yet.
     pub response: Option<Value>,
+    /// The destination's own ids, as far as the answer has them.
+    pub kept: Kept,
 }
 
 /// Longest wait that `Retry-After` can ask for; deadlines are shorter.
@@ -47,6 +50,7 @@ pub fn judge(
                 verdict: without_answer(judgement, fault),
                 status: None,
                 response: None,
+                kept: Kept::new(),
             };
         }
     };
@@ -61,7 +65,23 @@ pub fn judge(
             .and_then(|status| status.as_str().map(str::to_owned))
             .filter(|status| !status.is_empty()),
         response: computed(&judgement.response),
+        kept: judgement
+            .keep
+            .iter()
+            .filter_map(|(name, id)| Some((name.clone(), id_of(&id.evaluate(&scope).ok()?)?)))
+            .collect(),
     }
+}
+
+/// An id as text; `None` for what cannot be one.
+pub(super) fn id_of(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let is_id = (1..=KEPT_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control);
+    is_id.then_some(text)
 }
 
 /// How long the answer asks to wait (RFC 9110, 10.2.3): seconds, or a date.

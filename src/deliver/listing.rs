@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
+use aftercall_actors::event::Kept;
 use serde_json::Value;
 
 use super::{
     answer::{Answer, Fault},
     destination::Listing,
-    judge::retry_after,
+    judge::{self, retry_after},
     scope::Scope,
 };
 
@@ -29,8 +30,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A reward as a destination lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// The reward's id, as it was sent.
-    pub id: String,
+    /// Which reward it is.
+    pub of: Named,
     /// `issued`, `reversed`, `rejected`, or another word for what is neither yet.
     pub status: String,
     /// Points it cost, where the destination says so.
@@ -38,6 +39,15 @@ pub struct Order {
     /// The destination's own name for it: of two entries with one name the second is the same order again, which a
     /// list that grows while it is read can show twice.
     pub order: Option<String>,
+}
+
+/// How a list names a reward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// By the reward's id, as it was sent.
+    Ours(String),
+    /// By ids of the destination's own: the names of its `keep`, and of each the id.
+    Theirs(Kept),
 }
 
 /// How long a list was.
@@ -185,12 +195,26 @@ fn order(item: &Value) -> Result<Order, String> {
         None | Some(Value::Null) => None,
         Some(points) => Some(whole(points).ok_or("`points` of an item is no whole number")?),
     };
+    let of = match text("id") {
+        Some(id) => Named::Ours(id),
+        None => Named::Theirs(kept(item).ok_or("an item has neither `id` nor `kept`")?),
+    };
     Ok(Order {
-        id: text("id").ok_or("an item has no `id`")?,
+        of,
         status: text("status").ok_or("an item has no `status`")?,
         points,
         order: text("order"),
     })
+}
+
+/// The ids of an item's `kept`; `None` if there is none.
+fn kept(item: &Value) -> Option<Kept> {
+    let ids = item.get("kept")?.as_object()?;
+    let ids = ids
+        .iter()
+        .filter_map(|(name, id)| Some((name.clone(), judge::id_of(id)?)));
+    let kept: Kept = ids.collect();
+    (!kept.is_empty()).then_some(kept)
 }
 
 /// A whole number, also one that is written as 500.0.

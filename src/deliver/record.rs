@@ -5,6 +5,7 @@
 //! carry their results (when to try again, what a verdict was), so that a later configuration reads an older line
 //! the way it was meant. Fields are only ever added; `tests/golden` holds records of every format version.
 
+use aftercall_actors::event::Kept;
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
@@ -282,6 +283,9 @@ pub struct Ended {
     /// milliseconds of log time.
     #[prost(int64, optional, tag = "11")]
     pub probe_at_ms: Option<i64>,
+    /// The ids that the destination has given the item, by name.
+    #[prost(btree_map = "string, string", tag = "12")]
+    pub kept: Kept,
 }
 
 /// One attempt, as a dead letter shows it.

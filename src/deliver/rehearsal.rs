@@ -4,6 +4,7 @@
 //! Nothing is sent. `file` rehearses over the examples' whole data; `aftercall check` again over what the field policy
 //! leaves of it, since a template cannot print what may not leave.
 
+use aftercall_actors::event::Kept;
 use serde_json::{Value, json};
 
 use super::{
@@ -169,6 +170,7 @@ impl Stage<'_> {
 
     /// Tries one output; false if the destination does not take it.
     fn on(&mut self, parcel: &Parcel, name: &str, only_selected: bool) -> bool {
+        let parcel = &self.with_every_kept_id(parcel);
         if let Some(when) = self.destination.selector.when()
             && only_selected
         {
@@ -191,7 +193,7 @@ impl Stage<'_> {
         let scope = match (self.leaves)(&self.destination.name, parcel) {
             Ok(Leaving { subject, data }) => {
                 let subject = Value::String(subject);
-                inside.clone().with("subject", subject).with("data", data)
+                inside.clone().with("subject", subject).with_data(data)
             }
             Err(Withheld::ForGood(why)) => {
                 self.mistake("on", format!("over {name}: {why}"));
@@ -207,12 +209,17 @@ impl Stage<'_> {
         };
         match &self.destination.channel {
             Channel::Http(request) => {
-                self.request(request, &scope, name);
-                for fallback in &self.destination.fallbacks {
-                    self.request(&fallback.request, &scope, name);
-                }
-                if let Some(lookup) = &self.destination.lookup {
-                    self.request(&lookup.request, &scope, name);
+                // The first attempt, and one after an answer with ids in it.
+                let own = sample(self.destination);
+                let later = (!own.is_empty()).then(|| scope.clone().with_kept(&own));
+                for scope in std::iter::once(&scope).chain(&later) {
+                    self.request(request, scope, name);
+                    for fallback in &self.destination.fallbacks {
+                        self.request(&fallback.request, scope, name);
+                    }
+                    if let Some(lookup) = &self.destination.lookup {
+                        self.request(&lookup.request, scope, name);
+                    }
                 }
             }
             Channel::Slack {
@@ -280,6 +287,18 @@ impl Stage<'_> {
             }
         }
         true
+    }
+
+    /// Where an output has ids that were kept, those that any destination keeps: a reversal may go to another than its
+    /// reward.
+    fn with_every_kept_id(&self, parcel: &Parcel) -> Parcel {
+        let mut parcel = parcel.clone();
+        if let Some(kept) = parcel.data.get_mut("kept") {
+            let all = self.destinations.destinations.iter();
+            let all: Kept = all.flat_map(sample).collect();
+            *kept = json!(all);
+        }
+        parcel
     }
 
     /// The people that a message template may name. Steps that need no answer are tried; others cannot be.
@@ -443,6 +462,14 @@ impl Stage<'_> {
     fn note(&mut self, key: String, text: String) {
         self.found.mistakes.push(Note { key, text });
     }
+}
+
+/// What a destination may keep of an answer.
+fn sample(destination: &Destination) -> Kept {
+    let names = destination.judgement.keep.iter().map(|(name, _)| name);
+    names
+        .map(|name| (name.clone(), "SAMPLE-1".to_owned()))
+        .collect()
 }
 
 /// Whether it is a list of people as messages need them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aftercall_actors::event::Kept;
 use serde_json::{Map, Value};
 
 use super::{answer::Answer, parcel::Parcel};
@@ -10,7 +11,7 @@ use super::{answer::Answer, parcel::Parcel};
 pub const OUTPUT: [&str; 5] = ["id", "type", "subject", "time", "data"];
 
 /// What requests, headers and addresses are written with.
-pub const REQUEST: [&str; 6] = ["id", "type", "subject", "time", "data", "vars"];
+pub const REQUEST: [&str; 7] = ["id", "type", "subject", "time", "data", "kept", "vars"];
 
 /// What messages to people are written with.
 pub const MESSAGE: [&str; 7] = [
@@ -24,8 +25,9 @@ pub const MESSAGE: [&str; 7] = [
 ];
 
 /// What an answer is judged with.
-pub const ANSWER: [&str; 10] = [
-    "status", "headers", "body", "in_doubt", "id", "type", "subject", "time", "data", "vars",
+pub const ANSWER: [&str; 11] = [
+    "status", "headers", "body", "in_doubt", "id", "type", "subject", "time", "data", "kept",
+    "vars",
 ];
 
 /// What a list of rewards is asked for with.
@@ -59,7 +61,28 @@ impl Scope {
             .with("type", text(&parcel.event_type))
             .with("subject", text(&parcel.subject))
             .with("time", text(time))
-            .with("data", data)
+            .with_data(data)
+    }
+
+    /// With an output's data, of a reversal also the ids that its reward was given.
+    #[must_use]
+    pub fn with_data(self, data: Value) -> Self {
+        let kept = data.get("kept").cloned().filter(Value::is_object);
+        let kept = kept.unwrap_or_else(|| Value::Object(Map::new()));
+        self.with("kept", kept).with("data", data)
+    }
+
+    /// With the ids that answers to attempts before have given the output.
+    #[must_use]
+    pub fn with_kept(self, kept: &Kept) -> Self {
+        let mut all = match self.get("kept") {
+            Some(Value::Object(all)) => all.clone(),
+            Some(_) | None => Map::new(),
+        };
+        for (name, id) in kept {
+            all.insert(name.clone(), Value::String(id.clone()));
+        }
+        self.with("kept", Value::Object(all))
     }
 
     /// With an answer. `in_doubt`, whether an attempt before may have been done, is false unless it was said before.

@@ -376,6 +376,7 @@ impl State {
         item.failures += u32::from(ended.counts);
         item.unknown |= seen == Seen::Unknown;
         item.asked |= seen.is_asked();
+        item.kept.extend(ended.kept.clone());
         if seen == Seen::Misconfigured {
             item.refused_at_ms = Some(at.0);
         }

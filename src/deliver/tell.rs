@@ -117,6 +117,7 @@ impl Teller {
             status,
             attempts: item.attempts,
             reason: why_not(item, settled),
+            kept: &item.kept,
             response: response.and_then(|text| serde_json::from_str::<Value>(text).ok()),
             at: LogTime(settled.at_ms),
         };

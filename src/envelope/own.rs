@@ -3,7 +3,7 @@
 //! that an import left out, for nobody's actor, who raises the alarm.
 
 use aftercall_actors::{
-    event::{Decision, ImportQuarantined, RewardDecided, RulesActivated},
+    event::{Decision, ImportQuarantined, Kept, RewardDecided, RulesActivated},
     output::Severity,
     time::LogTime,
     value::Id,
@@ -71,6 +71,8 @@ pub struct Told<'a> {
     pub attempts: u32,
     /// Why it was not done; `None` if it was.
     pub reason: Option<&'a str>,
+    /// The ids that the vendor has given it.
+    pub kept: &'a Kept,
     /// What the vendor said.
     pub response: Option<Value>,
     /// That the destination said so.
@@ -94,6 +96,9 @@ pub fn outcome_event(told: &Told<'_>) -> Result<NewEvent, Reject> {
     });
     if let Some(reason) = told.reason {
         data["reason"] = reason.into();
+    }
+    if !told.kept.is_empty() {
+        data["kept"] = json!(told.kept);
     }
     if let Some(response) = &told.response {
         data["response"] = response.clone();
@@ -327,6 +332,7 @@ mod tests {
 
     #[test]
     fn an_outcome_reaches_the_actor_of_the_output_under_an_id_of_its_own() {
+        let kept = Kept::from([("order".to_owned(), "O1".to_owned())]);
         let told_why = |round, output_id, reason| {
             let told = Told {
                 destination: "rewards",
@@ -337,6 +343,7 @@ mod tests {
                 status: "issued",
                 attempts: 2,
                 reason,
+                kept: &kept,
                 response: Some(json!({ "reward_id": "R1" })),
                 proof: Some("0a".to_owned()),
                 at: LogTime(1_000),
@@ -354,6 +361,7 @@ mod tests {
         };
         assert_eq!((&*outcome.output_id, outcome.attempts), ("reward:a", 2));
         assert_eq!(outcome.reason, None);
+        assert_eq!(outcome.kept, kept);
         assert_eq!(
             outcome.subject.key(),
             aftercall_actors::key::Key::Agent("7")

@@ -61,6 +61,8 @@ pub struct Control {
     conflict_on_repeat: bool,
     /// Forgets a reward that it has taken back: asked for again, it answers 404.
     forget_reversed: bool,
+    /// Knows rewards by its own ids alone, as some do, and says nothing of the sender's.
+    own_ids_only: bool,
 }
 
 impl Rewards {
@@ -85,12 +87,12 @@ impl Rewards {
                 let rewards: Vec<Value> = self
                     .rewards
                     .iter()
-                    .map(|(id, reward)| reward.to_json(id))
+                    .map(|(id, reward)| self.shown(id, reward))
                     .collect();
                 Reply::json(200, &json!({ "total": rewards.len(), "rewards": rewards }))
             }
             ("GET", ["v1", "rewards", id]) => match self.find(id) {
-                Some((id, reward)) => Reply::json(200, &reward.to_json(&id)),
+                Some((id, reward)) => Reply::json(200, &self.shown(&id, reward)),
                 None => unknown(id),
             },
             ("DELETE", ["v1", "rewards", id]) => self.reverse(id),
@@ -153,7 +155,7 @@ impl Rewards {
             kind: kind.to_owned(),
             points: body["points_consumed"].as_i64().unwrap_or_default(),
         };
-        let shown = reward.to_json(&id);
+        let shown = self.shown(&id, &reward);
         self.ids.insert(key, id.clone());
         self.rewards.insert(&id, reward);
         let reply = match refused {
@@ -169,7 +171,7 @@ impl Rewards {
         };
         match reward.status {
             "REVERSED" if self.control.forget_reversed => unknown(&id),
-            "REVERSED" => Reply::json(200, &reward.to_json(&id)).again(),
+            "REVERSED" => Reply::json(200, &self.shown(&id, reward)).again(),
             "ISSUED" => match self.refusal(&reward.agent) {
                 Some(status) => {
                     let (code, detail) = match status {
@@ -197,10 +199,24 @@ impl Rewards {
         redeemed.then_some(409).or(self.control.refuse_reversals)
     }
 
-    /// By the marketplace's id or by the sender's key.
+    /// By the marketplace's id, or by the sender's key.
     fn find(&self, id: &str) -> Option<(String, &Reward)> {
-        let id = self.ids.get(id).map_or(id, String::as_str);
+        let own = match self.control.own_ids_only {
+            true => None,
+            false => self.ids.get(id),
+        };
+        let id = own.map_or(id, String::as_str);
         Some((id.to_owned(), self.rewards.get(id)?))
+    }
+
+    fn shown(&self, id: &str, reward: &Reward) -> Value {
+        let mut shown = reward.to_json(id);
+        if self.control.own_ids_only
+            && let Some(shown) = shown.as_object_mut()
+        {
+            shown.remove("reference");
+        }
+        shown
     }
 
     /// Sets what the control endpoint asks for.

@@ -6,7 +6,10 @@ use aftercall::sandbox::{
 };
 use serde_json::{Value, json};
 
-use crate::centre::{Centre, Place, Plan};
+use crate::{
+    centre::{Centre, Place, Plan},
+    program,
+};
 
 const PLAN: Plan = Plan {
     destinations: &["rewards", "slack"],
@@ -176,6 +179,58 @@ async fn s3_09_an_order_whose_answer_was_lost_is_found_and_issued_once() {
     assert_eq!(sent.len(), 2, "one request a reward");
     assert_eq!(centre.outputs_of("alert.raised").await, []);
     centre.close().await;
+}
+
+/// A marketplace that knows rewards by its own ids alone: to take one back, and in its list.
+const OWN_IDS: Plan = Plan {
+    destinations: &["rewards", "reward-reversals", "slack"],
+    changes: &[(
+        "rewards",
+        r#"[list]
+           url = "{{ vars.rewards }}/v1/rewards"
+           items = """
+           body.rewards.map(r, {
+             'kept': {'reward': r.reward_id}, 'points': r.points_consumed,
+             'status': r.status == 'ISSUED' ? 'issued' : r.status == 'REVERSED' ? 'reversed' : 'rejected'
+           })"""
+        "#,
+    )],
+    rules: &[("enabled = false", "enabled = true")],
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_12_s3_14_the_marketplaces_own_id_goes_from_its_answer_to_the_reversal_and_the_list() {
+    let mut centre = Centre::open(Place::Embedded, &OWN_IDS).await;
+    let quirk = json!({ "own_ids_only": true });
+    let set = centre.sandbox.sandbox.control("/control/rewards", &quirk);
+    set.expect("a quirk");
+    for agent in ["a-17", "a-18"] {
+        grant(&centre, agent, agent, 500).await;
+    }
+    let requests = centre.until_outputs("reward.requested", 2).await;
+    for request in &requests {
+        let told = centre.until_told(&request.id).await;
+        assert!(told.kept["reward"].starts_with("rw_"), "{told:?}");
+    }
+    grant(&centre, "mistaken", "a-17", -1).await;
+    let reversal = centre
+        .until_outputs("reward.reversal.requested", 1)
+        .await
+        .remove(0);
+    let reward = &reversal.data["reward_id"];
+    let told = centre.until_told(reward.as_str().expect("an id")).await;
+    assert_eq!(reversal.data["kept"], json!(told.kept));
+    let told = centre.until_told(&reversal.id).await;
+    assert_eq!(&*told.status, "reversed");
+    centre.stop().await;
+    let verified = centre.run(&["ledger", "verify"]);
+    let text = program::text(&verified);
+    assert!(
+        verified.status.success(),
+        "{text}{}",
+        program::errors(&verified)
+    );
+    assert!(text.contains("2 orders"), "{text}");
 }
 
 async fn grant(centre: &Centre, id: &str, agent: &str, points: i64) {

@@ -224,6 +224,7 @@ impl Carry for Vendor {
             result,
             verdict,
             handle: is_delivered.then(|| json!({ "after": parcel.seq })),
+            kept: Default::default(),
             status: None,
             response: is_delivered.then(|| json!({ "id": parcel.id })),
             progress: None,

@@ -1,7 +1,7 @@
 //! A vendor's own list of rewards.
 
 use aftercall::{
-    deliver::listing::{Counted, ListingError, Order},
+    deliver::listing::{Counted, ListingError, Named, Order},
     sandbox::{call::Vendor, faults::Fault},
 };
 
@@ -40,7 +40,7 @@ async fn s3_14_every_page_of_a_vendors_list_is_read_as_it_documents_them() {
         orders: 205,
     };
     assert_eq!(ended.expect("the list"), counted);
-    let ids: Vec<&str> = orders.iter().map(|order| order.id.as_str()).collect();
+    let ids: Vec<&str> = orders.iter().map(ours).collect();
     let newest_first: Vec<String> = (0..205).rev().map(id).collect();
     assert_eq!(ids, newest_first);
     let shown = |order: &Order| (order.status.clone(), order.points, order.order.is_some());
@@ -93,4 +93,12 @@ async fn a_destination_without_a_list_has_none() {
     let office = office();
     let listed = office.courier("rewards").list(FROM, TO, |_| {}).await;
     assert!(listed.is_none());
+}
+
+/// The reward's id, as it was sent.
+fn ours(order: &Order) -> &str {
+    match &order.of {
+        Named::Ours(id) => id,
+        Named::Theirs(kept) => panic!("named {kept:?}"),
+    }
 }

@@ -157,13 +157,17 @@ pub fn reward(id: &str, program: &str) -> Parcel {
 }
 
 /// Taking it back.
+/// Of a reward that the provider gave no id of its own.
 pub fn reversal(id: &str, program: &str) -> Parcel {
-    of(
+    let mut parcel = of(
         "reward.reversal.requested",
         &format!("{id}:reverse"),
         id,
         program,
-    )
+    );
+    let data = parcel.data.as_object_mut().expect("an object");
+    data.remove("kept").expect("the example has ids");
+    parcel
 }
 
 fn of(output: &str, output_id: &str, id: &str, program: &str) -> Parcel {

@@ -51,6 +51,38 @@ async fn s3_12_each_program_is_taken_back_where_it_was_issued() {
     }
 }
 
+/// A marketplace that knows rewards by its own ids alone.
+#[tokio::test]
+async fn s3_12_a_reward_is_taken_back_by_the_id_that_the_marketplace_gave_it() {
+    let office = Office::open("10s", |_| {});
+    let quirk = json!({ "own_ids_only": true });
+    let set = office.sandbox.sandbox.control("/control/rewards", &quirk);
+    set.expect("a quirk");
+    let issued = office
+        .turn("rewards", &reward(ID, "recognition"), 1, false)
+        .await;
+    assert_eq!(issued.verdict, Verdict::Delivered);
+    let own = &issued.kept["reward"];
+    assert!(own.starts_with("rw_"), "{own}");
+    let mut back = reversal(ID, "recognition");
+    // By our id it is not there, and without a doubt that decides nothing.
+    let attempt = office.turn("reward-reversals", &back, 1, false).await;
+    assert!(
+        matches!(attempt.verdict, Verdict::Unclear { .. }),
+        "{attempt:?}"
+    );
+    back.data["kept"] = json!(issued.kept);
+    assert_eq!(status(&office, "reward-reversals", &back).await, None);
+    let paths: Vec<String> = office
+        .calls(Vendor::Rewards)
+        .into_iter()
+        .filter(|(method, _)| method == "DELETE")
+        .map(|(_, path)| path)
+        .collect();
+    let path = |id: &str| format!("/rewards/v1/rewards/{id}");
+    assert_eq!(paths, [path(ID), path(own)]);
+}
+
 #[test]
 fn an_order_nobody_placed_cannot_be_canceled() {
     let office = Office::open("10s", |_| {});

@@ -7,6 +7,7 @@
 use super::{Claim, DAY_MS, Moment, Rewards, Stage, Standing, Standings, stage::Input};
 use crate::{
     effect::Effects,
+    event::Kept,
     points::{PointsWindow, Workday},
     programs::{Approval, Limit, Program, Tier},
     time::LogTime,
@@ -56,6 +57,7 @@ impl Rewards {
                 let claim = Claim {
                     ordinal: self.tiers[place].claimed,
                     reward_type: tier.reward_type.as_str().into(),
+                    kept: Kept::new(),
                     points: threshold,
                     at: moment.now,
                     export_version: points.export_of(&parts, last).map(Into::into),

@@ -134,6 +134,7 @@ impl Speaker<'_> {
             points_consumed: claim.points,
             transaction_timestamp: EventTime(self.moment.now.0),
             metadata,
+            kept: claim.kept.clone(),
         }
     }
 

@@ -20,7 +20,12 @@
 //! The table only says what follows; `redemption` moves the points and speaks. What becomes of a reward once it is
 //! issued is `given`'s.
 
-use crate::{points::Part, points::Workday, time::LogTime};
+use crate::{
+    event::{KEPT_BYTES_MAX, KEPT_MAX, Kept},
+    points::Part,
+    points::Workday,
+    time::LogTime,
+};
 
 /// A reward that is to be had: what it costs, and where its points came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,20 @@ pub struct Claim {
     pub parts: Vec<Part>,
     /// Version of the export that the newest of its points from an export came with, for the provider.
     pub export_version: Option<Box<str>>,
+    /// What the provider calls its own side of it, by name, for asking it back.
+    pub kept: Kept,
+}
+
+impl Claim {
+    /// Keeps the ids that the provider has given it, up to [`KEPT_MAX`]; of one name the newest.
+    pub(super) fn keep(&mut self, kept: &Kept) {
+        for (name, id) in kept {
+            let has_room = self.kept.len() < KEPT_MAX || self.kept.contains_key(name);
+            if has_room && name.len().max(id.len()) <= KEPT_BYTES_MAX {
+                self.kept.insert(name.clone(), id.clone());
+            }
+        }
+    }
 }
 
 /// Where an agent stands in a tier.

@@ -135,6 +135,7 @@ fn stored_claim(claim: &Claim) -> StoredClaim {
         at: claim.at.0,
         part_days: wire::deltas(days).collect(),
         part_points: claim.parts.iter().map(|part| part.points).collect(),
+        kept: claim.kept.clone(),
         export_version: claim.export_version.as_deref().map(str::to_owned),
     }
 }
@@ -155,6 +156,7 @@ fn claim_of(stored: StoredClaim) -> Option<Claim> {
         points: stored.points,
         at: LogTime(stored.at),
         parts: days.map(part).collect::<Option<_>>()?,
+        kept: stored.kept,
         export_version: stored.export_version.map(Into::into),
     })
 }

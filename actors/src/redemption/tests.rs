@@ -6,6 +6,7 @@ use super::{
     stage::{Claim, Input, Stage, Step},
 };
 use crate::{
+    event::Kept,
     points::{Part, Workday},
     time::LogTime,
 };
@@ -25,6 +26,7 @@ fn claim(ordinal: u32, at: LogTime) -> Claim {
         at,
         parts: vec![part],
         export_version: None,
+        kept: Kept::new(),
     }
 }
 

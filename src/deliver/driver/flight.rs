@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aftercall_actors::event::Kept;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -83,6 +84,7 @@ fn unsendable(why: String) -> Attempt {
         result: Err(Fault::Unsendable(why.clone())),
         verdict: Verdict::Rejected { why },
         handle: None,
+        kept: Kept::new(),
         status: None,
         response: None,
         progress: None,

@@ -1,6 +1,9 @@
 //! One `[[destination]]`: what it listens to, its channel and its answers; the rules between its keys.
 
-use aftercall_actors::output::{Kind, Output, Severity};
+use aftercall_actors::{
+    event::KEPT_MAX,
+    output::{Kind, Output, Severity},
+};
 
 use super::{Reader, asks, auth, channel, cross, outcome, policy};
 use crate::{
@@ -10,7 +13,7 @@ use crate::{
     },
     deliver::{
         destination::{Destination, Judgement, Refusals, Start, Timeouts},
-        expression::Condition,
+        expression::{Condition, Expression},
         scope::{ANSWER, OUTPUT, REQUEST},
         selector::{Listen, Selector},
         template::Escape,
@@ -95,6 +98,7 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
         (false, _) if is_money => Some(Refusals::OtherStatus),
         (false, _) => Some(Refusals::Rest),
     };
+    let keep = keep(reader, s);
     let fallbacks = channel::fallbacks(reader, s, channel.as_ref());
     let (lookup, list) = asks::read(reader, s, via, &selector);
     let policy = policy::read(s, via, timeouts.total, outcome.rule);
@@ -122,6 +126,7 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
             refusals: refusals?,
             status: outcome.status,
             response: outcome.response,
+            keep,
         },
         fallbacks,
         lookup,
@@ -144,6 +149,30 @@ fn usual_alarm(selector: &Selector) -> Option<Severity> {
         true => Severity::Warning,
         false => Severity::Critical,
     })
+}
+
+/// `keep`: expressions by name.
+fn keep(reader: &mut Reader, s: &mut Section<'_, '_>) -> Vec<(String, Expression)> {
+    let path = reader.place(s, "keep");
+    let line = s.line("keep");
+    let lines = &mut reader.lines;
+    let keep = s.pairs("keep", |name, text| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if !(1..=40).contains(&name.len()) || !name.bytes().all(plain) {
+            return Err("not a name, allowed: 1 to 40 of a-z, 0-9 and _".to_owned());
+        }
+        lines.insert(format!("{path}.{name}"), line);
+        let id = Expression::parse(text, &ANSWER).map_err(|error| error.to_string())?;
+        Ok((name.to_owned(), id))
+    });
+    if keep.len() > KEPT_MAX {
+        let found = keep.len();
+        s.conflict(
+            "keep",
+            format!("found {found} names, allowed: at most {KEPT_MAX}"),
+        );
+    }
+    keep
 }
 
 /// `[a-z0-9_-]{1,40}`: it becomes part of a subject in the log.

@@ -289,8 +289,8 @@ name = "third"
 const MISTAKES: &str = r#"d.toml:4: vars.api_token: no place for a secret (its value is not shown); where one is used, write a reference to a secret: "env:NAME", "file:/path" or "credential:NAME", never the secret itself
 d.toml:7: destination 1.name: found "CRM", allowed: 1 to 40 of a-z, 0-9, _ and -
 d.toml:8: destination 1.on: found "profil", allowed: a kind (alert, reward, profile, outcome, enps, coaching, request) or a type (alert.raised, alert.updated, alert.escalated, reward.requested, reward.reversal.requested, profile.updated, interaction.outcome, enps.scored, coaching.requested, survey_token.requested, identity.requested, enrichment.requested)
-d.toml:10: destination 1.url: in line 1 of the template: unknown variable `dta` (known: id, type, subject, time, data, vars)
-d.toml:11: destination 1.methd: unknown key; did you mean `method`? (known: name, on, when, channel, start, thread, timeout, auth, tls, outcome, body_max, answer_max, method, url, headers, body, success, again, unauthorized, rejected, fallback, lookup, list, limit, retry, breaker, merge, alarm)
+d.toml:10: destination 1.url: in line 1 of the template: unknown variable `dta` (known: id, type, subject, time, data, kept, vars)
+d.toml:11: destination 1.methd: unknown key; did you mean `method`? (known: name, on, when, channel, start, thread, timeout, auth, tls, outcome, body_max, answer_max, method, url, headers, body, success, again, unauthorized, rejected, keep, fallback, lookup, list, limit, retry, breaker, merge, alarm)
 d.toml:12: destination 1.timeout.connect: found 20s, allowed: at most timeout.total, which is 10s
 d.toml:13: destination 1.retry.attempts: found 0, allowed: a whole number from 1 to 100
 d.toml:13: destination 1.retry.unknwn: unknown key; did you mean `unknown`? (known: attempts, first, factor, max, deadline, unknown)
@@ -303,7 +303,7 @@ d.toml:27: destination 3.auth.token: a literal is not taken (and not shown), all
 d.toml:28: destination 3.headers.Host: is set by the program itself
 d.toml:28: destination 3.headers.X-Api-Key: a literal is not taken (and not shown), allowed: a reference to a secret: "env:NAME", "file:/path" or "credential:NAME", never the secret itself, or `auth`
 d.toml:28: destination 3.headers.b c: not the name of a header
-d.toml:29: destination 3.success: unknown variable `stats` (known: status, headers, body, in_doubt, id, type, subject, time, data, vars)
+d.toml:29: destination 3.success: unknown variable `stats` (known: status, headers, body, in_doubt, id, type, subject, time, data, kept, vars)
 d.toml:30: destination 3.limit.rate: found "fast", allowed: a rate such as "4/s", "100/m" or "1/5s", or "unlimited"
 d.toml:31: destination 3.breaker.failures: counts failures, while failing_for looks at time: only one of them can be
 d.toml:31: destination 3.breaker.open: found 5s, allowed: more than timeout.total, which is 15s
@@ -321,7 +321,24 @@ fn one_mistake_each() {
     let http = "channel = \"http\"\nurl = \"https://a.example/\"\n";
     let slack = "channel = \"slack\"\nthread = \"{{ data.alert_id }}\"\n";
     let bot = "auth = { kind = \"bearer\", token = \"env:T\" }\n";
+    let nine: Vec<String> = (0..9).map(|n| format!("id{n} = \"body.id\"")).collect();
     for (on, keys, expected) in [
+        // Ids of the destination's own.
+        (
+            "reward",
+            format!("{http}keep = {{ Order = \"body.id\" }}"),
+            "d.toml:6: destination \"x\".keep.Order: not a name, allowed: 1 to 40 of a-z, 0-9 and _",
+        ),
+        (
+            "reward",
+            format!("{http}keep = {{ order = \"answer.id\" }}"),
+            "d.toml:6: destination \"x\".keep.order: unknown variable `answer` (known: status, headers, body, in_doubt, id, type, subject, time, data, kept, vars)",
+        ),
+        (
+            "reward",
+            format!("{http}keep = {{ {} }}", nine.join(", ")),
+            "d.toml:6: destination \"x\".keep: found 9 names, allowed: at most 8",
+        ),
         // Channels.
         (
             "alert",

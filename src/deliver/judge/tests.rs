@@ -165,6 +165,7 @@ fn s3_09_a_timeout_and_a_lost_connection_leave_the_outcome_open() {
             verdict: again("no answer within 45s", None, true),
             status: None,
             response: None,
+            kept: Kept::new(),
         }
     );
     assert_eq!(
@@ -464,5 +465,39 @@ fn what_is_said_of_an_answer_repeats_codes_and_no_prose() {
     assert_eq!(
         said(&answer(400, json!({"code": "4111111111111111"}))),
         "answered 400"
+    );
+}
+
+#[test]
+fn s3_12_ids_that_a_destination_calls_its_own_are_kept() {
+    let kept = |name: &str, status: u16, body: Value| judged(name, Ok(answer(status, body))).kept;
+    let order = |id: Value| {
+        kept(
+            "tremendous",
+            201,
+            json!({"order": {"id": id, "status": "EXECUTED"}}),
+        )
+    };
+    let one = |name: &str, id: &str| Kept::from([(name.to_owned(), id.to_owned())]);
+    assert_eq!(order(json!("O1")), one("order", "O1"));
+    assert_eq!(order(json!(4711)), one("order", "4711"));
+    // Also of an answer that decides nothing yet.
+    let pending = json!({"status": "PENDING", "reward_id": "rw_1"});
+    assert_eq!(kept("rewards", 201, pending), one("reward", "rw_1"));
+    for none in [
+        json!(null),
+        json!(""),
+        json!({}),
+        json!(true),
+        json!("x\n"),
+        json!("x".repeat(201)),
+    ] {
+        assert_eq!(order(none.clone()), Kept::new(), "{none}");
+    }
+    assert_eq!(order(json!("x".repeat(200))).len(), 1);
+    assert_eq!(kept("rewards", 503, Value::Null), Kept::new());
+    assert_eq!(
+        judged("rewards", Err(Fault::Lost("x".into()))).kept,
+        Kept::new()
     );
 }

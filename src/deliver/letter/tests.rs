@@ -323,6 +323,7 @@ fn attempt(result: Result<(u16, Value), Fault>, verdict: Verdict) -> Attempt {
         }),
         verdict,
         handle: None,
+        kept: Default::default(),
         status: None,
         response: None,
         progress: None,

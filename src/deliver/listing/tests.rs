@@ -87,7 +87,7 @@ async fn pages_are_read_to_the_last_and_a_page_that_is_late_is_asked_for_again()
         .map(|url| &url["https://a.example/?offset=".len()..][..1])
         .collect();
     assert_eq!(offsets, ["0", "2", "2", "2", "4"]);
-    let ids: Vec<&str> = orders.iter().map(|order| order.id.as_str()).collect();
+    let ids: Vec<&str> = orders.iter().map(ours).collect();
     assert_eq!(ids, ["a", "b", "c", "d", "e"]);
     assert_eq!(orders[0].points, Some(500));
     let counted = Counted {
@@ -153,5 +153,13 @@ fn points_are_whole_numbers_however_they_are_written() {
         (json!(1e17), None),
     ] {
         assert_eq!(whole(&written), points, "{written}");
+    }
+}
+
+/// The reward's id, as it was sent.
+fn ours(order: &Order) -> &str {
+    match &order.of {
+        Named::Ours(id) => id,
+        Named::Theirs(kept) => panic!("named {kept:?}"),
     }
 }

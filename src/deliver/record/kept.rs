@@ -1,5 +1,6 @@
 //! What a checkpoint says: everything that is known of a destination, in steps that begin its line anew.
 
+use aftercall_actors::event::Kept;
 use prost::Message;
 
 use super::{Alarmed, BreakerRecord, Case, Looked, Misconfigured, Note, Settled, Started, Taken};
@@ -102,6 +103,9 @@ pub struct Item {
     /// Whether an attempt may have been more than a knock at the door: see [`super::Seen::is_asked`].
     #[prost(bool, tag = "14")]
     pub asked: bool,
+    /// The ids that the destination has given it, by name.
+    #[prost(btree_map = "string, string", tag = "15")]
+    pub kept: Kept,
 }
 
 /// What is remembered of a thread.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aftercall_actors::event::Kept;
 use serde_json::Value;
 
 use super::weigh::{clip, weigh};
@@ -28,6 +29,8 @@ pub struct Conclusion {
     /// How the item ends if only it is not let in.
     pub alone: Option<Ending>,
     pub handle: Option<String>,
+    /// The ids that the destination has given the item.
+    pub kept: Kept,
     pub progress: Option<String>,
     pub said: Option<u64>,
     /// The lanes that the pause is for; none: the whole destination.
@@ -49,6 +52,7 @@ impl Conclusion {
             ending: None,
             alone: None,
             handle: None,
+            kept: Kept::new(),
             progress: None,
             said: None,
             lanes: Vec::new(),
@@ -100,6 +104,7 @@ impl Conclusion {
             ending,
             alone,
             handle: attempt.handle.as_ref().map(Value::to_string),
+            kept: attempt.kept.clone(),
             progress: attempt.progress.as_ref().map(Value::to_string),
             said: attempt.said,
             lanes: attempt.lanes.clone(),

@@ -455,6 +455,7 @@ impl Machine {
                 false => Vec::new(),
             },
             probe_at_ms: probe_at.map(|at| at.0),
+            kept: std::mem::take(&mut conclusion.kept),
         };
         self.commit(Fact::Ended(ended), None);
         if !again {

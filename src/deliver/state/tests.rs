@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use aftercall_actors::{
     breaker::{self, Trip},
+    event::Kept,
     output::Kind,
 };
 use serde_json::json;
@@ -223,6 +224,7 @@ fn attempt(result: Result<Answer, Fault>, verdict: Verdict) -> Attempt {
         result,
         verdict,
         handle: None,
+        kept: Default::default(),
         status: None,
         response: None,
         progress: None,

@@ -278,7 +278,13 @@ fn follows(before: Option<Kind>, kind: Kind) -> bool {
         Approved => &[Requested, Issued, Approved, Reversed, Restored],
         Declined => &[Approved, Issued, ReversalRefused, Cancelled],
         Rejected => &[Approved, Issued],
-        Issued | Restored => &[ReversalRequested, CancellationNeedsReview, Cancelled],
+        // Taken back at once where its reversal had been refused before.
+        Issued | Restored => &[
+            ReversalRequested,
+            CancellationNeedsReview,
+            Cancelled,
+            Reversed,
+        ],
         CancellationNeedsReview => &[Approved, Declined, Restored, Cancelled, Reversed],
         Cancelled => &[Approved, Issued],
         ReversalRequested => &[Reversed, ReversalRefused, ReversalNeedsReview],

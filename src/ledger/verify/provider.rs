@@ -5,12 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aftercall_actors::event::Kept;
+
 use super::{
     Check, Discrepancy, Listed, VerifyError,
     watch::{Reward, Standing},
 };
 use crate::{
-    deliver::{courier::Courier, listing::Order, parcel::Parcel, selector::Selector},
+    deliver::{
+        courier::Courier,
+        listing::{Named, Order},
+        parcel::Parcel,
+        selector::Selector,
+    },
     log::Position,
 };
 
@@ -21,6 +28,8 @@ pub(super) struct Provider {
     selector: Selector,
     /// By the reward's id.
     orders: BTreeMap<Box<str>, Vec<Order>>,
+    /// Those that only have ids of the provider's own.
+    theirs: BTreeMap<Kept, Vec<Order>>,
     count: u64,
     /// Rewards that were requested of it.
     own: BTreeSet<Box<str>>,
@@ -37,8 +46,12 @@ impl Provider {
     ) -> Result<Option<Self>, VerifyError> {
         let mut orders: BTreeMap<Box<str>, Vec<Order>> = BTreeMap::new();
         let destination = courier.destination();
+        let mut theirs: BTreeMap<Kept, Vec<Order>> = BTreeMap::new();
         let asked = courier.list(from, to, |order| {
-            let known = orders.entry(order.id.as_str().into()).or_default();
+            let known = match &order.of {
+                Named::Ours(id) => orders.entry(id.as_str().into()).or_default(),
+                Named::Theirs(kept) => theirs.entry(kept.clone()).or_default(),
+            };
             // The same order on two pages.
             let again = order.order.is_some() && known.iter().any(|o| o.order == order.order);
             if !again {
@@ -47,7 +60,10 @@ impl Provider {
         });
         let counted = match asked.await {
             None => return Ok(None),
-            Some(Ok(_)) => orders.values().map(|orders| orders.len() as u64).sum(),
+            Some(Ok(_)) => {
+                let all = orders.values().chain(theirs.values());
+                all.map(|orders| orders.len() as u64).sum()
+            }
             Some(Err(error)) => {
                 return Err(VerifyError::List {
                     destination: destination.name.clone(),
@@ -59,6 +75,7 @@ impl Provider {
             name: destination.name.clone(),
             selector: destination.selector.clone(),
             orders,
+            theirs,
             count: counted,
             own: BTreeSet::new(),
         }))
@@ -71,9 +88,28 @@ impl Provider {
         }
     }
 
+    /// Files orders that only have ids of the provider's own under the rewards that were given these; what is left is
+    /// no reward of the book's.
+    fn settle_names(&mut self, rewards: &BTreeMap<Box<str>, Reward>) -> Vec<(Kept, Vec<Order>)> {
+        let mut by_kept: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+        for (id, reward) in rewards.iter().filter(|(id, _)| self.own.contains(*id)) {
+            let ids = reward.kept.iter().map(|(name, kept)| (&**name, &**kept));
+            by_kept.extend(ids.map(|kept| (kept, &**id)));
+        }
+        let mut strangers = Vec::new();
+        for (kept, orders) in std::mem::take(&mut self.theirs) {
+            let mut ids = kept.iter().map(|(name, id)| (&**name, &**id));
+            match ids.find_map(|kept| by_kept.get(&kept)) {
+                Some(id) => self.orders.entry((*id).into()).or_default().extend(orders),
+                None => strangers.push((kept, orders)),
+            }
+        }
+        strangers
+    }
+
     /// Compares its list with the book; nothing that moved after `settled` is.
     pub(super) fn compare(
-        self,
+        mut self,
         rewards: &BTreeMap<Box<str>, Reward>,
         settled: Position,
         report: &mut impl FnMut(Discrepancy),
@@ -82,6 +118,7 @@ impl Provider {
             orders: self.count,
             ..Listed::default()
         };
+        let strangers = self.settle_names(rewards);
         let tell = |id: &str, reward: Option<&Reward>, book: String, found: String| {
             let discrepancy = Discrepancy::new(Check::Provider, book, found);
             let discrepancy = discrepancy.of_reward(id).by(&self.name);
@@ -90,6 +127,18 @@ impl Provider {
                 None => discrepancy,
             }
         };
+        for (kept, orders) in strangers {
+            let ids: Vec<String> = kept
+                .iter()
+                .map(|(name, id)| format!("{name} {id}"))
+                .collect();
+            let book = format!("that no reward was given {}", ids.join(", "));
+            for order in &orders {
+                report(
+                    Discrepancy::new(Check::Provider, book.clone(), shown(order)).by(&self.name),
+                );
+            }
+        }
         for (id, orders) in &self.orders {
             let reward = rewards.get(id);
             if orders.len() > 1 {

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, rc::Rc};
 use aftercall_actors::{
     actor::Actor,
     effect::Effect,
-    event::{Body, OutcomeKind},
+    event::{Body, Kept, OutcomeKind},
     key::Key,
     output::Kind as OutputKind,
 };
@@ -124,6 +124,8 @@ pub(super) struct Reward {
     pub(super) standing: Standing,
     /// The event of its last line.
     pub(super) position: Position,
+    /// The ids that its provider has given it, by name.
+    pub(super) kept: Kept,
 }
 
 /// Everything the book says of rewards.
@@ -156,6 +158,8 @@ pub(super) struct Watch<R> {
     rewards: BTreeMap<Box<str>, Reward>,
     said: BTreeMap<Box<str>, Said>,
     heard: Vec<Heard>,
+    /// The ids that providers have given, by the reward's: lines of the book come later than the events.
+    kept: BTreeMap<Box<str>, Kept>,
     report: R,
 }
 
@@ -177,6 +181,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
             rewards: BTreeMap::new(),
             said: BTreeMap::new(),
             heard: Vec::new(),
+            kept: BTreeMap::new(),
             report,
         }
     }
@@ -185,6 +190,11 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
     pub(super) fn finish(mut self) -> Verified {
         // What was written has been handed over: everybody has passed the last position.
         self.take_lines();
+        for (id, kept) in std::mem::take(&mut self.kept) {
+            if let Some(reward) = self.rewards.get_mut(&id) {
+                reward.kept = kept;
+            }
+        }
         let books = self.book.finish();
         for difference in &books.differences {
             let found = format!("that the agent has {}", difference.agent);
@@ -237,6 +247,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
                 points: 0,
                 standing: Standing::Claimed,
                 position: line.position,
+                kept: Kept::new(),
             });
         if line.kind == Kind::Claimed {
             reward.points = line.held.saturating_sub(before);
@@ -300,10 +311,15 @@ impl<R: FnMut(Discrepancy)> Witness for Watch<R> {
         self.note_rules(step);
         if let (Some(event), Key::Agent(agent)) = (step.event, step.key)
             && let Body::Outcome(OutcomeKind::Reward, outcome) = &event.body
-            && step.entry.speaker == Speaker::Service
         {
-            let heard = Heard::new(step.entry.position, agent, event, outcome);
-            self.heard.push(heard);
+            if !outcome.kept.is_empty() {
+                let kept = self.kept.entry((&*outcome.output_id).into()).or_default();
+                kept.extend(outcome.kept.clone());
+            }
+            if step.entry.speaker == Speaker::Service {
+                let heard = Heard::new(step.entry.position, agent, event, outcome);
+                self.heard.push(heard);
+            }
         }
         for effect in step.effects {
             let Effect::Emit { id, output } = effect else {

@@ -182,7 +182,7 @@ fn s3_06_the_shipped_policy_lets_leave_what_the_rows_list() {
     );
     assert_eq!(
         left("reward-reversals", "reward.reversal.requested"),
-        ["reward_id"]
+        ["kept.reward", "reward_id"]
     );
     // S1.02, S1.08
     assert_eq!(

@@ -76,6 +76,7 @@ impl Machine {
                 // How a round before this one ended nobody remembers here, so it counts as unknown.
                 in_doubt: item.unknown || item.round > 1,
                 unknown: item.unknown,
+                kept: item.kept.clone(),
                 progress: item.progress.as_deref().and_then(json),
                 said: thread.and_then(|thread| self.state.said(thread)),
             },

@@ -467,3 +467,37 @@ fn an_attempt_that_the_process_did_not_outlive_counts_as_unknown() {
     assert!(ended.counts, "this policy counts them");
     assert_eq!(run.sends(run.due(1)), [(1, 2)], "the count goes on");
 }
+
+#[test]
+fn s3_12_what_is_kept_of_an_answer_is_at_hand_for_the_next_attempt_and_with_the_verdict() {
+    let one = |name: &str, id: &str| Kept::from([(name.to_owned(), id.to_owned())]);
+    let mut run = Run::new(rewards());
+    run.take(1, None);
+    run.sends(0);
+    let pending = Attempt {
+        kept: one("order", "O1"),
+        ..unread()
+    };
+    run.finish(5, 1, &pending);
+    let due = run.due(1);
+    let mut run = run.restart(due);
+    run.machine.decide(LogTime(due));
+    let [Action::Send { turn, .. }] = &run.machine.batch(usize::MAX).actions[..] else {
+        panic!("one attempt");
+    };
+    assert_eq!(turn.kept, one("order", "O1"));
+    let done = Attempt {
+        kept: one("card", "C7"),
+        ..delivered()
+    };
+    run.finish(due + 5, 1, &done);
+    let actions = run.machine.batch(usize::MAX).actions;
+    let [Action::Tell { item }] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    let both = [("order", "O1"), ("card", "C7")];
+    let both: Kept = both
+        .map(|(name, id)| (name.to_owned(), id.to_owned()))
+        .into();
+    assert_eq!(item.kept, both);
+}

@@ -6,7 +6,7 @@ fn provider(own: &[&str], orders: &[(&str, &str, Option<i64>, Option<&str>)]) ->
     let mut all: BTreeMap<Box<str>, Vec<Order>> = BTreeMap::new();
     for (id, status, points, order) in orders {
         all.entry((*id).into()).or_default().push(Order {
-            id: (*id).to_owned(),
+            of: Named::Ours((*id).to_owned()),
             status: (*status).to_owned(),
             points: *points,
             order: order.map(str::to_owned),
@@ -17,6 +17,7 @@ fn provider(own: &[&str], orders: &[(&str, &str, Option<i64>, Option<&str>)]) ->
         selector: Selector::new(Vec::new(), None),
         count: orders.len() as u64,
         orders: all,
+        theirs: BTreeMap::new(),
         own: own.iter().map(|id| (*id).into()).collect(),
     }
 }
@@ -27,6 +28,7 @@ fn reward(standing: Standing) -> Reward {
         points: 500,
         standing,
         position: 10,
+        kept: Kept::new(),
     }
 }
 
@@ -131,6 +133,54 @@ fn s3_14_other_points_a_stranger_and_a_reward_that_was_given_twice_are_told() {
         told,
         [
             "provider vendor, agent a, reward r, position 10: the book says one reward; found 2 orders O1, O2"
+        ]
+    );
+}
+
+#[test]
+fn s3_14_orders_that_only_have_ids_of_the_provider_are_found_by_what_was_kept_of_its_answers() {
+    let kept = |order: &str| Kept::from([("order".to_owned(), order.to_owned())]);
+    let order = |of: Kept, status: &str| Order {
+        of: Named::Theirs(of),
+        status: status.to_owned(),
+        points: Some(500),
+        order: None,
+    };
+    let given = |order: Option<&str>| Reward {
+        kept: order.map(kept).unwrap_or_default(),
+        ..reward(Standing::Issued)
+    };
+    let rewards = BTreeMap::from([
+        ("fine".into(), given(Some("O1"))),
+        ("reversed there".into(), given(Some("O2"))),
+        ("unknown there".into(), given(Some("O3"))),
+        ("without an id".into(), given(None)),
+        // At another provider, whose ids are its own affair.
+        ("elsewhere".into(), given(Some("O9"))),
+    ]);
+    let own = ["fine", "reversed there", "unknown there", "without an id"];
+    let mut provider = provider(&own, &[]);
+    for (id, status) in [("O1", "issued"), ("O2", "reversed"), ("O9", "issued")] {
+        provider
+            .theirs
+            .insert(kept(id), vec![order(kept(id), status)]);
+    }
+    let mut told = Vec::new();
+    let listed = provider.compare(&rewards, 10, &mut |found| told.push(found.to_string()));
+    assert_eq!(listed.compared, 4);
+    let of = |id: &str, found: &str| {
+        format!(
+            "provider vendor, agent a, reward {id}, position 10: the book says issued for 500 points; found {found}"
+        )
+    };
+    assert_eq!(
+        told,
+        [
+            "provider vendor: the book says that no reward was given order O9; found issued for 500 points"
+                .to_owned(),
+            of("reversed there", "reversed for 500 points"),
+            of("unknown there", "no such order"),
+            of("without an id", "no such order"),
         ]
     );
 }
