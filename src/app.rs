@@ -348,6 +348,7 @@ impl Engine {
         desk.set_deliveries(deliveries.board());
         let settings = HostSettings {
             actor_bytes_max: config.engine.memory_max.0,
+            shelf_folder: config.log.place.folder(),
         };
         let hosts = Hosts::start(Arc::clone(log), settings, rules.clone()).await?;
         desk.set_board(hosts.board());

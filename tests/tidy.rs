@@ -67,7 +67,7 @@ const IMPURE: [&str; 16] = [
 const MAY_USE: [(&str, &[&str]); 16] = [
     ("telemetry", &[]),
     ("planted", &[]),
-    ("log", &[]),
+    ("log", &["planted"]),
     ("config", &["telemetry"]),
     ("envelope", &["log"]),
     ("schema", &["envelope"]),

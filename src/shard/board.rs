@@ -64,6 +64,8 @@ fn as_text<S: serde::Serializer>(
 pub struct Board {
     partitions: Vec<Mutex<PartitionStatus>>,
     read: std::sync::atomic::AtomicU64,
+    /// Actors take more memory than they may, and nothing more of them can go to the disk.
+    crowded: std::sync::atomic::AtomicBool,
 }
 
 impl Board {
@@ -89,6 +91,7 @@ impl Board {
                 .map(|p| Mutex::new(blank(p)))
                 .collect(),
             read: std::sync::atomic::AtomicU64::new(0),
+            crowded: std::sync::atomic::AtomicBool::new(false),
         }
     }
 
@@ -146,6 +149,18 @@ impl Board {
             .store(position, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Whether actors take more memory than they may, though all that can be is on the disk.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Notes that it is so, or no more. What it was before.
+    pub fn set_crowded(&self, crowded: bool) -> bool {
+        self.crowded
+            .swap(crowded, std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Why this process is not ready, or nothing if it is: a partition that is stopped or fenced, still recovering,
     /// or has work and has not advanced for `stall`.
     #[must_use]
@@ -171,10 +186,13 @@ impl Board {
                 State::Running => None,
             }
         };
-        self.partitions()
-            .into_iter()
-            .filter_map(complaint)
-            .collect()
+        let crowded = self.is_crowded().then(|| {
+            "actors take all the memory they may, those on the disk not counted: reading goes on slowly, and events by \
+             HTTP are refused; raise engine.memory_max"
+                .to_owned()
+        });
+        let complaints = self.partitions().into_iter().filter_map(complaint);
+        complaints.chain(crowded).collect()
     }
 }
 

@@ -169,6 +169,7 @@ pub async fn drive(
         generation_position: acquired.floor,
         finishing: None,
         answering: Answering::new(questions),
+        shelving_failed: false,
         around,
     };
     let ended = partition.run(&mut feeds, relaying).await;
@@ -192,6 +193,8 @@ struct Partition {
     /// Since when no more events come.
     finishing: Option<Instant>,
     answering: Answering,
+    /// The disk did not take quiet actors.
+    shelving_failed: bool,
 }
 
 impl Partition {
@@ -240,7 +243,7 @@ impl Partition {
             }
             self.answering.step(&self.engine, &*self.around.log);
             if self.around.memory.is_short() {
-                self.engine.passivate_all();
+                self.shelve();
             }
         }
     }
@@ -308,6 +311,13 @@ impl Partition {
             self.packer.begin(&mut self.engine);
         }
         let chunk = self.packer.step(&mut self.engine);
+        if let Some(error) = self.packer.take_failure() {
+            let partition = self.engine.partition;
+            tracing::error!(%partition, %error, "snapshot given up");
+            self.packer.abandon();
+            self.generation_at = Instant::now();
+            return;
+        }
         let is_manifest = chunk.is_none();
         let Some(Write { bytes, .. }) = chunk.or_else(|| self.packer.manifest(&self.engine)) else {
             return;
@@ -363,6 +373,18 @@ impl Partition {
                 tracing::warn!(%partition, %error, "old journal records not removed");
             }
         });
+    }
+
+    /// Puts quiet actors on the disk.
+    fn shelve(&mut self) {
+        let shelved = self.engine.shelve_all(self.around.memory.folder());
+        if let Err(error) = shelved
+            && !std::mem::replace(&mut self.shelving_failed, true)
+        {
+            let (partition, folder) = (self.engine.partition, self.around.memory.folder());
+            tracing::error!(%partition, %error, folder = %folder.display(), "quiet actors stay in memory (said once)");
+        }
+        self.account();
     }
 
     /// When to look again though nothing has come.

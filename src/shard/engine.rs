@@ -3,7 +3,11 @@
 //! It decides; `drive.rs` performs. No I/O, no clock and no await here: events, committed sequences and a log
 //! time go in, records and snapshot pieces come out. The same engine runs in production and under simulation.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+    path::Path,
+};
 
 use aftercall_actors::{
     actor::{Context, StateError},
@@ -322,9 +326,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Passivates every actor: memory is short.
-    pub fn passivate_all(&mut self) {
-        self.table.passivate(0);
+    /// Puts every actor on the disk, in a file in `folder`, but those whose states the next record holds: memory is short.
+    ///
+    /// # Errors
+    /// If the disk does not take them: they stay in memory.
+    pub fn shelve_all(&mut self, folder: &Path) -> io::Result<()> {
+        let kept = &self.pending.speakers;
+        self.table.passivate_but(0, kept);
+        self.table.shelve(folder, kept)
     }
 
     /// Whether a commit's worth is pending. A batch without outputs needs no commit and never fills up.
@@ -665,15 +674,19 @@ impl Engine {
             .collect();
         let whole_max = self.room.whole_state();
         let mut found: Vec<(bool, usize, Index, Written)> = Vec::new();
+        let (mut states, mut left_out) = (Vec::new(), Vec::new());
         for index in &pending.speakers {
-            let written = self.table.written(*index, whole_max);
+            // One that cannot be read stops the partition when it is needed, and not what others said.
+            let Ok(written) = self.table.written(*index, whole_max) else {
+                left_out.push(self.table.key_text(*index).to_owned());
+                continue;
+            };
             let is_other = !rewarded.contains(self.table.key_text(*index));
             found.push((is_other, written.len(), *index, written));
         }
         found.sort_by_key(|(is_other, bytes, index, _)| (*is_other, *bytes, *index));
         let room = self.room.content().saturating_sub(pending.output_bytes);
         let mut room = room.min(state_room());
-        let (mut states, mut left_out) = (Vec::new(), Vec::new());
         for (_, bytes, index, written) in found {
             let key = self.table.key_text(index).to_owned();
             let needed = bytes + key.len() + STATE_BYTES;
@@ -711,7 +724,8 @@ impl Engine {
         self.committed = self.committed.max(sealed.position);
     }
 
-    /// Every actor's stored form, by key, and that of the responses, by name.
+    /// Every actor's stored form, by key, and that of the responses, by name; without those that cannot be read from the
+    /// disk.
     pub fn states(&mut self) -> std::collections::BTreeMap<String, Vec<u8>> {
         let segments = self.responses.segments_from(0);
         let is_used = !self.responses.is_untouched();
@@ -720,11 +734,9 @@ impl Engine {
             .map(|(number, segment)| (responses::name_of(number), segment.encode()))
             .collect();
         let numbers = 0..self.table.len();
-        states.extend(numbers.map(|index| {
-            (
-                self.table.key_text(index).to_owned(),
-                self.table.encode(index).into(),
-            )
+        states.extend(numbers.filter_map(|index| {
+            let state = self.table.encode(index).ok()?;
+            Some((self.table.key_text(index).to_owned(), state.into()))
         }));
         states
     }

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use aftercall_actors::{
+    actor::StateError,
     responses::{self, Stored},
     time::LogTime,
 };
@@ -168,6 +169,8 @@ struct Scan {
     written: Vec<Seq>,
     bytes: usize,
     swept: bool,
+    /// A state that cannot be read: the generation is given up.
+    failed: Option<StateError>,
 }
 
 /// After this many differences, or once they weigh half of the full generation, the next one is full again.
@@ -239,6 +242,7 @@ impl Packer {
             written: Vec::new(),
             bytes: 0,
             swept: false,
+            failed: None,
         });
     }
 
@@ -312,6 +316,11 @@ impl Packer {
         })
     }
 
+    /// What keeps the generation from becoming whole, if something does.
+    pub fn take_failure(&mut self) -> Option<StateError> {
+        self.scan.as_mut()?.failed.take()
+    }
+
     /// Gives up the generation being made: its chunks stay unread, and the next one is full.
     pub fn abandon(&mut self) {
         self.scan = None;
@@ -335,10 +344,17 @@ impl Scan {
             let index = self.cursor;
             self.cursor += 1;
             if engine.table.take_dirty(index) || self.full {
+                let state = match engine.table.encode(index) {
+                    Ok(state) => state,
+                    Err(error) => {
+                        self.failed = Some(error);
+                        return;
+                    }
+                };
                 let actor = PackedActor {
                     key: engine.table.key_text(index).to_owned(),
                     as_of: engine.table.as_of(index),
-                    state: engine.table.encode(index).into(),
+                    state: state.into(),
                     deadline_ms: engine.table.deadline(index).map(|at| at.0),
                     goes_on: false,
                 };

@@ -335,3 +335,42 @@ fn a_journal_is_trimmed_behind_snapshots() {
         states_equal_the_model(&client, &centre.world.events(), &RuleSet::default_rules()).await;
     });
 }
+
+/// So little memory that every actor goes to the disk after each batch, and keys alone are too many: everything is applied
+/// and said as ever, after a restart as well, and `/readyz` says what is wrong.
+#[test]
+fn what_the_memory_bound_holds_up_goes_on() {
+    in_virtual_time(async |mut centre: Centre| {
+        let rules = RuleSet::default_rules();
+        let started = |centre: &Centre| Process::start_within(&centre.world, rules.clone(), 2_000);
+        let mut process = started(&centre);
+        for restart in [false, true, false] {
+            centre.feed(300).await;
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            goes_on(&centre.world, &process).await;
+            assert!(process.board.is_crowded());
+            let complaints = process.board.complaints(Duration::from_secs(10));
+            assert!(
+                complaints
+                    .iter()
+                    .any(|text| text.contains("engine.memory_max")),
+                "{complaints:?}"
+            );
+            if restart {
+                process.crash();
+            } else {
+                process.stop().await;
+            }
+            process = started(&centre);
+        }
+        tokio::time::sleep(SOON * 10).await;
+        process.crash();
+        let client = centre.world.client();
+        states_equal_the_model(&client, &centre.world.events(), &rules).await;
+        // With room again nothing is held up.
+        let process = centre.start();
+        centre.feed(20).await;
+        goes_on(&centre.world, &process).await;
+        assert!(!process.board.is_crowded());
+    });
+}

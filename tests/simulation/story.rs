@@ -50,7 +50,11 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
         }
         match step {
             Step::Publish(event) => publish(&world, *event).await,
-            Step::Start => processes.push(Process::start(&world, schedule::genesis())),
+            Step::Start => processes.push(Process::start_within(
+                &world,
+                schedule::genesis(),
+                bounds.memory_bytes,
+            )),
             Step::Crash if !processes.is_empty() => {
                 processes
                     .remove(draws.below(processes.len() as u64) as usize)
@@ -91,6 +95,7 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
 pub struct Bounds {
     pub record_bytes: usize,
     pub state_room: usize,
+    memory_bytes: u64,
 }
 
 impl Bounds {
@@ -107,6 +112,8 @@ impl Bounds {
                 0 => 200 + usize::try_from(seed % 7).unwrap_or(0) * 150,
                 _ => usize::MAX,
             },
+            // So little that every actor goes to the disk after each batch.
+            memory_bytes: if seed % 5 == 1 { 4 << 10 } else { u64::MAX },
         }
     }
 
