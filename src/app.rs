@@ -116,9 +116,11 @@ impl Bus {
 
     async fn open(&self, config: &LogConfig, make: bool) -> Result<Log, LogError> {
         let opening = self.handle.spawn(open(config.clone(), make));
-        opening
+        let opened = opening
             .await
-            .unwrap_or_else(|error| Err(LogError::Corrupt(format!("opening broke off: {error}"))))
+            .unwrap_or_else(|error| Err(LogError::Corrupt(format!("opening broke off: {error}"))));
+        // Whoever waits for it, a service or a command, says what for.
+        opened.map(WatchedLog::around)
     }
 }
 
@@ -375,6 +377,7 @@ impl Engine {
         desk.set_deliveries(deliveries.board());
         let settings = HostSettings {
             actor_bytes_max: config.engine.memory_max.0,
+            shelf_folder: config.log.place.folder(),
         };
         let hosts = Hosts::start(Arc::clone(log), settings, rules.clone()).await?;
         desk.set_board(hosts.board());

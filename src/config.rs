@@ -75,6 +75,15 @@ pub enum Place {
 }
 
 impl Place {
+    /// Where files go that last no longer than the process.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        match self {
+            Self::Nats(_) => std::env::temp_dir(),
+            Self::Embedded(dir) => dir.clone(),
+        }
+    }
+
     /// The name under which notes beside files know it, whatever directory they are read from.
     #[must_use]
     pub fn name(&self) -> String {

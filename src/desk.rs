@@ -261,6 +261,7 @@ impl Desk {
         if let Some(health) = self.log.health() {
             notes.extend(health.notes());
         }
+        notes.extend(self.log.clock_note());
         notes
     }
 }

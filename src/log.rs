@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub mod checksum;
+pub mod clock;
 pub mod dead;
 pub mod error;
 pub mod headers;
@@ -314,6 +315,9 @@ pub trait EventLog: Send + Sync + 'static {
         Ok(())
     }
 
+    /// What is to be said of this machine's clock, if it jumped (see [`clock`]).
+    fn clock_note(&self) -> Option<String>;
+
     /// Version, settings, durability: what this log survives and what it does not.
     async fn findings(&self) -> Result<Vec<Finding>, LogError>;
 
@@ -350,6 +354,11 @@ pub trait EventLog: Send + Sync + 'static {
         from: Seq,
         to: Seq,
     ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError>;
+
+    /// Removes the partition's journal records with sequences below `before`, but for the first one held, which says what
+    /// rules the partition began with: a full snapshot stands in for them. In a log whose retention is set there (NATS)
+    /// nothing is removed. The fence stays where it is as long as `before` is not above the head.
+    async fn journal_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError>;
 
     /// Appends a snapshot chunk; not fenced, since a snapshot names the chunks that belong to it.
     async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError>;

@@ -18,6 +18,14 @@ pub enum Bug {
     LagUpToWhatWasRead,
     /// What is not committed is passed over, by who judges progress and by who keeps account of failures.
     UncommittedPassesOver,
+    /// A record leaves out states that do not fit, and does not say so.
+    LeftOutUnsaid,
+    /// A state that a record left out counts as written, and changes are folded over whatever there is.
+    LeftOutMarked,
+    /// Log time follows the machine's clock wherever it jumps.
+    ClockFollowed,
+    /// An actor that was passivated and has changed is stored by what has changed since it was read again.
+    PassivatedKeepsChanges,
     /// Delivery tells of a verdict before the commit that holds it.
     ToldBeforeCommit,
     /// Delivery sends an attempt before the commit that counts it.
@@ -32,7 +40,7 @@ pub enum Bug {
 
 impl Bug {
     /// Those of the shards.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::CommitWithoutFence,
         Self::SnapshotAheadOfMark,
         Self::DedupeForgottenOnRestart,
@@ -40,6 +48,10 @@ impl Bug {
         Self::FormerOwnerForgotten,
         Self::LagUpToWhatWasRead,
         Self::UncommittedPassesOver,
+        Self::LeftOutUnsaid,
+        Self::ClockFollowed,
+        Self::LeftOutMarked,
+        Self::PassivatedKeepsChanges,
     ];
 
     /// Those of delivery.
@@ -55,6 +67,45 @@ impl Bug {
 #[cfg(feature = "planted-bugs")]
 thread_local! {
     static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+    static DIVERGENCES: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    static STATE_ROOM: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+}
+
+/// Lets records of this thread hold no more than so many bytes of states: what a simulation has of actors is small.
+#[cfg(feature = "planted-bugs")]
+pub fn set_state_room(bytes: usize) {
+    STATE_ROOM.set(bytes);
+}
+
+/// Counts words that replay was not to say, for a simulation.
+#[cfg(feature = "planted-bugs")]
+pub fn note_divergences(count: u64) {
+    DIVERGENCES.set(DIVERGENCES.get() + count);
+}
+
+/// Words that replay was not to say in this thread, since this was last asked.
+#[cfg(feature = "planted-bugs")]
+#[must_use]
+pub fn take_divergences() -> u64 {
+    DIVERGENCES.replace(0)
+}
+
+/// Nobody looks at them in a build without the feature but the metrics.
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn note_divergences(_: u64) {}
+
+/// Most bytes of states that a record may hold besides what the log allows.
+#[cfg(feature = "planted-bugs")]
+#[must_use]
+pub fn state_room() -> usize {
+    STATE_ROOM.get()
+}
+
+/// As many as the log allows, in a build without the feature.
+#[cfg(not(feature = "planted-bugs"))]
+#[must_use]
+pub const fn state_room() -> usize {
+    usize::MAX
 }
 
 /// Plants a bug in this thread, or removes it.

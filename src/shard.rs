@@ -11,9 +11,10 @@
 //! | `snapshot`, `recovery` | quiet state behind the events, and the way back |
 //! | `retrace`, `witness` | a partition's state worked out by somebody who does not own it, step by step |
 //! | `overseer` | notices that nothing gets done, though everyone tries |
-//! | `ticker`, `memory`, `board`, `tally`, `quarantine`, `checksum` | time, bounds, accounts, counts, what cannot be processed, damage |
+//! | `memory`, `shelf` | the bound on memory, and the disk that quiet actors go to when it is reached |
+//! | `ticker`, `board`, `tally`, `quarantine`, `checksum` | time, bounds, accounts, counts, what cannot be processed, damage |
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix::{Actor as _, Addr, Arbiter, ArbiterHandle};
 use aftercall_actors::rules::RuleSet;
@@ -39,6 +40,7 @@ pub mod record;
 pub mod recovery;
 pub mod relay;
 pub mod retrace;
+pub mod shelf;
 pub mod snapshot;
 pub mod table;
 pub mod tally;
@@ -58,8 +60,10 @@ use ticker::Ticker;
 /// What an operator may turn.
 #[derive(Clone, Debug)]
 pub struct HostSettings {
-    /// Bound on the memory of resident actors, in bytes; reached, the reader waits and says so.
+    /// Bound on the memory of resident actors, in bytes; reached, quiet ones go to the disk.
     pub actor_bytes_max: u64,
+    /// Folder of the file they go to.
+    pub shelf_folder: PathBuf,
 }
 
 /// All partitions of this process, running.
@@ -95,7 +99,11 @@ impl Hosts {
             log: Arc::clone(&log),
             board: Arc::new(Board::new(count)),
             ticker: Arc::clone(&ticker),
-            memory: Arc::new(MemoryBound::new(count, settings.actor_bytes_max)),
+            memory: Arc::new(MemoryBound::new(
+                count,
+                settings.actor_bytes_max,
+                settings.shelf_folder,
+            )),
             genesis,
         };
         let overseeing = overseer::oversee(

@@ -80,6 +80,8 @@ pub struct Metrics {
     pub unknown_commits: IntCounter,
     /// Outputs that replay produced at or before the committed position and that differ from what was committed.
     pub replay_divergence: IntCounter,
+    /// Actors' states that did not fit into a journal record.
+    pub states_left_out: IntCounter,
     snapshots: [IntCounter; SnapshotKind::ALL.len()],
     /// From the start of a snapshot to its last chunk's answer.
     pub snapshot_seconds: Histogram,
@@ -292,6 +294,10 @@ impl Metrics {
             replay_divergence: make.counter(
                 "aftercall_replay_divergence_total",
                 "Outputs that replay produced otherwise than they were committed: the logic changed or is not deterministic",
+            ),
+            states_left_out: make.counter(
+                "aftercall_states_left_out_total",
+                "Actors' states that did not fit into a journal record: recovery works them out from the events",
             ),
             snapshots: SnapshotKind::ALL.map(|kind| snapshots.with_label_values(&[kind.name()])),
             snapshot_seconds: make.histogram(

@@ -35,6 +35,7 @@ fn s4_05_updates_that_all_come_due_after_a_pause_fit_their_records() {
         committed: 0,
         identity: 0,
         relayed: Relayed::default(),
+        left_out: std::collections::BTreeSet::new(),
     });
     // The first completion of each customer goes out at once, the second waits for the merge time.
     let mut events: Vec<RawEvent> = Vec::new();

@@ -90,6 +90,7 @@ macro_rules! every_rule {
                 a_long_scan_is_whole_and_in_order,
                 journal_content_comes_back_byte_for_byte,
                 a_record_of_the_largest_size_is_taken_and_one_above_refused,
+                a_trimmed_journal_keeps_its_first_record_and_its_fence,
                 the_journal_survives_a_restart,
             }
             crate::snapshots::{

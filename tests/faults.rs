@@ -13,6 +13,8 @@ mod events;
 mod fixtures;
 #[path = "support/nats.rs"]
 mod nats;
+#[path = "faults/oversized.rs"]
+mod oversized;
 #[path = "faults/owners.rs"]
 mod owners;
 #[path = "support/process.rs"]

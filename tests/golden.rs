@@ -36,6 +36,34 @@ fn a_record_of_version_1_reads_as_it_was_written() {
 }
 
 #[test]
+fn a_record_of_version_2_reads_as_it_was_written() {
+    let golden = golden("record-v2.bin", &record_of_changes().to_bytes());
+    assert_eq!(
+        Record::read(&golden).expect("a record"),
+        record_of_changes()
+    );
+    assert_eq!(record_of_changes().to_bytes(), golden);
+    assert_eq!(record_of_changes().format_needed(), 2);
+    assert_eq!(record().format_needed(), 1, "older programs read it");
+}
+
+#[test]
+fn a_snapshot_of_version_2_reads_as_it_was_written() {
+    let whole = Piece {
+        format: 2,
+        ..manifest()
+    };
+    for (name, piece) in [
+        ("snapshot-chunk-v2.bin", chunk_of_parts()),
+        ("snapshot-manifest-v2.bin", whole),
+    ] {
+        let golden = golden(name, &checksum::add(piece.encode_to_vec()));
+        assert!(checksum::holds(&golden), "{name}");
+        assert_eq!(Piece::decode(golden).expect(name), piece);
+    }
+}
+
+#[test]
 fn a_record_of_a_newer_version_is_refused() {
     let newer = Record {
         format: record::FORMAT + 1,
@@ -165,8 +193,42 @@ fn record() -> Record {
         states: vec![StateRecord {
             key: "customer/Jörg".to_owned(),
             state: Bytes::from_static(&[8, 1, 255]),
+            ..StateRecord::default()
         }],
         genesis_rules: "version = \"2026-11\"\n".to_owned(),
+        left_out: Vec::new(),
+    }
+}
+
+/// With a state by what has changed in it, and one that is left out.
+fn record_of_changes() -> Record {
+    let changes = StateRecord {
+        key: "agent/a1".to_owned(),
+        changes: Some(Bytes::from_static(&[8, 1, 18, 2, 8, 1])),
+        since: 299,
+        ..StateRecord::default()
+    };
+    Record {
+        format: 2,
+        states: vec![changes],
+        left_out: vec!["agent/a2".to_owned()],
+        ..record()
+    }
+}
+
+/// A state in two parts.
+fn chunk_of_parts() -> Piece {
+    let part = |state: &'static [u8], goes_on| PackedActor {
+        key: "agent/a1".to_owned(),
+        as_of: 300,
+        state: Bytes::from_static(state),
+        deadline_ms: Some(7),
+        goes_on,
+    };
+    Piece {
+        format: 2,
+        actors: vec![part(&[8], true), part(&[1], false)],
+        manifest: None,
     }
 }
 
@@ -179,12 +241,14 @@ fn chunk() -> Piece {
                 as_of: 300,
                 state: Bytes::from_static(&[8, 1]),
                 deadline_ms: None,
+                goes_on: false,
             },
             PackedActor {
                 key: "agent/a2".to_owned(),
                 as_of: 1 << 40,
                 state: Bytes::new(),
                 deadline_ms: Some(-5),
+                goes_on: false,
             },
         ],
         manifest: None,

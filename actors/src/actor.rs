@@ -2,6 +2,7 @@
 
 use crate::{
     agent::Agent,
+    changes::Mark,
     customer::Customer,
     effect::Effects,
     event::Event,
@@ -117,6 +118,39 @@ impl Actor {
             Self::Agent(agent) => agent.encode(into),
             Self::Customer(customer) => customer.encode(into),
         }
+    }
+
+    /// From here on changes are counted anew: what the actor is now has been stored.
+    pub fn mark(&mut self) -> Mark {
+        match self {
+            Self::Agent(agent) => agent.mark(),
+            Self::Customer(customer) => customer.mark(),
+        }
+    }
+
+    /// Appends what has changed since the last [`Self::mark`], or since the actor was read; false if that were too many
+    /// changes to list, and nothing is appended. `before` is what the mark found; without it all is written that does
+    /// not list its changes.
+    pub fn encode_changes(&self, before: Option<&Mark>, into: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Agent(agent) => agent.encode_changes(before, into),
+            Self::Customer(customer) => customer.encode_changes(before, into),
+        }
+    }
+
+    /// Brings this actor to where the changes were written: it is as of the mark that they begin at, or later.
+    ///
+    /// # Errors
+    /// If the bytes are no changes of an actor of this side. The actor is then of no further use.
+    pub fn fold(&mut self, key: &str, changes: &[u8]) -> Result<(), StateError> {
+        match self {
+            Self::Agent(agent) => agent.fold(changes),
+            Self::Customer(customer) => customer.fold(changes),
+        }
+        .map_err(|error| StateError {
+            key: key.to_owned(),
+            why: error.to_string(),
+        })
     }
 
     /// Reads a stored state.

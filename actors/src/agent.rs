@@ -3,6 +3,8 @@
 //! Puts the parts together: brings them up to `now`, asks the rules with the figures that result, and hands
 //! each part what it is to apply. Of interactions only their wrap-up leaves a trace.
 
+mod changes;
+
 use crate::{
     actor::Context,
     dedupe::{Dedupe, KeyHash},

@@ -16,6 +16,12 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Most of a comment that travels in an alert, in characters.
 pub const COMMENT_CHARS_MAX: usize = 4_000;
 
+/// Most keywords that an alert names, the first of the rules that hold.
+pub const KEYWORDS_MAX: usize = 64;
+
+/// Most of an agent's name that travels in an alert, in characters.
+pub const NAME_CHARS_MAX: usize = 200;
+
 /// What a text ends with that was cut.
 pub const SHORTENED: &str = "… (shortened)";
 
@@ -59,7 +65,7 @@ pub fn alert(
     }
     let mut keywords: Vec<String> = Vec::new();
     for keyword in hits.iter().flat_map(|hit| &hit.keywords) {
-        if !keywords.contains(keyword) {
+        if !keywords.contains(keyword) && keywords.len() < KEYWORDS_MAX {
             keywords.push(keyword.clone());
         }
     }
@@ -70,7 +76,7 @@ pub fn alert(
         audience: Audience::Supervisor,
         owner: ActorRef::from(key),
         agent_id: text(&routing.agent_id),
-        agent_name: routing.agent_name.clone(),
+        agent_name: routing.agent_name.clone().map(name),
         queue_id: text(&routing.queue_id),
         interaction_id: Some(event.interaction_id.to_string()),
         response_id: Some(event.response_id.to_string()),
@@ -127,6 +133,14 @@ pub fn notice(
         missing: Vec::new(),
         raised_at: EventTime(now.0),
     }
+}
+
+/// An agent's name as it is shown: of a longer one its first [`NAME_CHARS_MAX`] characters.
+pub(crate) fn name(mut name: String) -> String {
+    if let Some((end, _)) = name.char_indices().nth(NAME_CHARS_MAX) {
+        name.truncate(end);
+    }
+    name
 }
 
 /// At most [`COMMENT_CHARS_MAX`] characters: of a longer comment the beginning, which says that it goes on.

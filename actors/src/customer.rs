@@ -7,6 +7,8 @@
 //! so all end together. What is known of a customer is their recent history; when the last contact is gone,
 //! so is the summary, and a host may forget the actor.
 
+mod changes;
+
 use std::borrow::Cow;
 
 use crate::{

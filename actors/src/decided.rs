@@ -6,6 +6,10 @@
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
+/// Most that is kept of what segment rules read, in bytes of JSON. Of a longer completion it is not known, and a later
+/// disposition changes no segment.
+pub const READ_BYTES_MAX: usize = 16 * 1024;
+
 use crate::{
     event::{Channel, InteractionCompleted, InteractionUpdated},
     history::History,
@@ -110,7 +114,8 @@ fn read_by(event: &InteractionCompleted, names: &[&'static str]) -> Option<Box<s
             (String::from(*name), all.remove(*name).unwrap_or(nothing))
         })
         .collect();
-    Some(Value::Object(read).to_string().into_boxed_str())
+    let read = Value::Object(read).to_string();
+    (read.len() <= READ_BYTES_MAX).then(|| read.into_boxed_str())
 }
 
 /// Tags in the stored customer.

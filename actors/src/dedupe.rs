@@ -83,7 +83,25 @@ pub struct Entry<T> {
 pub struct Dedupe<T> {
     entries: VecDeque<Entry<T>>,
     index: Option<Box<Index>>,
+    /// How many entries at the back are new since the last [`Self::mark`].
+    fresh: usize,
+    /// What else has changed since then.
+    changes: Option<Box<Changes>>,
 }
+
+/// What has changed since the memory was stored, besides that keys were added.
+#[derive(Clone, Debug, Default)]
+struct Changes {
+    /// Keys that were forgotten, new ones among them.
+    gone: Vec<KeyHash>,
+    /// Keys whose value was changed in its place.
+    changed: Vec<KeyHash>,
+    /// There were too many to list.
+    is_lost: bool,
+}
+
+/// Most changes that are listed; of more the memory is stored whole, which is about as long.
+const CHANGES_MAX: usize = 4_096;
 
 /// Where to look for a key, once comparing all of them takes too long.
 #[derive(Clone, Debug)]
@@ -99,11 +117,13 @@ impl<T> Default for Dedupe<T> {
         Self {
             entries: VecDeque::new(),
             index: None,
+            fresh: 0,
+            changes: None,
         }
     }
 }
 
-/// The index follows from the entries, so it has no say.
+/// The index follows from the entries, and what is stored of them is no part of them: neither has a say.
 impl<T: PartialEq> PartialEq for Dedupe<T> {
     fn eq(&self, other: &Self) -> bool {
         self.entries == other.entries
@@ -129,6 +149,9 @@ impl<T> Dedupe<T> {
     /// When `key` was seen, and what is kept with it, to change.
     pub(crate) fn get_mut(&mut self, key: KeyHash) -> Option<(LogTime, &mut T)> {
         let place = self.position(key)?;
+        if place < self.entries.len() - self.fresh {
+            self.list(|changes| &mut changes.changed, key);
+        }
         self.entries
             .get_mut(place)
             .map(|entry| (entry.at, &mut entry.value))
@@ -145,6 +168,7 @@ impl<T> Dedupe<T> {
     /// Forgets `key`. What was kept with it.
     pub(crate) fn forget(&mut self, key: KeyHash) -> Option<T> {
         let place = self.position(key)?;
+        self.leave(place, key);
         let entry = self.entries.remove(place)?;
         match self.index.as_deref_mut() {
             Some(Index::Marks(marks)) => {
@@ -168,7 +192,14 @@ impl<T> Dedupe<T> {
             self.forget_oldest();
         }
         let at = self.entries.back().map_or(now, |last| last.at.max(now));
-        self.entries.push_back(Entry { key, at, value });
+        self.push(Entry { key, at, value });
+        fits
+    }
+
+    fn push(&mut self, entry: Entry<T>) {
+        let Entry { key, at, .. } = entry;
+        self.entries.push_back(entry);
+        self.fresh += 1;
         match self.index.as_deref_mut() {
             Some(Index::Times(times)) => {
                 times.insert(key, at);
@@ -184,7 +215,68 @@ impl<T> Dedupe<T> {
             }
             None => {}
         }
-        fits
+    }
+
+    /// Notes that the entry at `place` is about to leave.
+    fn leave(&mut self, place: usize, key: KeyHash) {
+        if place >= self.entries.len() - self.fresh {
+            self.fresh -= 1;
+        }
+        self.list(|changes| &mut changes.gone, key);
+    }
+
+    fn list(&mut self, of: impl FnOnce(&mut Changes) -> &mut Vec<KeyHash>, key: KeyHash) {
+        let changes = self.changes.get_or_insert_default();
+        if changes.is_lost {
+            return;
+        }
+        of(changes).push(key);
+        if changes.gone.len() + changes.changed.len() > CHANGES_MAX {
+            **changes = Changes {
+                is_lost: true,
+                ..Changes::default()
+            };
+        }
+    }
+
+    /// From here on changes are counted anew: what is remembered now has been stored.
+    pub(crate) fn mark(&mut self) {
+        self.fresh = 0;
+        self.changes = None;
+    }
+
+    /// Whether there were more changes since the last mark than are listed.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.changes.as_ref().is_some_and(|changes| changes.is_lost)
+    }
+
+    /// Keys forgotten since the last mark.
+    pub(crate) fn gone(&self) -> &[KeyHash] {
+        self.changes.as_ref().map_or(&[], |changes| &changes.gone)
+    }
+
+    /// Brings a stored memory up to the mark at which `gone` and `news` were taken. Those of its changes that it has seen
+    /// before change nothing.
+    pub(crate) fn fold(&mut self, gone: &[KeyHash], news: Self) {
+        for key in gone {
+            self.forget(*key);
+        }
+        let mut is_behind = false;
+        for entry in news.entries {
+            match self.position(entry.key) {
+                Some(place) if !is_behind => self.entries[place] = entry,
+                // One that came after one that is missing here stands behind it.
+                Some(_) => {
+                    self.forget(entry.key);
+                    self.push(entry);
+                }
+                None => {
+                    is_behind = true;
+                    self.push(entry);
+                }
+            }
+        }
+        self.mark();
     }
 
     /// Whether nothing is remembered at `now`.
@@ -231,21 +323,41 @@ impl<T> Dedupe<T> {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(oldest) = self.entries.pop_front() else {
+        let Some(key) = self.entries.front().map(|oldest| oldest.key) else {
             return;
         };
+        self.leave(0, key);
+        self.entries.pop_front();
         match self.index.as_deref_mut() {
             Some(Index::Marks(marks)) => {
                 marks.pop_front();
             }
             Some(Index::Times(times)) => {
-                times.remove(&oldest.key);
+                times.remove(&key);
             }
             None => {}
         }
         if self.entries.is_empty() {
             self.index = None;
         }
+    }
+}
+
+impl<T: Clone> Dedupe<T> {
+    /// The entries that are new or have another value since the last mark, in their order.
+    pub(crate) fn news(&self) -> Self {
+        let old = self.entries.len() - self.fresh;
+        let changed = self.changes.as_ref().map(|changes| &*changes.changed);
+        let changed = changed.into_iter().flatten();
+        let mut places: Vec<usize> = changed
+            .filter_map(|key| self.position(*key))
+            .filter(|place| *place < old)
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+        let places = places.into_iter().chain(old..self.entries.len());
+        let entries = places.filter_map(|place| self.entries.get(place));
+        entries.cloned().collect()
     }
 }
 
@@ -256,6 +368,7 @@ impl<T> FromIterator<Entry<T>> for Dedupe<T> {
         for Entry { key, at, value } in entries {
             memory.remember(at, key, value);
         }
+        memory.mark();
         memory
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::{
+    changes::stores_changes_of,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     event::EnpsResponse,
@@ -270,6 +271,17 @@ impl Enps {
     }
 }
 
+stores_changes_of!(scored of Enps);
+
+impl Enps {
+    /// Takes the window, and which rules fire, from another.
+    pub(crate) fn take_window(&mut self, other: &Self) {
+        self.window.clone_from(&other.window);
+        self.detractors = other.detractors;
+        self.firing.clone_from(&other.firing);
+    }
+}
+
 fn key_of(event: &EnpsResponse) -> KeyHash {
     KeyHash::of(&event.response_id, 0)
 }
@@ -316,6 +328,11 @@ const fn category_of(byte: u8) -> Option<Category> {
 impl Enps {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         self.scored.encode(SCORED_KEYS, SCORED_AT, into);
+        self.encode_window(into);
+    }
+
+    /// The window, and which rules fire.
+    pub(crate) fn encode_window(&self, into: &mut Vec<u8>) {
         let submitted = self.window.iter().map(|response| response.at.0);
         wire::sints(SUBMITTED, wire::deltas(submitted), into);
         let categories = self

@@ -100,6 +100,68 @@ struct Open {
     summary: Lookup,
     /// When the last version of its response came.
     revised_at: LogTime,
+    /// What [`bytes_of`] says of the alert.
+    bytes: usize,
+    touched: Touched,
+}
+
+/// Whether an alert has changed since it was stored. It is no part of what the alert is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touched(bool);
+
+impl Touched {
+    const YES: Self = Self(true);
+}
+
+impl PartialEq for Touched {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// What has left since the alerts were stored.
+#[derive(Clone, Debug, Default)]
+struct Left {
+    /// Ids of alerts whose lookups ended.
+    open: Vec<String>,
+    /// Responses of those that were forgotten, or that were told anew.
+    told: Vec<KeyHash>,
+    /// There were too many to list.
+    is_lost: bool,
+}
+
+/// Most of them that are listed.
+const LEFT_MAX: usize = 1_024;
+
+impl PartialEq for Left {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Left {
+    fn tidy(&mut self) {
+        if self.open.len() + self.told.len() > LEFT_MAX {
+            *self = Self {
+                is_lost: true,
+                ..Self::default()
+            };
+        }
+    }
+
+    fn note_open(&mut self, alert_id: &str) {
+        if !self.is_lost {
+            self.open.push(alert_id.to_owned());
+            self.tidy();
+        }
+    }
+
+    fn note_told(&mut self, key: KeyHash) {
+        if !self.is_lost {
+            self.told.push(key);
+            self.tidy();
+        }
+    }
 }
 
 /// Alerts of one actor whose lookups go on, in the order in which they were raised.
@@ -109,8 +171,9 @@ struct Open {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Enrichment {
     open: VecDeque<Open>,
-    /// Alerts of remembered responses whose lookups are over, in that order.
+    /// Alerts of remembered responses whose lookups are over, in that order; of each response one.
     told: VecDeque<Told>,
+    left: Left,
 }
 
 impl Enrichment {
@@ -153,6 +216,8 @@ impl Enrichment {
             recording: first(Field::Recording),
             summary: first(Field::Summary),
             revised_at: now,
+            bytes: bytes_of(&alert),
+            touched: Touched::YES,
             alert,
         };
         if !held {
@@ -179,6 +244,7 @@ impl Enrichment {
     ) -> bool {
         if let Some(open) = self.open.iter_mut().find(|open| open.is_of(key)) {
             open.revised_at = open.revised_at.max(now);
+            open.touched = Touched::YES;
             return open.revise(draft, effects);
         }
         match self.told.iter_mut().find(|told| told.is_of(key)) {
@@ -189,8 +255,14 @@ impl Enrichment {
 
     /// Forgets alerts of responses whose time has passed.
     pub fn expire(&mut self, now: LogTime, settings: &Settings) {
-        self.told
-            .retain(|told| !told.is_over(now, settings.survey_dedupe_ms));
+        let Self { told, left, .. } = self;
+        told.retain(|told| {
+            let is_over = told.is_over(now, settings.survey_dedupe_ms);
+            if is_over {
+                left.note_told(told.key());
+            }
+            !is_over
+        });
     }
 
     /// Takes what became of a question.
@@ -220,6 +292,7 @@ impl Enrichment {
         if open.is_over() {
             open.end(effects);
             if let Some(open) = self.open.remove(place) {
+                self.left.note_open(&open.alert.alert_id);
                 self.keep(open.told(), effects);
             }
         }
@@ -231,8 +304,10 @@ impl Enrichment {
             return;
         }
         let mut over = Vec::new();
-        self.open.retain_mut(|open| {
+        let Self { open, left, .. } = self;
+        open.retain_mut(|open| {
             if open.ends_at <= now {
+                left.note_open(&open.alert.alert_id);
                 open.end(effects);
                 over.push(open.told());
                 return false;
@@ -269,18 +344,26 @@ impl Enrichment {
 
     /// Remembers an alert whose lookups are over.
     fn keep(&mut self, told: Told, effects: &mut Effects) {
+        let is_same = |other: &Told| other.is_of(told.key());
+        if let Some(place) = self.told.iter().position(is_same) {
+            self.told.remove(place);
+            self.left.note_told(told.key());
+        }
         self.told.push_back(told);
-        told::make_room(&mut self.told, effects);
+        for key in told::make_room(&mut self.told, effects) {
+            self.left.note_told(key);
+        }
     }
 
     /// Ends the lookups of the oldest early, until the others fit.
     fn make_room(&mut self, effects: &mut Effects) {
-        let mut bytes: usize = self.open.iter().map(Open::bytes).sum();
+        let mut bytes: usize = self.open.iter().map(|open| open.bytes).sum();
         while self.open.len() > OPEN_MAX || (bytes > OPEN_BYTES_MAX && self.open.len() > 1) {
             let Some(mut oldest) = self.open.pop_front() else {
                 return;
             };
-            bytes -= oldest.bytes();
+            bytes -= oldest.bytes;
+            self.left.note_open(&oldest.alert.alert_id);
             effects.push(Effect::Ignore(Ignored::WaitOverflow));
             oldest.end(effects);
             self.keep(oldest.told(), effects);
@@ -297,6 +380,7 @@ impl Open {
     }
 
     const fn lookup_mut(&mut self, field: Field) -> &mut Lookup {
+        self.touched = Touched::YES;
         match field {
             Field::Recording => &mut self.recording,
             Field::Summary => &mut self.summary,
@@ -344,6 +428,7 @@ impl Open {
             }
             Field::Summary => self.alert.summary = Some(text),
         }
+        self.bytes = bytes_of(&self.alert);
         self.update(effects);
     }
 
@@ -392,6 +477,7 @@ impl Open {
 
     fn revise(&mut self, draft: Alert, effects: &mut Effects) -> bool {
         let is_news = told::revise(&mut self.alert, draft);
+        self.bytes = bytes_of(&self.alert);
         if is_news {
             self.update(effects);
         }
@@ -423,23 +509,107 @@ impl Open {
             (false, Lookup::Over) => {}
         }
     }
+}
 
-    /// About as many as it takes as JSON: texts that a customer may write at length, and the rest.
-    fn bytes(&self) -> usize {
-        const REST_BYTES: usize = 1_024;
-        let alert = &self.alert;
-        let texts = [&alert.comment, &alert.summary, &alert.recording.url];
-        let texts = texts.into_iter().flatten().chain(&alert.keywords);
-        let written = |byte: u8| match byte {
-            0..0x20 => "\\u0000".len(),
-            b'"' | b'\\' => 2,
-            _plain => 1,
-        };
-        REST_BYTES
-            + texts
-                .flat_map(|text| text.bytes())
-                .map(written)
-                .sum::<usize>()
+/// No fewer bytes than an alert takes as JSON, nor than it may say in one event: every text that comes from outside, and
+/// the rest. The ids stand in two questions as well.
+fn bytes_of(alert: &Alert) -> usize {
+    const REST_BYTES: usize = 512;
+    let ids = [Some(&alert.alert_id), alert.interaction_id.as_ref()];
+    let ids = ids.into_iter().flatten().map(|id| written(id));
+    let texts = [
+        &alert.comment,
+        &alert.summary,
+        &alert.recording.url,
+        &alert.agent_id,
+        &alert.agent_name,
+        &alert.queue_id,
+        &alert.response_id,
+    ];
+    let texts = texts.into_iter().flatten().chain(&alert.keywords);
+    let texts = texts.map(|text| written(text)).sum::<usize>();
+    let owner = written(&alert.owner.key().to_string());
+    REST_BYTES + texts + owner + written(&alert.rule) + 3 * ids.sum::<usize>()
+}
+
+/// Bytes that a text takes in JSON.
+fn written(text: &str) -> usize {
+    let byte = |byte: u8| match byte {
+        0..0x20 => "\\u0000".len(),
+        b'"' | b'\\' => 2,
+        _plain => 1,
+    };
+    text.bytes().map(byte).sum()
+}
+
+/// What is stored of it by changes; `agent` puts them together.
+impl Enrichment {
+    pub(crate) fn mark(&mut self) {
+        self.left = Left::default();
+        for open in &mut self.open {
+            open.touched = Touched::default();
+        }
+        for told in &mut self.told {
+            told.touched = Touched::default();
+        }
+    }
+
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.left.is_lost
+    }
+
+    /// Ids of the alerts whose lookups have ended.
+    pub(crate) fn ended(&self) -> &[String] {
+        &self.left.open
+    }
+
+    /// Responses whose alerts were forgotten.
+    pub(crate) fn gone(&self) -> &[KeyHash] {
+        &self.left.told
+    }
+
+    /// The alerts that are new or have changed.
+    pub(crate) fn news(&self) -> Self {
+        let open = self.open.iter().filter(|open| open.touched.0);
+        let told = self.told.iter().filter(|told| told.touched.0);
+        Self {
+            open: open.cloned().collect(),
+            told: told.cloned().collect(),
+            left: Left::default(),
+        }
+    }
+
+    /// Brings stored alerts up to the mark at which the others were taken.
+    pub(crate) fn fold(&mut self, ended: &[String], gone: &[KeyHash], news: Self) {
+        self.open
+            .retain(|open| !ended.contains(&open.alert.alert_id));
+        self.told
+            .retain(|told| !gone.iter().any(|key| told.is_of(*key)));
+        lay_over(&mut self.open, news.open, |a, b| {
+            a.alert.alert_id == b.alert.alert_id
+        });
+        lay_over(&mut self.told, news.told, |a, b| a.is_of(b.key()));
+        self.mark();
+    }
+}
+
+/// Puts news in the place of what they are about, and what is new behind the others.
+fn lay_over<T>(held: &mut VecDeque<T>, news: VecDeque<T>, is_same: impl Fn(&T, &T) -> bool) {
+    let mut is_behind = false;
+    for new in news {
+        let place = held.iter().position(|known| is_same(known, &new));
+        match place {
+            Some(place) if !is_behind => held[place] = new,
+            // One that came after one that is missing here stands behind it.
+            Some(place) => {
+                held.remove(place);
+                held.push_back(new);
+            }
+            None => {
+                is_behind = true;
+                held.push_back(new);
+            }
+        }
     }
 }
 

@@ -14,8 +14,9 @@ use crate::{
     output::Severity,
     time::EventTime,
     value::{
-        Csat, DestinationName, Id, Score, Sentiment, Summary, WorkDate, whole_i32, whole_u32,
-        whole_u64,
+        ADDRESS_BYTES_MAX, Csat, DISPOSITION_BYTES_MAX, DestinationName, Id, LABEL_BYTES_MAX,
+        LABELS_MAX, NOTE_BYTES_MAX, Score, Sentiment, Summary, WorkDate, labels, optional_text,
+        text, whole_i32, whole_u32, whole_u64,
     },
 };
 
@@ -144,10 +145,20 @@ pub struct CustomerRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<Id>,
     /// Phone number, as the platform gave it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ADDRESS_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<ADDRESS_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub phone: Option<String>,
     /// Email address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ADDRESS_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<ADDRESS_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub email: Option<String>,
     /// The id a customer data platform resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,7 +220,12 @@ pub struct InteractionWrapup {
     /// How far wrap-up has come.
     pub status: WrapupStatus,
     /// The code chosen, if one is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = LABEL_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<LABEL_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub wrap_up_code: Option<String>,
 }
 
@@ -224,7 +240,12 @@ pub struct InteractionCompleted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<Id>,
     /// Skills it asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = LABELS_MAX), inner(length(max = LABEL_BYTES_MAX)))]
+    #[serde(
+        default,
+        deserialize_with = "labels",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub skills: Vec<String>,
     /// Agent who handled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -248,10 +269,20 @@ pub struct InteractionCompleted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
     /// How it ended for the business.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = DISPOSITION_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<DISPOSITION_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub disposition: Option<String>,
     /// The agent's wrap-up code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = LABEL_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<LABEL_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub wrap_up_code: Option<String>,
     /// At most 1,000 characters; transcripts never travel inline (S4.07).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,7 +291,12 @@ pub struct InteractionCompleted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentiment: Option<Sentiment>,
     /// Labels from the platform.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = LABELS_MAX), inner(length(max = LABEL_BYTES_MAX)))]
+    #[serde(
+        default,
+        deserialize_with = "labels",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub tags: Vec<String>,
 }
 
@@ -272,10 +308,20 @@ pub struct InteractionUpdated {
     /// When it changed (event time).
     pub updated_at: EventTime,
     /// The new disposition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = DISPOSITION_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<DISPOSITION_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub disposition: Option<String>,
     /// The new wrap-up code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = LABEL_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<LABEL_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub wrap_up_code: Option<String>,
     /// The agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -298,7 +344,7 @@ pub struct Routing {
     /// Agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<Id>,
-    /// Agent's name for display.
+    /// Agent's name for display: of a longer one its first 200 characters are shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_name: Option<String>,
     /// Bot.
@@ -367,7 +413,12 @@ pub struct EnpsResponse {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<Id>,
     /// The wrap-up code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = LABEL_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<LABEL_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub wrap_up_code: Option<String>,
 }
 
@@ -383,7 +434,12 @@ pub struct WfmMetric {
     /// Its value.
     pub value: f64,
     /// Version of the export it came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = LABEL_BYTES_MAX))]
+    #[serde(
+        default,
+        deserialize_with = "optional_text::<LABEL_BYTES_MAX, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub export_version: Option<String>,
     /// When the export recorded it (event time).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -415,6 +471,8 @@ pub struct PointsAdjusted {
     /// What sort.
     pub kind: AdjustmentKind,
     /// For people to read.
+    #[schemars(length(max = NOTE_BYTES_MAX))]
+    #[serde(deserialize_with = "text::<NOTE_BYTES_MAX, _>")]
     pub reason: String,
     /// The moment whose workday it counts in (event time).
     pub effective_at: EventTime,

@@ -59,7 +59,7 @@ pub struct Known {
 /// Clock: log time. Boundary: what a question brought holds until `keep` after that question. A question is open
 /// until it is answered or its interaction is forgotten (`completion.dedupe`).
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Identity(Option<Box<Asked>>);
+pub struct Identity(Option<Box<Asked>>, Unmarked);
 
 /// In a box: most customers of a centre without such a platform have none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -180,7 +180,7 @@ impl Identity {
             asked.asked_at = LogTime::default();
         }
         if *asked == Asked::default() {
-            self.0 = None;
+            (self.0, self.1) = (None, Unmarked(true));
         }
     }
 
@@ -191,6 +191,79 @@ impl Identity {
             asked.questions.is_blank(now, settings.completion_dedupe_ms)
                 && (asked.resolution == Resolution::Guest || asked.is_past(now, settings))
         })
+    }
+}
+
+/// Whether there was nothing in between, since this was stored: what had been forgotten by then is listed no more. It is
+/// no part of what is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unmarked(bool);
+
+impl PartialEq for Unmarked {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// What is stored of it by changes; `customer` puts them together.
+impl Identity {
+    pub(crate) fn mark(&mut self) {
+        self.1 = Unmarked(false);
+        if let Some(asked) = &mut self.0 {
+            asked.questions.mark();
+        }
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        let asked = self.0.as_ref();
+        asked.is_some_and(|asked| asked.questions.is_lost())
+    }
+
+    /// Whether there was nothing in between, so that all questions there are have come since.
+    pub(crate) const fn was_blank(&self) -> bool {
+        self.1.0
+    }
+
+    pub(crate) fn gone(&self) -> &[KeyHash] {
+        self.0.as_ref().map_or(&[], |asked| asked.questions.gone())
+    }
+
+    /// The questions that are new or answered, without what came of them.
+    pub(crate) fn news(&self) -> Self {
+        let questions = self.0.as_ref().map(|asked| asked.questions.news());
+        Self::of(questions.unwrap_or_default(), &Asked::default())
+    }
+
+    /// What came of the questions, without them.
+    pub(crate) fn answer_only(&self) -> Self {
+        let asked = self.0.as_ref();
+        asked.map_or_else(Self::default, |asked| Self::of(Dedupe::default(), asked))
+    }
+
+    /// The same with these questions.
+    pub(crate) fn with_questions_of(self, other: Self) -> Self {
+        let questions = other.0.map(|asked| asked.questions).unwrap_or_default();
+        Self::of(questions, &self.0.unwrap_or_default())
+    }
+
+    /// Brings the questions up to the mark at which the others were taken.
+    pub(crate) fn fold(&mut self, gone: &[KeyHash], news: &Self) {
+        let mut questions = std::mem::take(self);
+        let news = news.0.as_ref().map(|asked| asked.questions.clone());
+        let mut asked = questions.0.take().unwrap_or_default();
+        asked.questions.fold(gone, news.unwrap_or_default());
+        let held = std::mem::take(&mut asked.questions);
+        *self = Self::of(held, &asked);
+    }
+
+    fn of(questions: Dedupe<bool>, answer: &Asked) -> Self {
+        let asked = Asked {
+            questions,
+            resolution: answer.resolution.clone(),
+            asked_at: answer.asked_at,
+        };
+        let is_any = asked != Asked::default();
+        Self(is_any.then(|| Box::new(asked)), Unmarked::default())
     }
 }
 

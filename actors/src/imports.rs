@@ -6,6 +6,7 @@
 
 use crate::{
     alert,
+    changes::stores_changes_of,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     event::ImportQuarantined,
@@ -71,6 +72,8 @@ impl Imports {
         self.alerted.is_blank(now, DEDUPE_MS)
     }
 }
+
+stores_changes_of!(alerted of Imports);
 
 /// The sentence for people.
 fn summary(told: &ImportQuarantined) -> String {

@@ -8,6 +8,7 @@ pub mod actor;
 pub mod agent;
 pub mod alert;
 pub mod breaker;
+pub mod changes;
 pub mod customer;
 pub mod decided;
 pub mod dedupe;

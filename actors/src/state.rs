@@ -235,6 +235,36 @@ pub(crate) struct StoredTold {
     pub missing: u32,
 }
 
+/// What has changed in an actor since it was stored.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredChanges {
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// An actor that holds what was added to its memories, and the parts that differ.
+    #[prost(bytes = "vec", tag = "2")]
+    pub part: Vec<u8>,
+    /// A bit for each part that stands there whole.
+    #[prost(uint32, tag = "3")]
+    pub whole: u32,
+    /// What memories have forgotten.
+    #[prost(message, repeated, tag = "4")]
+    pub gone: Vec<StoredGone>,
+    /// Ids of alerts whose lookups have ended.
+    #[prost(string, repeated, tag = "5")]
+    pub ended: Vec<String>,
+}
+
+/// Keys that a memory has forgotten.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StoredGone {
+    /// Number of the memory.
+    #[prost(uint32, tag = "1")]
+    pub memory: u32,
+    /// 16 bytes each.
+    #[prost(bytes = "vec", tag = "2")]
+    pub keys: Vec<u8>,
+}
+
 /// A segment of the responses of all owners.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct StoredResponses {

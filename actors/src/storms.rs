@@ -9,6 +9,7 @@ use prost::Message as _;
 
 use crate::{
     alert,
+    changes::stores_changes_of,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     event::{DeadLettered, Event},
@@ -116,6 +117,15 @@ impl Storms {
     }
 }
 
+stores_changes_of!(seen of Storms);
+
+impl Storms {
+    /// Takes the storms that go on from another.
+    pub(crate) fn take_going_on(&mut self, other: &Self) {
+        self.storms.clone_from(&other.storms);
+    }
+}
+
 fn is_over(storm: &Storm, now: LogTime) -> bool {
     now.since_ms(storm.last_at) >= STORM_MS
 }
@@ -151,6 +161,12 @@ const SEEN_AT: u32 = 45;
 
 impl Storms {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
+        self.encode_going_on(into);
+        self.seen.encode(SEEN_KEYS, SEEN_AT, into);
+    }
+
+    /// The storms alone.
+    pub(crate) fn encode_going_on(&self, into: &mut Vec<u8>) {
         for storm in &self.storms {
             let stored = StoredStorm {
                 destination: storm.destination.to_string(),
@@ -160,7 +176,6 @@ impl Storms {
             };
             wire::bytes(STORMS, &stored.encode_to_vec(), into);
         }
-        self.seen.encode(SEEN_KEYS, SEEN_AT, into);
     }
 
     /// `None` if the columns do not fit together, or a destination has no name.

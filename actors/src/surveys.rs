@@ -8,6 +8,7 @@
 
 use crate::{
     alert,
+    changes::stores_changes_of,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     enrichment::Enrichment,
@@ -158,6 +159,8 @@ impl Surveys {
         self.responses.is_blank(now, settings.survey_dedupe_ms)
     }
 }
+
+stores_changes_of!(responses of Surveys);
 
 fn key_of(event: &SurveyResponse) -> KeyHash {
     KeyHash::of(&event.response_id, 0)

@@ -4,6 +4,7 @@
 //! the answer here. Used by `agent`.
 
 use crate::{
+    changes::stores_changes_of,
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     event::{InteractionWrapup, Outcome},
@@ -82,6 +83,8 @@ impl Tokens {
             .is_blank(now, settings.survey_token_dedupe_ms)
     }
 }
+
+stores_changes_of!(requested of Tokens);
 
 /// Tags of the columns in the stored agent.
 const KEYS: u32 = 41;

@@ -256,6 +256,71 @@ impl JsonSchema for Sentiment {
     }
 }
 
+/// Longest code, label or version, in bytes: what a system gives a thing to tell it by, and that is no id of it.
+pub const LABEL_BYTES_MAX: usize = 256;
+
+/// Longest disposition that is taken, in bytes; some systems write a sentence.
+pub const DISPOSITION_BYTES_MAX: usize = 1_024;
+
+/// Most skills or tags of one interaction.
+pub const LABELS_MAX: usize = 64;
+
+/// Longest address by which a customer is reached, in bytes; no mail address may be longer.
+pub const ADDRESS_BYTES_MAX: usize = 320;
+
+/// Longest sentence for people that an event brings besides a comment, in bytes.
+pub const NOTE_BYTES_MAX: usize = 4_096;
+
+/// Reads a text of at most `MAX` bytes.
+///
+/// # Errors
+/// If it is longer.
+pub(crate) fn text<'de, const MAX: usize, D>(deserializer: D) -> Result<String, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    match text.len() {
+        bytes if bytes <= MAX => Ok(text),
+        bytes => Err(D::Error::custom(format!(
+            "at most {MAX} bytes are taken here, this text has {bytes}"
+        ))),
+    }
+}
+
+struct Text<const MAX: usize>(String);
+
+impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::<MAX, D>(deserializer).map(Self)
+    }
+}
+
+/// Reads a text as [`text`] does, or nothing from `null`.
+pub(crate) fn optional_text<'de, const MAX: usize, D>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let found = Option::<Text<MAX>>::deserialize(deserializer)?;
+    Ok(found.map(|text| text.0))
+}
+
+/// Reads up to [`LABELS_MAX`] labels.
+///
+/// # Errors
+/// If there are more, or one is longer than [`LABEL_BYTES_MAX`].
+pub(crate) fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let found = Vec::<Text<LABEL_BYTES_MAX>>::deserialize(deserializer)?;
+    match found.len() {
+        0..=LABELS_MAX => Ok(found.into_iter().map(|label| label.0).collect()),
+        count => Err(D::Error::custom(format!(
+            "at most {LABELS_MAX} are taken here, there are {count}"
+        ))),
+    }
+}
+
 /// A summary of an interaction, at most 1,000 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -3,7 +3,10 @@
 use clap::Args;
 
 use super::{Failure, LogArgs, Setting, terminal::Out};
-use crate::{app::Bus, log::Level};
+use crate::{
+    app::Bus,
+    log::{Level, LogError, clock},
+};
 
 /// Look at the log's version, durability, replicas and retention, and say what it survives
 #[derive(Debug, Args)]
@@ -25,7 +28,9 @@ impl Doctor {
         let config = setting.with_log(&self.log)?.config;
         let findings = bus.block_on(async {
             let log = bus.open_existing_log(&config.log).await?;
-            log.findings().await
+            let mut findings = log.findings().await?;
+            findings.push(clock::finding(&*log).await?);
+            Ok::<_, LogError>(findings)
         })?;
         let mut out = Out::new();
         if self.json {

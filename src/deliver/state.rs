@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `machine` | decides which facts come next, and what to do once they are committed |
 //! | `batch` | what goes into the machine, and what comes out |
+//! | `bound` | no wait is longer than its interval from now |
 //! | `access` | whether our credentials are accepted, and what waits while they are not |
 //! | `conclusion` | what an attempt's end means for its item |
 //! | `weigh` | what an attempt's result says of the item and of the destination |
@@ -33,6 +34,7 @@ use crate::log::Seq;
 
 mod access;
 mod batch;
+mod bound;
 mod conclusion;
 mod due;
 mod machine;

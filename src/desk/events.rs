@@ -302,6 +302,10 @@ async fn store(desk: &Desk, events: Vec<NewEvent>) -> Result<Receipt, Problem> {
 /// # Errors
 /// If the log did not confirm all of them.
 pub async fn append(desk: &Desk, events: Vec<NewEvent>) -> Result<Vec<Appended>, Problem> {
+    if desk.board().is_some_and(|board| board.is_crowded()) {
+        let why = "no memory is left for more actors (engine.memory_max)";
+        return Err(Problem::Unavailable(why.into()));
+    }
     let answers = log::retry::append(desk.log.as_ref(), events, desk.limits.append_timeout).await;
     let answers = answers.into_iter().map(|answer| {
         answer.map_err(|error| match error {

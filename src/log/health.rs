@@ -61,13 +61,11 @@ pub enum Work {
     ReadDead,
     /// Writing dead letters and quarantined input.
     WriteDead,
-    /// Finding memory for actors: reading waits while there is none.
-    Memory,
 }
 
 impl Work {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Reach,
         Self::ReadEvents,
         Self::StoreEvents,
@@ -81,7 +79,6 @@ impl Work {
         Self::WriteSnapshots,
         Self::ReadDead,
         Self::WriteDead,
-        Self::Memory,
     ];
 
     /// The label in metrics.
@@ -101,7 +98,6 @@ impl Work {
             Self::WriteSnapshots => "write_snapshots",
             Self::ReadDead => "read_dead",
             Self::WriteDead => "write_dead",
-            Self::Memory => "memory",
         }
     }
 
@@ -121,7 +117,6 @@ impl Work {
             Self::WriteSnapshots => "writing snapshots",
             Self::ReadDead => "reading dead letters",
             Self::WriteDead => "writing dead letters and quarantined input",
-            Self::Memory => "finding memory for actors",
         }
     }
 
@@ -136,8 +131,7 @@ impl Work {
             | Self::ReadOutputs
             | Self::Publish
             | Self::ReadDeliveries
-            | Self::WriteDeliveries
-            | Self::Memory => true,
+            | Self::WriteDeliveries => true,
             Self::ReadSnapshots | Self::WriteSnapshots | Self::ReadDead | Self::WriteDead => false,
         }
     }

@@ -8,7 +8,7 @@
 use std::{
     num::{NonZeroU16, NonZeroUsize},
     path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use aftercall_actors::time::LogTime;
@@ -19,7 +19,7 @@ use futures::stream::BoxStream;
 use super::{
     AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Lane, LaneFences,
     LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq,
-    Stored, StoredDead, StoredOutput, TailFrom, dead,
+    Stored, StoredDead, StoredOutput, TailFrom, clock::Clock, dead,
 };
 
 mod answers;
@@ -96,6 +96,7 @@ impl Settings {
 #[derive(Debug)]
 pub struct JetStreamLog {
     link: Link,
+    clock: Clock,
     settings: Settings,
     partitions: u16,
     differences: Vec<streams::Difference>,
@@ -139,6 +140,7 @@ impl JetStreamLog {
                 handle(subjects::DEAD).await?,
             ),
             link,
+            clock: Clock::starting_after(LogTime(0)),
             settings,
             partitions,
             differences,
@@ -181,10 +183,11 @@ impl EventLog for JetStreamLog {
     }
 
     fn now(&self) -> LogTime {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        LogTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        self.clock.now()
+    }
+
+    fn clock_note(&self) -> Option<String> {
+        self.clock.note()
     }
 
     async fn findings(&self) -> Result<Vec<Finding>, LogError> {
@@ -253,6 +256,11 @@ impl EventLog for JetStreamLog {
         self.journal
             .scan(subjects::journal(partition), from, to)
             .await
+    }
+
+    async fn journal_trim(&self, _: PartitionId, _: Seq) -> Result<(), LogError> {
+        // Append only, and nobody here may delete from it: the stream's limits do.
+        Ok(())
     }
 
     async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError> {

@@ -126,11 +126,15 @@ impl EventLog for MemoryLog {
     }
 
     fn record_bytes_max(&self) -> usize {
-        RECORD_BYTES_MAX
+        self.world.record_bytes_max()
     }
 
     fn now(&self) -> LogTime {
         self.world.now()
+    }
+
+    fn clock_note(&self) -> Option<String> {
+        self.world.clock_note()
     }
 
     async fn findings(&self) -> Result<Vec<Finding>, LogError> {
@@ -218,6 +222,12 @@ impl EventLog for MemoryLog {
             })
             .await?;
         Ok(self.deliver(found))
+    }
+
+    async fn journal_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
+        self.write(move |store, _| store.journal_trim(partition, before))
+            .await
+            .map_err(|why| LogError::Unreachable(why.into()))
     }
 
     async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError> {

@@ -8,6 +8,7 @@
 use std::{
     num::NonZeroU16,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use aftercall_actors::time::LogTime;
@@ -19,7 +20,8 @@ use tokio::sync::watch;
 use super::{
     AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Headers, Lane,
     LaneFences, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position,
-    RawEvent, Route, Seq, Speaker, Stored, StoredDead, StoredOutput, TailFrom, dead, private,
+    RawEvent, Route, Seq, Speaker, Stored, StoredDead, StoredOutput, TailFrom, clock::Clock, dead,
+    private,
 };
 
 mod batch;
@@ -52,7 +54,7 @@ const RECORD_BYTES_MAX: usize = 4 << 20;
 /// Snapshot chunks removed in one transaction, so that commits get in between.
 const TRIM_CHUNKS: usize = 16;
 
-/// Delivery records removed in one transaction: they are small, and come by the thousand.
+/// Journal or delivery records removed in one transaction: they are small, and come by the thousand.
 const TRIM_RECORDS: usize = 512;
 
 /// What can be chosen when the file is opened.
@@ -68,6 +70,7 @@ pub struct SqliteLog {
     path: PathBuf,
     partition_count: u16,
     writer: Writer,
+    clock: Arc<Clock>,
     pool: Pool,
     stored: watch::Receiver<()>,
 }
@@ -89,8 +92,10 @@ impl SqliteLog {
         let pool = Pool::start(&path)?;
         let checkpoints = Checkpoints::start(file::open_to_checkpoint(&path)?)?;
         let (touch, stored) = watch::channel(());
+        let clock = Arc::new(Clock::starting_after(file::last_time(&connection)?));
         Ok(Self {
-            writer: Writer::start(connection, checkpoints, touch)?,
+            writer: Writer::start(connection, checkpoints, Arc::clone(&clock), touch)?,
+            clock,
             path,
             partition_count,
             pool,
@@ -200,7 +205,11 @@ impl EventLog for SqliteLog {
     }
 
     fn now(&self) -> LogTime {
-        file::system_time()
+        self.clock.now()
+    }
+
+    fn clock_note(&self) -> Option<String> {
+        self.clock.note()
     }
 
     async fn close(&self) -> Result<(), LogError> {
@@ -302,6 +311,11 @@ impl EventLog for SqliteLog {
     ) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
         let (pool, name) = (self.pool.clone(), partition.to_string());
         Ok(records::scan(pool, Table::Journal, name, from, to))
+    }
+
+    async fn journal_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
+        self.trim(Table::Journal, partition.to_string(), before, TRIM_RECORDS)
+            .await
     }
 
     async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError> {

@@ -118,6 +118,10 @@ impl EventLog for WatchedLog {
         self.log.now()
     }
 
+    fn clock_note(&self) -> Option<String> {
+        self.log.clock_note()
+    }
+
     fn health(&self) -> Option<&Health> {
         Some(&self.health)
     }
@@ -190,6 +194,11 @@ impl EventLog for WatchedLog {
         let call = self.log.journal_scan(partition, from, to);
         let records = self.reading(Work::ReadJournal, call).await?;
         Ok(self.items(Work::ReadJournal, records))
+    }
+
+    async fn journal_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
+        // As for deliveries.
+        self.log.journal_trim(partition, before).await
     }
 
     async fn snapshot_append(&self, partition: PartitionId, chunk: Bytes) -> Result<Seq, LogError> {

@@ -16,6 +16,9 @@ use crate::{
     shard::record,
 };
 
+/// A message larger than this is kept as it was, should it turn out to cause more than a record takes.
+const LARGE_BYTES: usize = 32 * 1024;
+
 /// Events read together, in order and without holes.
 #[derive(Debug)]
 pub struct Batch {
@@ -58,7 +61,7 @@ impl Entry {
             (Ok(event), Speaker::Anyone) => plausible::ahead(&event.body, raw.time),
             (Ok(_), Speaker::Service | Speaker::Unknown) | (Err(_), _) => Vec::new(),
         };
-        let kept = event.is_err() || !ahead.is_empty();
+        let kept = event.is_err() || !ahead.is_empty() || raw.payload.len() > LARGE_BYTES;
         Self {
             owner: owner.map_or(0, |owner| owner.partition(partition_count)),
             response: body.and_then(Facts::of),

@@ -10,7 +10,7 @@ use std::{
     fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -203,6 +203,8 @@ pub struct Board {
     count: u16,
     read: AtomicU64,
     end: AtomicU64,
+    /// Actors take more memory than they may, and nothing more of them can go to the disk.
+    crowded: AtomicBool,
 }
 
 impl Board {
@@ -229,6 +231,7 @@ impl Board {
             count: partition_count,
             read: AtomicU64::new(0),
             end: AtomicU64::new(0),
+            crowded: AtomicBool::new(false),
         }
     }
 
@@ -299,6 +302,17 @@ impl Board {
         self.end.fetch_max(position, Ordering::Relaxed);
     }
 
+    /// Whether actors take more memory than they may, though all that can be is on the disk.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it is so, or no more. What it was before.
+    pub fn set_crowded(&self, crowded: bool) -> bool {
+        self.crowded.swap(crowded, Ordering::Relaxed)
+    }
+
     /// Why this process is not ready, or nothing if it is: a partition that is stopped or fenced, still recovering,
     /// or has work and has not got on with it for `stall`.
     #[must_use]
@@ -321,7 +335,13 @@ impl Board {
                 }
             }
         };
-        self.partitions().into_iter().flat_map(complaints).collect()
+        let crowded = self.is_crowded().then(|| {
+            "actors take all the memory they may, those on the disk not counted: reading goes on slowly, and events by \
+             HTTP are refused; raise engine.memory_max"
+                .to_owned()
+        });
+        let complaints = self.partitions().into_iter().flat_map(complaints);
+        complaints.chain(crowded).collect()
     }
 
     /// What running partitions do not get on with, each kind in the words of the first, and how many they are.

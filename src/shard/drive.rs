@@ -19,7 +19,7 @@ use super::{
     memory::MemoryBound,
     recovery::{RETRY_PAUSE, Recovered, RecoveryError, recover, retry},
     relay::{Committed, Progress, RelayError, relay},
-    snapshot::{Generation, Packer, Write},
+    snapshot::{Generation, Needed, Packer, Write},
     ticker::Ticker,
 };
 use crate::{
@@ -157,8 +157,10 @@ pub async fn drive(
     }
     let log = Arc::clone(&around.log);
     let relaying = relay(&*log, partition, commits, Arc::clone(&progress));
+    let mut engine = Engine::new(start);
+    engine.set_record_bytes_max(around.log.record_bytes_max());
     let mut partition = Partition {
-        engine: Engine::new(start),
+        engine,
         packer,
         progress,
         to_relay: Some(to_relay),
@@ -169,6 +171,7 @@ pub async fn drive(
         generation_position: acquired.floor,
         finishing: None,
         answering: Answering::new(questions),
+        shelving_failed: false,
         around,
     };
     let ended = partition.run(&mut feeds, relaying).await;
@@ -192,6 +195,8 @@ struct Partition {
     /// Since when no more events come.
     finishing: Option<Instant>,
     answering: Answering,
+    /// The disk did not take quiet actors.
+    shelving_failed: bool,
 }
 
 impl Partition {
@@ -240,7 +245,7 @@ impl Partition {
             }
             self.answering.step(&self.engine, &*self.around.log);
             if self.around.memory.is_short() {
-                self.engine.passivate_all();
+                self.shelve();
             }
         }
     }
@@ -308,6 +313,13 @@ impl Partition {
             self.packer.begin(&mut self.engine);
         }
         let chunk = self.packer.step(&mut self.engine);
+        if let Some(error) = self.packer.take_failure() {
+            let partition = self.engine.partition;
+            tracing::error!(%partition, %error, "snapshot given up");
+            self.packer.abandon();
+            self.generation_at = Instant::now();
+            return;
+        }
         let is_manifest = chunk.is_none();
         let Some(Write { bytes, .. }) = chunk.or_else(|| self.packer.manifest(&self.engine)) else {
             return;
@@ -352,14 +364,29 @@ impl Partition {
     }
 
     /// Removes what a full generation made needless. Failing is harmless: the next one tries again.
-    fn trim(&self, before: Seq) {
+    fn trim(&self, before: Needed) {
         let log = Arc::clone(&self.around.log);
         let partition = self.engine.partition;
         tokio::task::spawn_local(async move {
-            if let Err(error) = log.snapshot_trim(partition, before).await {
+            if let Err(error) = log.snapshot_trim(partition, before.piece).await {
                 tracing::debug!(%partition, %error, "old snapshots not removed");
             }
+            if let Err(error) = log.journal_trim(partition, before.record).await {
+                tracing::debug!(%partition, %error, "old journal records not removed");
+            }
         });
+    }
+
+    /// Puts quiet actors on the disk.
+    fn shelve(&mut self) {
+        let shelved = self.engine.shelve_all(self.around.memory.folder());
+        if let Err(error) = shelved
+            && !std::mem::replace(&mut self.shelving_failed, true)
+        {
+            let (partition, folder) = (self.engine.partition, self.around.memory.folder());
+            tracing::error!(%partition, %error, folder = %folder.display(), "quiet actors stay in memory (said once)");
+        }
+        self.account();
     }
 
     /// When to look again though nothing has come.

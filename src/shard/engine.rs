@@ -3,14 +3,18 @@
 //! It decides; `drive.rs` performs. No I/O, no clock and no await here: events, committed sequences and a log
 //! time go in, records and snapshot pieces come out. The same engine runs in production and under simulation.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+    path::Path,
+};
 
 use aftercall_actors::{
     actor::{Context, StateError},
     effect::{Effect, Effects},
     event::{Body, Event},
     key::{Key, Side},
-    output::Output,
+    output::{Kind, Output},
     plausible,
     responses::{self, Facts, Responses, Share},
     rules::RuleSet,
@@ -22,12 +26,12 @@ use bytes::Bytes;
 use crate::{
     envelope::{self, Origin, Reason, Reject},
     log::{Lane, NewOutput, PartitionId, Position, Seq},
-    planted::{Bug, is_planted},
+    planted::{Bug, is_planted, state_room},
     shard::{
         batch::{Entry, Feed},
         quarantine,
         record::{self, OutputRecord, Record, StateRecord},
-        table::{Index, LIVE_MAX, Table},
+        table::{Index, LIVE_MAX, Table, Written},
         tally::Tally,
         witness::{Nobody, Step, Witness},
     },
@@ -36,8 +40,46 @@ use crate::{
 /// Most events a commit covers.
 pub const COMMIT_EVENTS_MAX: usize = 500;
 
-/// A commit takes no further event once outputs and states come to this many bytes.
+/// A commit takes no further event once outputs and states come to this many bytes, or to an eighth of a record.
 pub const COMMIT_BYTES_MAX: usize = 128 * 1024;
+
+/// What records are assumed to have room for, until the log in use has said so.
+const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// How a record's room is divided. All bounds on what comes from outside together keep one event far below them; they
+/// hold where those fail.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// What the log takes.
+    record: usize,
+}
+
+impl Room {
+    /// What a commit takes further events up to.
+    fn commit(self) -> usize {
+        COMMIT_BYTES_MAX.min(self.record / 8)
+    }
+
+    /// For outputs and states: the rest of a record is names, numbers and the checksum.
+    const fn content(self) -> usize {
+        self.record - self.record / 64 - 512
+    }
+
+    /// What outputs may come to, with those of one event or deadline more.
+    const fn outputs(self) -> usize {
+        self.content() / 10 * 6
+    }
+
+    /// What an entry of the quarantine may come to.
+    const fn quarantined(self) -> usize {
+        self.content() / 10 * 4
+    }
+
+    /// Longest state that is written whole each time.
+    const fn whole_state(self) -> usize {
+        self.record / 512
+    }
+}
 
 /// What the program is, stamped on every record.
 pub const LOGIC: &str = env!("CARGO_PKG_VERSION");
@@ -100,6 +142,9 @@ pub struct Engine {
     pending: Pending,
     feeds: VecDeque<(Feed, usize)>,
     effects: Effects,
+    room: Room,
+    /// Actors that replay hears again, since a record left their states out.
+    left_out: BTreeSet<String>,
     /// Counts for the metrics, handed over with each commit or when asked.
     pub tally: Tally,
 }
@@ -118,6 +163,8 @@ pub struct Relayed {
 struct Pending {
     events: usize,
     bytes: usize,
+    /// Of these, those of outputs.
+    output_bytes: usize,
     outputs: Vec<OutputRecord>,
     speakers: BTreeSet<Index>,
 }
@@ -147,6 +194,8 @@ pub struct Start {
     pub identity: u128,
     /// How far the relay was.
     pub relayed: Relayed,
+    /// Actors whose states stand in no record, though they spoke.
+    pub left_out: BTreeSet<String>,
 }
 
 impl Engine {
@@ -169,8 +218,17 @@ impl Engine {
             pending: Pending::default(),
             feeds: VecDeque::new(),
             effects: Vec::new(),
+            room: Room {
+                record: RECORD_BYTES_MAX,
+            },
+            left_out: start.left_out,
             tally: Tally::default(),
         }
+    }
+
+    /// Notes the largest record that the log takes, in bytes.
+    pub fn set_record_bytes_max(&mut self, bytes: usize) {
+        self.room.record = bytes;
     }
 
     /// Last position applied.
@@ -268,9 +326,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Passivates every actor: memory is short.
-    pub fn passivate_all(&mut self) {
-        self.table.passivate(0);
+    /// Puts every actor on the disk, in a file in `folder`, but those whose states the next record holds: memory is short.
+    ///
+    /// # Errors
+    /// If the disk does not take them: they stay in memory.
+    pub fn shelve_all(&mut self, folder: &Path) -> io::Result<()> {
+        let kept = &self.pending.speakers;
+        self.table.passivate_but(0, kept);
+        self.table.shelve(folder, kept)
     }
 
     /// Whether a commit's worth is pending. A batch without outputs needs no commit and never fills up.
@@ -278,7 +341,7 @@ impl Engine {
         if self.pending.outputs.is_empty() {
             self.pending.events = 0;
         }
-        self.pending.events >= COMMIT_EVENTS_MAX || self.pending.bytes >= COMMIT_BYTES_MAX
+        self.pending.events >= COMMIT_EVENTS_MAX || self.pending.bytes >= self.room.commit()
     }
 
     /// Wakes who is due, then applies the event. `false` if a commit's worth was pending before it was all done (after
@@ -464,27 +527,45 @@ impl Engine {
     /// Takes the effects of one actor's step.
     fn perform(&mut self, index: Index, entry: &Entry) {
         let live = self.is_live(entry.position);
+        let mut said = Vec::new();
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 // The actor's state of that time was stored with what it said, so it would have been skipped here:
                 // a word now means that the logic changed or is not deterministic.
-                Effect::Emit { .. } if !live => self.tally.divergences += 1,
-                Effect::Emit { id, output } => self.emit(index, entry, id, &output),
+                Effect::Emit { .. } if !live => {
+                    let is_expected = self.left_out.contains(self.table.key_text(index));
+                    self.tally.divergences += u64::from(!is_expected);
+                }
+                Effect::Emit { id, output } => said.push(self.output_of(index, entry, id, &output)),
                 Effect::Ignore(reason) if live => self.tally.ignore(reason),
                 Effect::RuleFailed { rule, why } if live => self.tally.rule_failed(rule, why),
                 Effect::Ignore(_) | Effect::RuleFailed { .. } => {}
             }
         }
+        if said.is_empty() {
+            return;
+        }
+        let bytes = said.iter().map(output_bytes).sum::<usize>();
+        if self.pending.speakers.insert(index) {
+            let whole_max = self.room.whole_state();
+            self.pending.bytes += self.table.written_bytes(index, whole_max) + 64;
+        }
+        if self.pending.output_bytes + bytes > self.room.outputs() {
+            let detail = format!(
+                "{} outputs of {} come to {bytes} bytes, more than a record takes",
+                said.len(),
+                self.table.key_text(index)
+            );
+            return self.quarantine(entry, &Reject::new(Reason::TooLarge, detail));
+        }
+        said.into_iter().for_each(|output| self.push(output));
     }
 
-    fn emit(&mut self, index: Index, entry: &Entry, id: String, output: &Output) {
+    fn output_of(&self, index: Index, entry: &Entry, id: String, output: &Output) -> OutputRecord {
         let mut data = Vec::with_capacity(384);
         output.write_json(&mut data);
         let (cause_source, cause_id) = entry.name();
-        if self.pending.speakers.insert(index) {
-            self.pending.bytes += self.table.stored_bytes(index) + 64;
-        }
-        self.push(OutputRecord {
+        OutputRecord {
             lane: Lane::Out(output.kind()).index() as u32,
             id,
             output_type: output.type_name().to_owned(),
@@ -494,11 +575,13 @@ impl Engine {
             cause_id: cause_id.to_owned(),
             rules: self.rules.version().to_owned(),
             data: data.into(),
-        });
+        }
     }
 
     fn push(&mut self, output: OutputRecord) {
-        self.pending.bytes += output.data.len() + 192;
+        let bytes = output_bytes(&output);
+        self.pending.bytes += bytes;
+        self.pending.output_bytes += bytes;
         self.pending.outputs.push(output);
     }
 
@@ -506,7 +589,8 @@ impl Engine {
     fn quarantine(&mut self, entry: &Entry, reject: &Reject) {
         if self.is_live(entry.position) {
             self.tally.quarantine(reject, entry.position);
-            let output = quarantine::output(entry, reject, self.now, self.rules.version());
+            let (rules, room) = (self.rules.version(), self.room.quarantined());
+            let output = quarantine::output(entry, reject, self.now, rules, room);
             self.push(output);
         }
     }
@@ -543,19 +627,13 @@ impl Engine {
         self.relayed = relayed;
     }
 
-    /// Makes the record of everything applied since the last one.
+    /// Makes the record of everything applied since the last one. What an actor is comes after what it said: states that
+    /// do not fit are left out, and recovery works them out from the events.
     pub fn seal(&mut self) -> Sealed {
         let pending = std::mem::take(&mut self.pending);
-        let states = pending
-            .speakers
-            .iter()
-            .map(|index| StateRecord {
-                state: self.table.encode(*index).into(),
-                key: self.table.key_text(*index).to_owned(),
-            })
-            .collect();
-        let record = Record {
-            format: record::FORMAT,
+        let (states, left_out) = self.states_that_fit(&pending);
+        let mut record = Record {
+            format: record::FORMAT_PLAIN,
             epoch: self.epoch,
             commit: self.head.commit + 1,
             previous: self.head.link.clone(),
@@ -569,7 +647,9 @@ impl Engine {
             outputs: pending.outputs,
             states,
             genesis_rules: String::new(),
+            left_out,
         };
+        record.format = record.format_needed();
         let bytes = record.to_bytes();
         Sealed {
             expected: self.head.seq,
@@ -582,6 +662,58 @@ impl Engine {
         }
     }
 
+    /// The states of those who spoke, and the keys of those whose states do not fit. Those who asked for money first,
+    /// then the smallest.
+    fn states_that_fit(&mut self, pending: &Pending) -> (Vec<StateRecord>, Vec<String>) {
+        let reward = Lane::Out(Kind::Reward).index() as u32;
+        let rewarded: BTreeSet<&str> = pending
+            .outputs
+            .iter()
+            .filter(|output| output.lane == reward)
+            .map(|output| &*output.subject)
+            .collect();
+        let whole_max = self.room.whole_state();
+        let mut found: Vec<(bool, usize, Index, Written)> = Vec::new();
+        let (mut states, mut left_out) = (Vec::new(), Vec::new());
+        for index in &pending.speakers {
+            // One that cannot be read stops the partition when it is needed, and not what others said.
+            let Ok(written) = self.table.written(*index, whole_max) else {
+                left_out.push(self.table.key_text(*index).to_owned());
+                continue;
+            };
+            let is_other = !rewarded.contains(self.table.key_text(*index));
+            found.push((is_other, written.len(), *index, written));
+        }
+        found.sort_by_key(|(is_other, bytes, index, _)| (*is_other, *bytes, *index));
+        let room = self.room.content().saturating_sub(pending.output_bytes);
+        let mut room = room.min(state_room());
+        for (_, bytes, index, written) in found {
+            let key = self.table.key_text(index).to_owned();
+            let needed = bytes + key.len() + STATE_BYTES;
+            if needed > room {
+                room = room.saturating_sub(key.len() + STATE_BYTES);
+                self.tally.left_out += 1;
+                if is_planted(Bug::LeftOutMarked) {
+                    self.table.note_written(index);
+                }
+                left_out.push(key);
+                continue;
+            }
+            room -= needed;
+            self.table.note_written(index);
+            states.push((index, state_record(key, written)));
+        }
+        // In the order of the table, as ever.
+        states.sort_by_key(|(index, _)| *index);
+        if is_planted(Bug::LeftOutUnsaid) {
+            left_out.clear();
+        }
+        (
+            states.into_iter().map(|(_, state)| state).collect(),
+            left_out,
+        )
+    }
+
     /// Notes that a sealed record stands in the journal at `seq`.
     pub fn committed_at(&mut self, sealed: &Sealed, seq: Seq) {
         self.head = Head {
@@ -592,7 +724,8 @@ impl Engine {
         self.committed = self.committed.max(sealed.position);
     }
 
-    /// Every actor's stored form, by key, and that of the responses, by name.
+    /// Every actor's stored form, by key, and that of the responses, by name; without those that cannot be read from the
+    /// disk.
     pub fn states(&mut self) -> std::collections::BTreeMap<String, Vec<u8>> {
         let segments = self.responses.segments_from(0);
         let is_used = !self.responses.is_untouched();
@@ -601,13 +734,21 @@ impl Engine {
             .map(|(number, segment)| (responses::name_of(number), segment.encode()))
             .collect();
         let numbers = 0..self.table.len();
-        states.extend(numbers.map(|index| {
-            (
-                self.table.key_text(index).to_owned(),
-                self.table.encode(index).into(),
-            )
+        states.extend(numbers.filter_map(|index| {
+            let state = self.table.encode(index).ok()?;
+            Some((self.table.key_text(index).to_owned(), state.into()))
         }));
         states
+    }
+
+    /// Longest piece of a snapshot, in bytes.
+    pub(super) const fn piece_bytes_max(&self) -> usize {
+        self.room.record / 2
+    }
+
+    /// The first record that recovery needs of what has been committed, besides those that a snapshot stands in for.
+    pub(super) fn needed_from(&self) -> Seq {
+        self.head.seq.min(self.relayed.seq)
     }
 
     /// The journal's head as this engine knows it.
@@ -615,6 +756,40 @@ impl Engine {
     pub const fn head(&self) -> &Head {
         &self.head
     }
+}
+
+/// What a state takes in a record besides itself and its key: tags, lengths, a position.
+const STATE_BYTES: usize = 32;
+
+fn state_record(key: String, written: Written) -> StateRecord {
+    match written {
+        Written::Whole(state) => StateRecord {
+            key,
+            state: state.into(),
+            ..StateRecord::default()
+        },
+        Written::Changes { since, bytes } => StateRecord {
+            key,
+            changes: Some(bytes.into()),
+            since,
+            ..StateRecord::default()
+        },
+    }
+}
+
+/// What an output takes in a record.
+fn output_bytes(output: &OutputRecord) -> usize {
+    /// Tags, lengths and a time.
+    const REST_BYTES: usize = 64;
+    let texts = [
+        &output.id,
+        &output.output_type,
+        &output.subject,
+        &output.cause_source,
+        &output.cause_id,
+        &output.rules,
+    ];
+    texts.iter().map(|text| text.len()).sum::<usize>() + output.data.len() + REST_BYTES
 }
 
 /// A record's outputs, as its lanes take them.

@@ -1,10 +1,14 @@
 //! The bound on memory that all partitions of a process share.
 //!
-//! Actors are never evicted: what they remember decides about money. So when they reach the bound the reader
-//! waits, every live actor is passivated, and `/readyz` and a metric say so, instead of the kernel ending the
-//! process.
+//! Actors are never evicted: what they remember decides about money. So when they reach the bound, the quiet ones of each
+//! partition go to the disk (`shelf`), where a state costs memory no more, and come back with their next event. What is
+//! left then are keys and places. If these alone are too many, `/readyz` says so, no event is taken by HTTP, and reading
+//! goes on slowly: a partition that stood still would help nobody, after a restart neither.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use crate::log::PartitionId;
 use aftercall_actors::key::Side;
@@ -15,18 +19,26 @@ pub struct MemoryBound {
     partitions: Vec<AtomicU64>,
     count: u16,
     bytes_max: u64,
+    folder: PathBuf,
 }
 
 impl MemoryBound {
-    /// A bound for `count` partitions a side.
+    /// A bound for `count` partitions a side; quiet actors go to a file in `folder`.
     #[must_use]
-    pub fn new(count: u16, bytes_max: u64) -> Self {
+    pub fn new(count: u16, bytes_max: u64, folder: PathBuf) -> Self {
         let partitions = PartitionId::all(count).map(|_| AtomicU64::new(0)).collect();
         Self {
             partitions,
             count,
             bytes_max,
+            folder,
         }
+    }
+
+    /// Where quiet actors go when memory is short.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Notes what a partition's actors take.

@@ -14,10 +14,7 @@ use super::{
     memory::MemoryBound,
 };
 use crate::{
-    log::{
-        Log, LogError, Position,
-        health::{Who, Work},
-    },
+    log::{Log, LogError, Position},
     telemetry::metrics,
 };
 
@@ -30,8 +27,11 @@ pub trait Inlet {
 /// Pause before reading on after the log could not be reached.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Pause while actors take all the memory they may.
+/// Pause while actors take all the memory they may,
 const MEMORY_PAUSE: Duration = Duration::from_millis(100);
+
+/// and how often: by then all that can be is on the disk. What comes is applied all the same.
+const MEMORY_PAUSES: u32 = 10;
 
 /// Reads from behind `floor` until told to stop.
 ///
@@ -73,7 +73,7 @@ async fn read_on(
             }
         };
         loop {
-            wait_for_memory(&log, &memory).await;
+            wait_for_memory(&memory, &board).await;
             let raws = match reader.next(BATCH_EVENTS_MAX).await {
                 Ok(raws) => raws,
                 Err(error) => {
@@ -126,23 +126,26 @@ pub(super) async fn pause_if_transient(error: LogError) -> Result<(), LogError> 
     Ok(())
 }
 
-async fn wait_for_memory(log: &Log, memory: &MemoryBound) {
-    let mut waited = false;
-    while memory.is_short() {
-        if !std::mem::replace(&mut waited, true) {
-            metrics().memory_waits.inc();
-        }
-        if let Some(health) = log.health() {
-            let words = format!(
-                "they take {} bytes of {}, and reading waits; raise engine.memory_max",
-                memory.bytes(),
-                memory.bytes_max()
-            );
-            health.failed(Work::Memory, Who::All, &words);
+/// Gives the partitions time to put quiet actors on the disk.
+async fn wait_for_memory(memory: &MemoryBound, board: &Board) {
+    for _ in 0..MEMORY_PAUSES {
+        if !memory.is_short() {
+            break;
         }
         tokio::time::sleep(MEMORY_PAUSE).await;
     }
-    if waited && let Some(health) = log.health() {
-        health.succeeded(Work::Memory, Who::All);
+    let crowded = memory.is_short();
+    match (board.set_crowded(crowded), crowded) {
+        (false, true) => {
+            metrics().memory_waits.inc();
+            tracing::error!(
+                bytes = memory.bytes(),
+                bytes_max = memory.bytes_max(),
+                "actors take all the memory they may, those on the disk not counted: reading goes on slowly, and events by \
+                 HTTP are refused; raise engine.memory_max"
+            );
+        }
+        (true, false) => tracing::info!("actors have room again"),
+        (false, false) | (true, true) => {}
     }
 }

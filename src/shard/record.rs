@@ -19,8 +19,11 @@ use crate::{
 
 pub use crate::log::stored::RecordError;
 
-/// The format this program writes.
-pub const FORMAT: u32 = 1;
+/// The newest format this program knows; it is written where a record holds changes of states, or leaves one out.
+pub const FORMAT: u32 = 2;
+
+/// The format of all other records, which every version of the program reads.
+pub const FORMAT_PLAIN: u32 = 1;
 
 /// One commit.
 #[derive(Clone, PartialEq, Message)]
@@ -61,12 +64,16 @@ pub struct Record {
     /// What the events caused, in order.
     #[prost(message, repeated, tag = "12")]
     pub outputs: Vec<OutputRecord>,
-    /// The actors that spoke, as of `position`.
+    /// The actors that spoke, as of `position`; a large one by what has changed in it.
     #[prost(message, repeated, tag = "13")]
     pub states: Vec<StateRecord>,
     /// The rule file's text, in a partition's first record only: what holds before any `rules.activated`.
     #[prost(string, tag = "14")]
     pub genesis_rules: String,
+    /// Actors that spoke whose states were too large to stand here, too: replay comes to them, and says again what
+    /// they said.
+    #[prost(string, repeated, tag = "16")]
+    pub left_out: Vec<String>,
 }
 
 /// An output as committed; envelope and all are derived from it and its record.
@@ -135,9 +142,15 @@ pub struct StateRecord {
     /// The actor, as in an output's subject.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// Its state, as `Actor::encode` wrote it.
+    /// Its state, as `Actor::encode` wrote it; empty where `changes` stand.
     #[prost(bytes = "bytes", tag = "2")]
     pub state: Bytes,
+    /// What has changed in it, as `Actor::encode_changes` wrote it.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub changes: Option<Bytes>,
+    /// Position of the state in the log that the changes begin at: they fit to it and to any later one.
+    #[prost(uint64, tag = "4")]
+    pub since: Position,
 }
 
 impl Stored for Record {
@@ -165,6 +178,17 @@ impl Record {
             .as_ref()
             .try_into()
             .map_or(0, u128::from_be_bytes)
+    }
+
+    /// The format that says all of it: an older program must not read past what it does not know.
+    #[must_use]
+    pub fn format_needed(&self) -> u32 {
+        let has_changes = self.states.iter().any(|state| state.changes.is_some());
+        if has_changes || !self.left_out.is_empty() {
+            FORMAT
+        } else {
+            FORMAT_PLAIN
+        }
     }
 
     /// The bytes to store.

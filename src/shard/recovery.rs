@@ -4,7 +4,7 @@
 //! floor. Everything read is checked against everything else: hashes along the journal, commit numbers without
 //! holes, the log's end against the committed position, and the identity of the event there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_actors::{
     actor::StateError,
@@ -24,8 +24,8 @@ use crate::planted::{Bug, is_planted};
 use super::{
     checksum,
     engine::{Head, LOGIC, Relayed, Start, publishable},
-    record::{self, FORMAT, Record, RecordError, identity, link},
-    snapshot::{self, Manifest, Packer, Piece},
+    record::{self, FORMAT_PLAIN, Record, RecordError, StateRecord, identity, link},
+    snapshot::{self, Manifest, Needed, Packer, Piece},
     table::{RestoredDeadline, Table},
 };
 
@@ -118,7 +118,7 @@ pub(super) async fn load(
     let responses = Responses::restore(segments)?;
     let manifest_seq = generation.as_ref().map(|g| g.manifest_seq);
     let packer = generation.as_ref().map_or_else(Packer::default, |g| {
-        Packer::after(manifest_seq, g.full_bytes, g.differences)
+        Packer::after(manifest_seq, g.full_bytes, g.differences, Some(g.needed))
     });
     let base = generation.map(|g| g.manifest);
 
@@ -133,6 +133,7 @@ pub(super) async fn load(
     let floor_seq = base.as_ref().map_or(0, |manifest| manifest.journal_seq);
     let from = floor_seq.min(record.relayed_seq);
     let mut genesis_rules = None;
+    let mut left_out = BTreeSet::new();
     let mut unrelayed = Vec::new();
     let mut previous: Option<(u64, Bytes)> = None;
     let mut records = retry(|| log.journal_scan(partition, from.max(1), head.seq)).await?;
@@ -147,10 +148,7 @@ pub(super) async fn load(
         }
         let forgotten = is_planted(Bug::OutputAgainOnReplay);
         if seq > floor_seq && !forgotten {
-            for state in &read.states {
-                let deadline = RestoredDeadline::AskState;
-                table.restore(&state.key, &state.state, read.position, deadline, true)?;
-            }
+            take_states(&mut table, &read, &mut left_out)?;
         }
         if read.commit > record.relayed {
             let relayed = Relayed {
@@ -198,10 +196,42 @@ pub(super) async fn load(
                 seq: record.relayed_seq,
             },
             head: head.clone(),
+            left_out,
         },
         packer,
         unrelayed,
     })
+}
+
+/// Takes in the states of a record. One whose state is left out, or to which nothing fits that is held, is worked out from
+/// the events, until a record has it whole.
+fn take_states(
+    table: &mut Table,
+    record: &Record,
+    left_out: &mut BTreeSet<String>,
+) -> Result<(), StateError> {
+    for StateRecord {
+        key,
+        state,
+        changes,
+        since,
+    } in &record.states
+    {
+        let is_held = match changes {
+            Some(changes) => table.fold(key, changes, (*since, record.position))?,
+            None => {
+                let deadline = RestoredDeadline::AskState;
+                table.restore(key, state, record.position, deadline, true)?;
+                true
+            }
+        };
+        match is_held {
+            true => left_out.remove(key),
+            false => left_out.insert(key.clone()),
+        };
+    }
+    left_out.extend(record.left_out.iter().cloned());
+    Ok(())
 }
 
 /// Commits a record of our own on top of whatever stands: from then on no former owner can commit.
@@ -270,7 +300,7 @@ async fn acquire(
 
 fn first_record(genesis: &RuleSet) -> Record {
     Record {
-        format: FORMAT,
+        format: FORMAT_PLAIN,
         epoch: 1,
         commit: 1,
         time_ms: i64::MIN,
@@ -283,7 +313,7 @@ fn first_record(genesis: &RuleSet) -> Record {
 
 fn next_owner(last: &Record, bytes: &[u8]) -> Record {
     Record {
-        format: FORMAT,
+        format: FORMAT_PLAIN,
         epoch: last.epoch + 1,
         commit: last.commit + 1,
         previous: link(bytes),
@@ -291,6 +321,7 @@ fn next_owner(last: &Record, bytes: &[u8]) -> Record {
         outputs: Vec::new(),
         states: Vec::new(),
         genesis_rules: String::new(),
+        left_out: Vec::new(),
         ..last.clone()
     }
 }
@@ -389,6 +420,8 @@ struct Generation {
     manifest_seq: Seq,
     full_bytes: usize,
     differences: u32,
+    /// What the full one that it begins with needs.
+    needed: Needed,
 }
 
 /// Loads the newest generation whose every part is there; older ones stand in for it otherwise.
@@ -430,11 +463,28 @@ async fn load_generation(
     let Some(chain) = chain else { return Ok(None) };
     let mut full_bytes = 0;
     let mut segments = BTreeMap::new();
+    let first = chain
+        .first()
+        .and_then(|seq| Some((*seq, manifests.get(seq)?)));
+    let needed = first.map(|(seq, full)| Needed {
+        piece: full.chunks.first().copied().unwrap_or(seq),
+        record: full.journal_seq,
+    });
+    // The beginning of a state that goes on in the next part.
+    let mut begun = Vec::new();
     for manifest in chain.iter().filter_map(|seq| manifests.get(seq)) {
         for bytes in manifest.chunks.iter().filter_map(|seq| chunks.get(seq)) {
             full_bytes += bytes.len();
             // Decoded once before: that it is whole is known.
-            for actor in Piece::decode(bytes.clone()).unwrap_or_default().actors {
+            for mut actor in Piece::decode(bytes.clone()).unwrap_or_default().actors {
+                begun.extend_from_slice(&actor.state);
+                if actor.goes_on {
+                    continue;
+                }
+                if begun.len() > actor.state.len() {
+                    actor.state = Bytes::copy_from_slice(&begun);
+                }
+                begun.clear();
                 let deadline = RestoredDeadline::Known(actor.deadline_ms.map(LogTime));
                 if is_planted(Bug::DedupeForgottenOnRestart) {
                     continue;
@@ -450,8 +500,10 @@ async fn load_generation(
     let newest = chain
         .last()
         .and_then(|seq| Some((*seq, manifests.get(seq)?.clone())));
-    Ok(newest.map(|(manifest_seq, manifest)| Generation {
+    let newest = newest.zip(needed);
+    Ok(newest.map(|((manifest_seq, manifest), needed)| Generation {
         manifest,
+        needed,
         segments,
         manifest_seq,
         full_bytes,
@@ -484,4 +536,4 @@ fn chain(
     }
 }
 
-const _: () = assert!(record::FORMAT == 1, "a new format needs its golden file");
+const _: () = assert!(record::FORMAT == 2, "a new format needs its golden file");

@@ -5,7 +5,7 @@
 //! What both find must be the same; where it is not, something stored was damaged, or the logic changed. `ledger` is
 //! made of the second and checked against the first.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aftercall_actors::{
     actor::Actor, key::Key, responses::Responses, rules::RuleSet, time::LogTime,
@@ -296,6 +296,7 @@ fn blank(partition: PartitionId, rules: RuleSet, quiet_until: Position) -> Engin
         committed: quiet_until,
         identity: 0,
         relayed: Relayed::default(),
+        left_out: BTreeSet::new(),
     })
 }
 

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use aftercall_actors::{
+    actor::StateError,
     responses::{self, Stored},
     time::LogTime,
 };
@@ -23,11 +24,14 @@ use crate::{
     shard::{checksum, engine::Engine, table::Index},
 };
 
-/// The format this program writes.
-pub const FORMAT: u32 = 1;
+/// The newest format this program knows; it is written where a chunk holds a part of a state.
+pub const FORMAT: u32 = 2;
 
-/// A chunk is closed at this many bytes.
-const CHUNK_BYTES: usize = 512 * 1024;
+/// The format of all other pieces, which every version of the program reads.
+const FORMAT_PLAIN: u32 = 1;
+
+/// What an actor takes in a chunk besides key and state: tags, lengths, a position and a time.
+const ACTOR_BYTES: usize = 48;
 
 /// Actors packed in one slice, between two batches: well under a millisecond.
 const SLICE_ACTORS: usize = 1_000;
@@ -64,6 +68,9 @@ pub struct PackedActor {
     /// When it wants to be woken, in log time; absent for never.
     #[prost(int64, optional, tag = "4")]
     pub deadline_ms: Option<i64>,
+    /// Whether the state goes on in the next one, which has the same key: a large state goes in parts.
+    #[prost(bool, tag = "5")]
+    pub goes_on: bool,
 }
 
 /// What makes a generation whole.
@@ -114,8 +121,17 @@ pub struct Write {
 pub struct Generation {
     /// Whether it is a full one.
     pub full: bool,
-    /// First sequence still needed, after a full generation.
-    pub trim_before: Option<Seq>,
+    /// What is still needed, after a full generation: the one before it stays, should this one be damaged.
+    pub trim_before: Option<Needed>,
+}
+
+/// Where what a full generation needs begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// Its first piece.
+    pub piece: Seq,
+    /// The first journal record that is read after it.
+    pub record: Seq,
 }
 
 /// Packs generations of one partition, one after the other.
@@ -130,11 +146,15 @@ pub struct Packer {
     differences: u32,
     /// Number of the first segment of responses that the last generation does not hold whole.
     segments_from: u64,
+    /// What the last full generation needs.
+    needed: Option<Needed>,
 }
 
 #[derive(Debug)]
 struct Scan {
     full: bool,
+    piece_bytes_max: usize,
+    needed_from: Seq,
     cursor: Index,
     /// Segments of responses that are still to be packed.
     segments: VecDeque<(u64, Stored)>,
@@ -149,6 +169,8 @@ struct Scan {
     written: Vec<Seq>,
     bytes: usize,
     swept: bool,
+    /// A state that cannot be read: the generation is given up.
+    failed: Option<StateError>,
 }
 
 /// After this many differences, or once they weigh half of the full generation, the next one is full again.
@@ -157,9 +179,15 @@ const DIFFERENCES_MAX: u32 = 16;
 impl Packer {
     /// Goes on from the generation whose manifest recovery has loaded.
     #[must_use]
-    pub fn after(manifest: Option<Seq>, chain_bytes: usize, differences: u32) -> Self {
+    pub fn after(
+        manifest: Option<Seq>,
+        chain_bytes: usize,
+        differences: u32,
+        needed: Option<Needed>,
+    ) -> Self {
         Self {
             last: manifest,
+            needed,
             full_bytes: chain_bytes,
             differences,
             ..Self::default()
@@ -196,6 +224,8 @@ impl Packer {
         self.segments_from = engine.responses.last_number();
         self.scan = Some(Scan {
             full,
+            piece_bytes_max: engine.piece_bytes_max(),
+            needed_from: engine.needed_from(),
             cursor: 0,
             segments,
             floor: engine.applied(),
@@ -212,6 +242,7 @@ impl Packer {
             written: Vec::new(),
             bytes: 0,
             swept: false,
+            failed: None,
         });
     }
 
@@ -244,7 +275,7 @@ impl Packer {
                 rules_version: scan.rules.1.clone(),
             };
             let piece = Piece {
-                format: FORMAT,
+                format: FORMAT_PLAIN,
                 actors: Vec::new(),
                 manifest: Some(manifest),
             };
@@ -272,13 +303,22 @@ impl Packer {
             self.difference_bytes += scan.bytes;
             self.differences += 1;
         }
-        let trim_before = scan
-            .full
-            .then(|| scan.written.first().copied().unwrap_or(seq));
+        let trim_before = match scan.full {
+            true => self.needed.replace(Needed {
+                piece: scan.written.first().copied().unwrap_or(seq),
+                record: scan.needed_from,
+            }),
+            false => None,
+        };
         Some(Generation {
             full: scan.full,
             trim_before,
         })
+    }
+
+    /// What keeps the generation from becoming whole, if something does.
+    pub fn take_failure(&mut self) -> Option<StateError> {
+        self.scan.as_mut()?.failed.take()
     }
 
     /// Gives up the generation being made: its chunks stay unread, and the next one is full.
@@ -295,7 +335,7 @@ impl Scan {
                 key: responses::name_of(number),
                 as_of: self.floor,
                 state: segment.encode().into(),
-                deadline_ms: None,
+                ..PackedActor::default()
             });
             return;
         }
@@ -304,11 +344,19 @@ impl Scan {
             let index = self.cursor;
             self.cursor += 1;
             if engine.table.take_dirty(index) || self.full {
+                let state = match engine.table.encode(index) {
+                    Ok(state) => state,
+                    Err(error) => {
+                        self.failed = Some(error);
+                        return;
+                    }
+                };
                 let actor = PackedActor {
                     key: engine.table.key_text(index).to_owned(),
                     as_of: engine.table.as_of(index),
-                    state: engine.table.encode(index).into(),
+                    state: state.into(),
                     deadline_ms: engine.table.deadline(index).map(|at| at.0),
+                    goes_on: false,
                 };
                 self.pack(actor);
             }
@@ -321,19 +369,37 @@ impl Scan {
         }
     }
 
-    fn pack(&mut self, actor: PackedActor) {
-        self.open_bytes += actor.key.len() + actor.state.len() + 24;
-        self.open_after = self.open_after.max(actor.as_of);
-        self.open.push(actor);
-        if self.open_bytes >= CHUNK_BYTES {
+    /// Packs an actor into the open chunk, or, where it does not fit, into the next; one that fits into none in parts.
+    fn pack(&mut self, mut actor: PackedActor) {
+        let rest_bytes = actor.key.len() + ACTOR_BYTES;
+        let room = self.piece_bytes_max.saturating_sub(rest_bytes).max(1);
+        while actor.state.len() > room {
+            let part = PackedActor {
+                state: actor.state.split_to(room),
+                goes_on: true,
+                ..actor.clone()
+            };
+            self.put(part);
+        }
+        self.put(actor);
+    }
+
+    fn put(&mut self, actor: PackedActor) {
+        let bytes = actor.key.len() + actor.state.len() + ACTOR_BYTES;
+        if self.open_bytes + bytes > self.piece_bytes_max && !self.open.is_empty() {
             self.close();
         }
+        self.open_bytes += bytes;
+        self.open_after = self.open_after.max(actor.as_of);
+        self.open.push(actor);
     }
 
     fn close(&mut self) {
+        let actors = std::mem::take(&mut self.open);
+        let has_part = actors.iter().any(|actor| actor.goes_on);
         let piece = Piece {
-            format: FORMAT,
-            actors: std::mem::take(&mut self.open),
+            format: if has_part { FORMAT } else { FORMAT_PLAIN },
+            actors,
             manifest: None,
         };
         let bytes = checksum::add(piece.encode_to_vec());

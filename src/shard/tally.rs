@@ -5,6 +5,7 @@ use aftercall_actors::effect::Ignored;
 use crate::{
     envelope::{Reason, Reject},
     log::{PartitionId, Position},
+    planted::note_divergences,
     telemetry::metrics,
 };
 
@@ -15,6 +16,9 @@ pub struct Tally {
     pub applied: u64,
     /// Words of actors in a replay that must be silent.
     pub divergences: u64,
+    /// States that records left out because they did not fit.
+    pub left_out: u64,
+    has_said_left_out: bool,
     ignored: [u64; Ignored::ALL.len()],
     /// By reason: how many, and where the last one stands.
     quarantined: [(u64, Position); Reason::ALL.len()],
@@ -48,7 +52,7 @@ impl Tally {
 
     /// Adds everything to the metrics and starts again from zero.
     pub fn flush(&mut self, partition: PartitionId) {
-        let taken = std::mem::take(self);
+        let mut taken = std::mem::take(self);
         let metrics = metrics();
         if taken.applied > 0 {
             metrics.applied(partition.side).inc_by(taken.applied);
@@ -77,12 +81,24 @@ impl Tally {
             );
             metrics.rule_failure(&rule).inc();
         }
+        if taken.left_out > 0 {
+            metrics.states_left_out.inc_by(taken.left_out);
+            if !std::mem::replace(&mut taken.has_said_left_out, true) {
+                tracing::error!(
+                    %partition,
+                    "an actor's state does not fit into a record: the partition goes on, and a restart works it out from \
+                     the events; see aftercall_states_left_out_total (said once)"
+                );
+            }
+        }
+        self.has_said_left_out = taken.has_said_left_out;
         if taken.divergences > 0 {
             tracing::error!(
                 count = taken.divergences,
                 "replay differs from what was committed"
             );
             metrics.replay_divergence.inc_by(taken.divergences);
+            note_divergences(taken.divergences);
         }
     }
 }

@@ -180,6 +180,28 @@ pub async fn a_record_of_the_largest_size_is_taken_and_one_above_refused(factory
     assert!(head.seq == seq && head.bytes == largest);
 }
 
+/// A log with a retention of its own keeps all of it.
+pub async fn a_trimmed_journal_keeps_its_first_record_and_its_fence(factory: &dyn Factory) {
+    let log = factory.open().await;
+    let mut seqs = Vec::new();
+    for number in 0..6u8 {
+        let head = seqs.last().copied().unwrap_or(0);
+        seqs.push(append(&log, AGENT_0, head, &[number]).await);
+    }
+    let other = append(&log, CUSTOMER_0, 0, b"other").await;
+    soon(log.journal_trim(AGENT_0, seqs[3])).await.unwrap();
+    let records = scan(&log, AGENT_0, 1, u64::MAX).await;
+    let held: Vec<Seq> = records.iter().map(|record| record.seq).collect();
+    match log.name() {
+        "jetstream" => assert_eq!(held, seqs),
+        _ => assert_eq!(held, [seqs[0], seqs[3], seqs[4], seqs[5]]),
+    }
+    assert_eq!(scan(&log, CUSTOMER_0, 1, other).await.len(), 1);
+    let stale = soon(log.journal_append(AGENT_0, seqs[4], Bytes::new())).await;
+    assert!(matches!(stale, Err(CommitError::Fenced)), "{stale:?}");
+    append(&log, AGENT_0, seqs[5], b"next").await;
+}
+
 pub async fn the_journal_survives_a_restart(factory: &dyn Factory) {
     let log = factory.open().await;
     let first = append(&log, AGENT_3, 0, b"one").await;

@@ -187,6 +187,7 @@ async fn add_an_unreadable_actor_to_the_journal(centre: &Centre) -> String {
         states: vec![StateRecord {
             key: key.clone(),
             state: vec![0xff; 40].into(),
+            ..StateRecord::default()
         }],
         genesis_rules: String::new(),
         ..last

@@ -10,20 +10,16 @@ use std::{
 use aftercall::{
     log::{
         Log,
-        health::STALL,
         jetstream::{JetStreamLog, Settings},
         memory::Outage,
         sqlite::{FILE, SqliteLog, SqliteSettings},
-        watched::WatchedLog,
     },
-    shard::{board::Board, memory::MemoryBound, reader},
     traffic::Traffic,
 };
 use aftercall_actors::rules::RuleSet;
-use tokio::sync::watch;
 
 use crate::{
-    fixtures::{Centre, PARTITIONS, in_virtual_time},
+    fixtures::{Centre, in_virtual_time},
     nats::Nats,
     program::feed,
     service::{Service, TOKEN},
@@ -263,35 +259,6 @@ fn timers_that_stand_still_because_no_tick_is_stored_are_said() {
         centre.world.set_outage(None);
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(process.complaints(), Vec::<String>::new());
-    });
-}
-
-#[test]
-fn events_that_the_memory_bound_holds_up_are_lag_and_the_wait_is_said() {
-    in_virtual_time(async |mut centre: Centre| {
-        let log = WatchedLog::around(Arc::new(centre.world.client()));
-        let board = Arc::new(Board::new(PARTITIONS));
-        // Not even one byte of actors.
-        let memory = Arc::new(MemoryBound::new(PARTITIONS, 0));
-        let (_go_on, stopping) = watch::channel(false);
-        tokio::task::spawn_local(reader::read(
-            Arc::clone(&log),
-            0,
-            Vec::new(),
-            board,
-            memory,
-            stopping,
-        ));
-        centre.feed(5).await;
-        tokio::time::sleep(STALL + Duration::from_millis(200)).await;
-        let complaints = log.health().expect("an account").complaints();
-        assert_eq!(complaints.len(), 1, "{complaints:?}");
-        let words = "finding memory for actors fails since";
-        assert!(complaints[0].starts_with(words), "{complaints:?}");
-        assert!(
-            complaints[0].contains("engine.memory_max"),
-            "{complaints:?}"
-        );
     });
 }
 

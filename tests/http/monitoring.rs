@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aftercall::{
+    envelope::STRUCTURED,
     log::PartitionId,
     shard::board::{Board, State},
 };
@@ -60,6 +61,55 @@ fn readiness_says_why_not_and_liveness_does_not_care() {
         board.update(all[1], |status| status.state = State::Running);
         server.desk.set_stopping();
         assert_eq!(ready().await.0, 503);
+    });
+}
+
+/// Nothing is taken that no actor has room for; sent again later, it is.
+#[test]
+fn without_memory_for_actors_events_are_answered_503_and_readiness_says_so() {
+    with_server(|server| async move {
+        let board = Arc::new(Board::new(1));
+        server.desk.set_board(Arc::clone(&board));
+        for partition in PartitionId::all(1) {
+            board.update(partition, |status| status.state = State::Running);
+        }
+        let event = json!({
+            "specversion": "1.0", "id": "e1", "source": "tests", "type": "interaction.wrapup",
+            "data": { "interaction_id": "i1", "agent_id": "a1", "status": "ended" },
+        });
+        let post = || server.post(STRUCTURED, event.to_string());
+        board.set_crowded(true);
+        let refused = post().await;
+        assert_eq!(refused.status(), 503);
+        let text = refused.text().await.unwrap();
+        assert!(text.contains("engine.memory_max"), "{text}");
+        let ready = server.request(Method::GET, "/readyz").send().await.unwrap();
+        assert_eq!(ready.status(), 503);
+        let text = ready.text().await.unwrap();
+        assert!(text.contains("raise engine.memory_max"), "{text}");
+        assert_eq!(server.stored_ids(), [""; 0]);
+        board.set_crowded(false);
+        assert!(post().await.status().is_success());
+        assert_eq!(server.stored_ids().len(), 1);
+    });
+}
+
+/// The clock of the machine jumps: the process does its work, and says what somebody has to look at.
+#[test]
+fn readiness_notes_that_the_clock_jumped() {
+    with_server(|server| async move {
+        server.world.set_clock_off(3_600_000);
+        let answer = server.request(Method::GET, "/readyz").send().await.unwrap();
+        let body: Value = answer.json().await.unwrap();
+        let note = body["notes"][0].as_str().unwrap_or_default();
+        assert!(
+            note.contains("clock jumped: it is 1 h 0 min ahead"),
+            "{body}"
+        );
+        server.world.set_clock_off(0);
+        let answer = server.request(Method::GET, "/readyz").send().await.unwrap();
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body.get("notes"), None);
     });
 }
 

@@ -63,6 +63,7 @@ fn with_rules<F: Future<Output = ()>>(rules: Option<RuleSet>, test: impl FnOnce(
         if let Some(rules) = rules {
             let settings = HostSettings {
                 actor_bytes_max: u64::MAX,
+                shelf_folder: std::env::temp_dir(),
             };
             let started = Hosts::start(Arc::new(world.client()), settings, rules).await;
             let started = started.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aftercall::{
-    log::{Lane, PartitionId, memory::World},
+    log::{Lane, PartitionId, clock::NEAR_MS, memory::World},
     shard::{
         engine::publishable,
         record::{Record, identity, link},
@@ -11,17 +11,20 @@ use aftercall::{
 };
 use aftercall_actors::actor::Actor;
 
-use crate::{reference::Reference, schedule};
+use crate::{reference::Reference, schedule, story::Bounds};
 
 /// Checks everything; the answer names what is broken.
 pub fn check(
     world: &World,
+    seed: u64,
     states: &BTreeMap<PartitionId, BTreeMap<String, Vec<u8>>>,
 ) -> Result<(), String> {
+    log_time_keeps_pace(world)?;
     let events = world.events();
     let genesis = schedule::genesis();
     for partition in PartitionId::all(world.partition_count()) {
         let records = journal_is_a_chain(world, partition)?;
+        records_fit(world, partition, seed)?;
         position_and_outputs_together(world, partition, &records)?;
         each_output_once_and_in_order(world, partition, &records)?;
         let reference = Reference::of(partition, world.partition_count(), &genesis, &events);
@@ -29,6 +32,17 @@ pub fn check(
         state_equals_replay_from_zero(partition, &states[&partition], &reference)?;
     }
     Ok(())
+}
+
+/// Log time has come as far as real time, whatever the machine's clock said, and no further.
+fn log_time_keeps_pace(world: &World) -> Result<(), String> {
+    let off_ms = world.now().since_ms(world.real_time());
+    if off_ms.abs() <= 2 * NEAR_MS {
+        return Ok(());
+    }
+    Err(format!(
+        "log_time_keeps_pace: it is {off_ms} ms away from real time"
+    ))
 }
 
 /// Commit numbers without holes, each record naming the one before; epochs and positions never go back.
@@ -54,6 +68,26 @@ fn journal_is_a_chain(world: &World, partition: PartitionId) -> Result<Vec<Recor
         records.push(record);
     }
     Ok(records)
+}
+
+/// No record is longer than the log takes, the first one apart, which holds the rules; and none holds more of states than
+/// there is room for.
+fn records_fit(world: &World, partition: PartitionId, seed: u64) -> Result<(), String> {
+    let bounds = Bounds::of(seed);
+    for stored in world.journal(partition).iter().skip(1) {
+        let record = Record::read(&stored.bytes).map_err(|error| error.to_string())?;
+        let states = record.states.iter();
+        let bytes =
+            states.map(|state| state.state.len() + state.changes.as_ref().map_or(0, |c| c.len()));
+        if stored.bytes.len() > bounds.record_bytes || bytes.sum::<usize>() > bounds.state_room {
+            return Err(format!(
+                "records_fit: {partition} commit {} has {} bytes",
+                record.commit,
+                stored.bytes.len()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A record with outputs covers the position of each cause, and names the event it ends at.

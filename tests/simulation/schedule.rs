@@ -60,6 +60,8 @@ pub enum Step {
         /// Appended while it lasts.
         during: Option<Box<NewEvent>>,
     },
+    /// Sets the machine's clock off by so much.
+    Clock { off_ms: i64 },
 }
 
 /// Faults of a run: one seed in five has none.
@@ -84,6 +86,7 @@ pub fn faults(seed: u64, draws: &mut Draws) -> Faults {
 /// A whole run's steps.
 pub fn steps(draws: &mut Draws) -> Vec<Step> {
     let count = 40 + draws.below(80);
+    let jumps = draws.one_in(3);
     let mut steps = vec![Step::Start];
     let mut sent: Vec<NewEvent> = Vec::new();
     for number in 0..count {
@@ -119,6 +122,9 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
             });
             steps.push(Step::Outage { what, ms, during });
         }
+        if jumps && draws.one_in(12) {
+            steps.extend(jump(number, draws));
+        }
         if draws.one_in(3) {
             steps.push(Step::Wait {
                 ms: draws.below(3_000),
@@ -126,6 +132,25 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// The clock jumps, something happens meanwhile, and it is set right again: after seconds, or, where it was so far ahead
+/// that nobody would follow, after longer.
+fn jump(number: u64, draws: &mut Draws) -> [Step; 5] {
+    const HOUR_MS: i64 = 3_600_000;
+    let (off_ms, ms) = match draws.below(3) {
+        0 => (HOUR_MS, 1_000 + draws.below(5_000)),
+        1 => (-HOUR_MS, 1_000 + draws.below(90_000)),
+        _ => (200 * 24 * HOUR_MS, 1_000 + draws.below(90_000)),
+    };
+    let happens = |at| Step::Publish(Box::new(event(1_000 + 2 * number + at, &mut draws.clone())));
+    [
+        Step::Clock { off_ms },
+        happens(0),
+        Step::Wait { ms },
+        happens(1),
+        Step::Clock { off_ms: 0 },
+    ]
 }
 
 /// Dispositions of completions, of which some say nothing, and what they change to.

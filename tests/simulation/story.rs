@@ -7,6 +7,7 @@ use aftercall::{
         EventLog as _, PartitionId,
         memory::{Faults, World},
     },
+    planted,
     shard::{batch::route, board::State, drive::Ended, engine::Engine, recovery::recover},
 };
 
@@ -39,6 +40,10 @@ pub fn run(seed: u64, tell: bool) -> Result<(), String> {
 async fn live(seed: u64, tell: bool) -> Result<(), String> {
     let mut draws = Draws::new(seed);
     let world = World::new(PARTITIONS, schedule::faults(seed, &mut draws));
+    let bounds = Bounds::of(seed);
+    bounds.set(&world);
+    // Of a run that broke.
+    let _ = planted::take_divergences();
     let mut processes: Vec<Process> = Vec::new();
     let broken = Broken::default();
     for step in schedule::steps(&mut draws) {
@@ -48,7 +53,8 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
         match step {
             Step::Publish(event) => publish(&world, *event).await,
             Step::Start => {
-                let process = Process::start(&world, schedule::genesis());
+                let genesis = schedule::genesis();
+                let process = Process::start_within(&world, genesis, bounds.memory_bytes);
                 watch(&world, &process, &broken);
                 processes.push(process);
             }
@@ -71,6 +77,7 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
                 world.set_outage(None);
             }
+            Step::Clock { off_ms } => world.set_clock_off(off_ms),
             Step::Wait { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         }
     }
@@ -87,8 +94,47 @@ async fn live(seed: u64, tell: bool) -> Result<(), String> {
     if tell {
         show(&world);
     }
+    let divergences = planted::take_divergences();
+    if divergences > 0 {
+        return Err(format!(
+            "replay_agrees: {divergences} words were not to be said"
+        ));
+    }
     let states = states(&world).await?;
-    invariants::check(&world, &states)
+    invariants::check(&world, seed, &states)
+}
+
+/// How little fits into a record: actors of a run hold little themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub record_bytes: usize,
+    pub state_room: usize,
+    memory_bytes: u64,
+}
+
+impl Bounds {
+    /// By the seed alone, so that a run's schedule does not depend on them.
+    pub fn of(seed: u64) -> Self {
+        Self {
+            // So small that every state is written by what has changed in it.
+            record_bytes: if seed.is_multiple_of(2) {
+                32 << 10
+            } else {
+                1 << 20
+            },
+            state_room: match seed % 3 {
+                0 => 200 + usize::try_from(seed % 7).unwrap_or(0) * 150,
+                _ => usize::MAX,
+            },
+            // So little that every actor goes to the disk after each batch.
+            memory_bytes: if seed % 5 == 1 { 4 << 10 } else { u64::MAX },
+        }
+    }
+
+    fn set(self, world: &World) {
+        world.set_record_bytes_max(self.record_bytes);
+        planted::set_state_room(self.state_room);
+    }
 }
 
 async fn publish(world: &World, event: aftercall::log::NewEvent) {
@@ -148,6 +194,7 @@ async fn states(world: &World) -> Result<BTreeMap<PartitionId, BTreeMap<String, 
             .await
             .map_err(|error| format!("recovers: {partition}: {error}"))?;
         let mut engine = Engine::new(recovered.start);
+        engine.set_record_bytes_max(log.record_bytes_max());
         let events: Vec<_> = world
             .events()
             .into_iter()

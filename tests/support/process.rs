@@ -43,12 +43,17 @@ pub struct Process {
 impl Process {
     /// Starts taking over every partition.
     pub fn start(world: &World, genesis: RuleSet) -> Self {
+        Self::start_within(world, genesis, u64::MAX)
+    }
+
+    /// The same, with so much memory for actors.
+    pub fn start_within(world: &World, genesis: RuleSet, bytes_max: u64) -> Self {
         let log = WatchedLog::around(Arc::new(world.client()));
         let board = Arc::new(Board::new(log.partition_count()));
         let (stop_reading, stopping) = watch::channel(false);
         let life = tokio::task::spawn_local(live(
             Arc::clone(&log),
-            genesis,
+            (genesis, bytes_max),
             Arc::clone(&board),
             stopping,
         ));
@@ -89,7 +94,7 @@ pub fn complaints(board: &Board, log: &Log) -> Vec<String> {
 /// All of a process is one task, so that ending it ends everything at once.
 async fn live(
     log: Log,
-    genesis: RuleSet,
+    (genesis, bytes_max): (RuleSet, u64),
     board: Arc<Board>,
     stopping: watch::Receiver<bool>,
 ) -> Vec<Ended> {
@@ -98,7 +103,11 @@ async fn live(
         log: Arc::clone(&log),
         board: Arc::clone(&board),
         ticker: Arc::clone(&ticker),
-        memory: Arc::new(MemoryBound::new(log.partition_count(), u64::MAX)),
+        memory: Arc::new(MemoryBound::new(
+            log.partition_count(),
+            bytes_max,
+            std::env::temp_dir(),
+        )),
         genesis,
     };
     let partitions: Vec<PartitionId> = PartitionId::all(log.partition_count()).collect();

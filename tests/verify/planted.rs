@@ -365,6 +365,7 @@ async fn plant_state(log: &Log) {
         states: vec![StateRecord {
             key: "agent/a-1".to_owned(),
             state: state.into(),
+            ..StateRecord::default()
         }],
         genesis_rules: String::new(),
         ..last

@@ -4,8 +4,9 @@
 
 use prost::Message as _;
 
-use super::{Enrichment, Lookup, Open, told::Told};
+use super::{Enrichment, Left, Lookup, Open, Touched, bytes_of, told::Told};
 use crate::{
+    alert,
     output::Alert,
     state::{StoredEnrichment, StoredTold},
     time::LogTime,
@@ -39,6 +40,7 @@ impl Enrichment {
         Some(Self {
             open: open.collect::<Option<_>>()?,
             told: told.collect::<Option<_>>()?,
+            left: Left::default(),
         })
     }
 }
@@ -70,10 +72,14 @@ impl Open {
 
     fn from_stored(stored: &StoredEnrichment) -> Option<Self> {
         let lookup = Lookup::from_stored;
-        let alert: Alert = serde_json::from_slice(&stored.alert).ok()?;
+        let mut alert: Alert = serde_json::from_slice(&stored.alert).ok()?;
+        // Older programs stored it at any length.
+        alert.agent_name = alert.agent_name.map(alert::name);
         let raised_at = alert.raised_at.0;
         Some(Self {
+            bytes: bytes_of(&alert),
             alert,
+            touched: Touched::default(),
             revised_at: LogTime(stored.revised_at.unwrap_or(raised_at)),
             held: stored.held,
             updates: stored.updates,

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Field, updated};
+use super::{Field, Touched, updated};
 use crate::{
     alert,
     dedupe::KeyHash,
@@ -44,6 +44,7 @@ pub(super) struct Told {
     missing: u32,
     /// Hash of what it said of the response.
     said: u64,
+    pub(super) touched: Touched,
 }
 
 impl Told {
@@ -66,7 +67,12 @@ impl Told {
                 missing | u32::from(is_missing) << bit
             }),
             said: hash_of(alert),
+            touched: Touched::YES,
         }
+    }
+
+    pub(super) const fn key(&self) -> KeyHash {
+        self.key
     }
 
     pub(super) fn is_of(&self, key: KeyHash) -> bool {
@@ -80,6 +86,7 @@ impl Told {
     /// Says the alert again as a later version of its response has it. False if that is as before.
     pub(super) fn revise(&mut self, now: LogTime, draft: Alert, effects: &mut Effects) -> bool {
         self.at = self.at.max(now);
+        self.touched = Touched::YES;
         let mut alert = self.alert_of(&draft);
         // What it said before is known by its hash alone, so its own texts cannot be compared.
         revise(&mut alert, draft);
@@ -176,16 +183,18 @@ fn hash_of(alert: &Alert) -> u64 {
     xxh3_64(&visible(alert))
 }
 
-/// Forgets the oldest until the others fit.
-pub(super) fn make_room(all: &mut VecDeque<Told>, effects: &mut Effects) {
+/// Forgets the oldest until the others fit; the responses they were of.
+pub(super) fn make_room(all: &mut VecDeque<Told>, effects: &mut Effects) -> Vec<KeyHash> {
+    let mut gone = Vec::new();
     let mut bytes: usize = all.iter().map(Told::bytes).sum();
-    while all.len() > TOLD_MAX || (bytes > TOLD_BYTES_MAX && all.len() > 1) {
-        let Some(oldest) = all.pop_front() else {
-            return;
-        };
+    while (all.len() > TOLD_MAX || (bytes > TOLD_BYTES_MAX && all.len() > 1))
+        && let Some(oldest) = all.pop_front()
+    {
         bytes -= oldest.bytes();
+        gone.push(oldest.key);
         effects.push(Effect::Ignore(Ignored::DedupeOverflow));
     }
+    gone
 }
 
 impl Told {
@@ -241,6 +250,7 @@ impl Told {
             summary: stored.summary.clone(),
             missing: stored.missing,
             said: stored.said,
+            touched: Touched::default(),
         })
     }
 }

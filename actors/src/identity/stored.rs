@@ -1,6 +1,6 @@
 //! The stored form of who a customer is.
 
-use super::{Asked, Identity, Known, Resolution};
+use super::{Asked, Identity, Known, Resolution, Unmarked};
 use crate::{dedupe::Dedupe, state::StoredCustomer, time::LogTime, value::Id, wire};
 
 /// Tags in the stored customer.
@@ -78,6 +78,7 @@ impl Identity {
             resolution,
             asked_at,
         };
-        Some(Self((asked != Asked::default()).then(|| Box::new(asked))))
+        let asked = (asked != Asked::default()).then(|| Box::new(asked));
+        Some(Self(asked, Unmarked::default()))
     }
 }

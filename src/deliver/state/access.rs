@@ -53,6 +53,15 @@ impl Access {
         Some(LogTime(over.since_ms))
     }
 
+    /// What began later than now began now, and the next attempt may be made by `probe_at` at the latest.
+    pub fn bound(&mut self, now: LogTime, probe_at: LogTime) {
+        self.let_in_from = self.let_in_from.map(|from| from.min(now));
+        if let Some(misconfigured) = &mut self.misconfigured {
+            misconfigured.since_ms = misconfigured.since_ms.min(now.0);
+            misconfigured.probe_at_ms = misconfigured.probe_at_ms.min(probe_at.0);
+        }
+    }
+
     /// Operators are told.
     pub fn alarmed(&mut self) {
         if let Some(misconfigured) = &mut self.misconfigured {

@@ -66,13 +66,16 @@ pub struct Machine {
     has_new_credentials: bool,
     /// Lanes of items that are due, where each lane has a rate of its own. Not stored: they are asked for again.
     lanes: BTreeMap<Seq, Ask>,
+    /// When it was last decided what may begin.
+    decided_at: LogTime,
 }
 
 impl Machine {
     /// Goes on where a former owner's line ends: attempts it never saw the end of have an outcome nobody knows, and
     /// verdicts it has not told of are told again.
     #[must_use]
-    pub fn resume(state: State, now: LogTime) -> Self {
+    pub fn resume(mut state: State, now: LogTime) -> Self {
+        state.bound_waits(now);
         let settled = state.items().values().filter(|i| i.settled.is_some());
         let mut owed: Vec<Action> = settled
             .map(|item| Action::Tell {
@@ -90,6 +93,7 @@ impl Machine {
             stopping: false,
             has_new_credentials: false,
             lanes: BTreeMap::new(),
+            decided_at: now,
         };
         for seq in flying {
             machine.conclude(now, seq, Conclusion::interrupted());
@@ -226,6 +230,10 @@ impl Machine {
 
     /// Begins what may begin, and gives up what has lasted too long.
     pub fn decide(&mut self, now: LogTime) {
+        if now < self.decided_at {
+            self.state.bound_waits(now);
+        }
+        self.decided_at = now;
         self.expire(now);
         self.alarm(now);
         while let Some((seq, pass)) = self.startable(now) {

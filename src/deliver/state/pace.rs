@@ -62,6 +62,11 @@ impl Spacing {
         }
     }
 
+    /// Between attempts, in microseconds; 0 without a limit.
+    pub const fn interval_us(&self) -> i64 {
+        self.interval_us
+    }
+
     /// The first millisecond in which an attempt may begin.
     pub fn free_at(&self) -> LogTime {
         if self.interval_us == 0 {
@@ -170,6 +175,13 @@ impl Lanes {
             lane.paused_until = LogTime(record.paused_until_ms);
         }
         self.tidy_at = Self::TIDY_MIN.max(self.by_name.len() * 2);
+    }
+
+    /// Changes the spacing and the pause of each.
+    pub fn each(&mut self, mut change: impl FnMut(&mut Spacing, &mut LogTime)) {
+        for lane in self.by_name.values_mut() {
+            change(&mut lane.spacing, &mut lane.paused_until);
+        }
     }
 
     fn lane(&mut self, name: &str) -> &mut Lane {

@@ -20,6 +20,7 @@ use crate::deliver::{
 mod access;
 mod attempts;
 mod awaited;
+mod clocks;
 mod lanes;
 mod lives;
 mod order;

@@ -80,6 +80,13 @@ impl Threads {
         }
     }
 
+    /// What began later than now began now.
+    pub fn bound(&mut self, now: LogTime) {
+        for thread in self.by_key.values_mut() {
+            thread.started = thread.started.map(|started| started.min(now));
+        }
+    }
+
     pub fn set_handle(&mut self, key: &str, handle: &str, at: LogTime) {
         if let Some(thread) = self.by_key.get_mut(key) {
             thread.handle = Some(handle.to_owned());

@@ -12,7 +12,7 @@ use crate::deliver::{
 const WHY_BYTES_MAX: usize = 500;
 
 /// Longest pause that a destination can ask of all outputs at once: a mistaken header must not silence it for good.
-const PAUSE_MAX: Duration = Duration::from_secs(3_600);
+pub const PAUSE_MAX: Duration = Duration::from_secs(3_600);
 
 /// An attempt, weighed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -56,6 +56,8 @@ pub(super) struct Store {
     ids: BTreeMap<String, Position>,
     ids_by_age: VecDeque<(LogTime, String)>,
     pub(super) journals: BTreeMap<PartitionId, Records>,
+    /// Journal records that were trimmed.
+    pub(super) archive: BTreeMap<PartitionId, Records>,
     journal_seq: Seq,
     pub(super) snapshots: BTreeMap<PartitionId, Records>,
     snapshot_seq: Seq,
@@ -183,6 +185,19 @@ impl Store {
         let snapshots = self.snapshots.entry(partition).or_default();
         snapshots.insert(self.snapshot_seq, chunk);
         self.snapshot_seq
+    }
+
+    /// What is removed stays to be looked at by tests.
+    pub(super) fn journal_trim(&mut self, partition: PartitionId, before: Seq) {
+        if let Some(journal) = self.journals.get_mut(&partition)
+            && let Some((first, record)) = journal.pop_first()
+        {
+            let held = journal.split_off(&before);
+            let removed = std::mem::replace(journal, held);
+            let archive = self.archive.entry(partition).or_default();
+            archive.extend(removed);
+            journal.insert(first, record);
+        }
     }
 
     pub(super) fn snapshot_trim(&mut self, partition: PartitionId, before: Seq) {

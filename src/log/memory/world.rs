@@ -3,7 +3,10 @@
 //! Besides the clients there are two more ways in, both for tests: accessors that show all there is, and damage
 //! that no client could do.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use aftercall_actors::time::LogTime;
 use bytes::Bytes;
@@ -17,7 +20,7 @@ use super::{
     faults::{Dice, Fate, Faults, Outage},
     store::{Records, Store, stored},
 };
-use crate::log::{PartitionId, Position, RawEvent, Seq, Stored, StoredDead};
+use crate::log::{PartitionId, Position, RawEvent, Seq, Stored, StoredDead, clock::Pace};
 
 /// Log time at which a simulation begins if nothing else is said: 2026-01-01T00:00:00Z.
 const EPOCH: LogTime = LogTime(1_767_225_600_000);
@@ -34,6 +37,7 @@ pub struct World {
 #[derive(Debug)]
 struct Shared {
     partition_count: u16,
+    record_bytes_max: AtomicUsize,
     inner: Mutex<Inner>,
     /// Wakes waiting readers in the order in which they came; tokio's `watch` would wake them in random order.
     stored: Notify,
@@ -48,6 +52,9 @@ struct Inner {
     outage: Option<Outage>,
     dice: Dice,
     began: Option<Instant>,
+    /// How far the machine's clock is off.
+    clock_off_ms: i64,
+    pace: Option<Pace>,
 }
 
 impl World {
@@ -67,10 +74,13 @@ impl World {
             outage: None,
             dice: Dice::new(faults.seed),
             began: None,
+            clock_off_ms: 0,
+            pace: None,
         };
         Self {
             shared: Arc::new(Shared {
                 partition_count,
+                record_bytes_max: AtomicUsize::new(super::RECORD_BYTES_MAX),
                 inner: Mutex::new(inner),
                 stored: Notify::new(),
             }),
@@ -103,6 +113,16 @@ impl World {
         (store.last, records, store.outputs.len())
     }
 
+    /// Says from now on that records may be no longer than this; what stands stays. Larger ones are stored all the same:
+    /// what is for the log's writers to keep to.
+    pub fn set_record_bytes_max(&self, bytes: usize) {
+        self.shared.record_bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn record_bytes_max(&self) -> usize {
+        self.shared.record_bytes_max.load(Ordering::Relaxed)
+    }
+
     /// Partitions a side.
     #[must_use]
     pub fn partition_count(&self) -> u16 {
@@ -115,15 +135,48 @@ impl World {
         self.inner().now()
     }
 
+    /// Sets the machine's clock off by so much from now on.
+    pub fn set_clock_off(&self, ms: i64) {
+        self.inner().clock_off_ms = ms;
+    }
+
+    /// What is to be said of the machine's clock.
+    pub(super) fn clock_note(&self) -> Option<String> {
+        let mut inner = self.inner();
+        let _ = inner.now();
+        let leap = inner.pace.as_ref().and_then(Pace::leap);
+        leap.map(|leap| leap.to_string())
+    }
+
+    /// Real time, which no clock of the simulation is off from.
+    #[must_use]
+    pub fn real_time(&self) -> LogTime {
+        let inner = self.inner();
+        let passed = inner.began.map_or(0, |began| began.elapsed().as_millis());
+        inner
+            .epoch
+            .plus_ms(i64::try_from(passed).unwrap_or(i64::MAX))
+    }
+
     /// Every event held, in order.
     #[must_use]
     pub fn events(&self) -> Vec<RawEvent> {
         self.inner().store.events.values().cloned().collect()
     }
 
-    /// Every journal record of a partition, in order.
+    /// Every journal record of a partition there ever was, in order, those that were trimmed included.
     #[must_use]
     pub fn journal(&self, partition: PartitionId) -> Vec<Stored> {
+        let inner = self.inner();
+        let mut all = records(inner.store.archive.get(&partition));
+        all.extend(records(inner.store.journals.get(&partition)));
+        all.sort_by_key(|stored| stored.seq);
+        all
+    }
+
+    /// Every journal record that a partition holds, in order.
+    #[must_use]
+    pub fn journal_held(&self, partition: PartitionId) -> Vec<Stored> {
         records(self.inner().store.journals.get(&partition))
     }
 
@@ -309,8 +362,15 @@ impl World {
 impl Inner {
     fn now(&mut self) -> LogTime {
         let began = *self.began.get_or_insert_with(Instant::now);
-        self.epoch
-            .plus_ms(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX))
+        let even_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let machine_ms = self
+            .epoch
+            .plus_ms(even_ms)
+            .0
+            .saturating_add(self.clock_off_ms);
+        let epoch = self.epoch;
+        let pace = self.pace.get_or_insert_with(|| Pace::new(epoch.0, 0));
+        pace.now(machine_ms, even_ms)
     }
 }
 

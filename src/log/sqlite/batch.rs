@@ -82,6 +82,11 @@ impl<'a> Batch<'a> {
         })
     }
 
+    /// The time that its events are stamped with.
+    pub(super) const fn time(&self) -> LogTime {
+        self.time
+    }
+
     /// Writes down what the transaction as a whole has changed.
     pub(super) fn finish(self) -> Result<(), LogError> {
         if self.last == self.began_after {

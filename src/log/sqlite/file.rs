@@ -7,7 +7,7 @@ use std::{
     num::NonZeroU16,
     path::Path,
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use aftercall_actors::time::LogTime;
@@ -229,11 +229,12 @@ pub(super) fn fault(error: rusqlite::Error) -> LogError {
     }
 }
 
-/// The clock events are stamped with.
-pub(super) fn system_time() -> LogTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let ms = since.map_or(0, |since| since.as_millis());
-    LogTime(i64::try_from(ms).unwrap_or(i64::MAX))
+/// The time that the log has come to; long ago in a new one.
+pub(super) fn last_time(connection: &Connection) -> Result<LogTime, LogError> {
+    connection
+        .query_row("SELECT last_time FROM meta", [], |row| row.get(0))
+        .map(LogTime)
+        .map_err(fault)
 }
 
 /// An integer as SQLite takes it. Nothing here grows beyond 63 bits; a bound "as far as there is" may.

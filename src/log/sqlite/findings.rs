@@ -65,7 +65,7 @@ pub(super) async fn of(log: &SqliteLog) -> Result<Vec<Finding>, LogError> {
         finding(
             Level::Risk,
             "retention",
-            "nothing is removed but old snapshots and the delivery records behind a checkpoint: the file grows with every event and output, so watch the disk".into(),
+            "nothing is removed but old snapshots, and journal and delivery records that a snapshot or checkpoint stands in for: the file grows with every event and output, so watch the disk".into(),
         ),
     ])
 }

@@ -46,12 +46,16 @@ impl Table {
         format!("INSERT INTO {table} ({key}, bytes) VALUES (?1, ?2)")
     }
 
-    /// Removes the oldest records with sequences below ?2, at most ?3 of them.
+    /// Removes the oldest records with sequences below ?2, at most ?3 of them; of a journal the first one stays.
     pub(super) fn trim(self) -> String {
         let (table, key) = self.names();
+        let stays = match self {
+            Self::Journal => " AND seq > (SELECT min(seq) FROM journal WHERE partition = ?1)",
+            Self::Snapshot | Self::Delivery => "",
+        };
         format!(
             "DELETE FROM {table} WHERE seq IN
-             (SELECT seq FROM {table} WHERE {key} = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)"
+             (SELECT seq FROM {table} WHERE {key} = ?1 AND seq < ?2{stays} ORDER BY seq LIMIT ?3)"
         )
     }
 

@@ -5,20 +5,17 @@
 //! trace, and the others go through. If the transaction itself fails, none of its writes was stored.
 
 use std::{
-    mem, thread,
+    mem,
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{
-    batch::Batch,
-    checkpoint::Checkpoints,
-    file::{fault, system_time},
-    ids::MessageIds,
-};
-use crate::log::LogError;
+use super::{batch::Batch, checkpoint::Checkpoints, file::fault, ids::MessageIds};
+use crate::log::{LogError, clock::Clock};
 
 /// Writes that can wait before a new one has to.
 const QUEUE: usize = 1024;
@@ -85,12 +82,13 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         checkpoints: Checkpoints,
+        clock: Arc<Clock>,
         stored: watch::Sender<()>,
     ) -> Result<Self, LogError> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("log-writer".into())
-            .spawn(move || serve(connection, waiting, checkpoints, &stored))
+            .spawn(move || serve(connection, waiting, checkpoints, (&clock, &stored)))
             .map_err(|error| LogError::Unreachable(error.to_string()))?;
         Ok(Self { queue })
     }
@@ -149,7 +147,7 @@ fn serve(
     mut connection: Connection,
     mut waiting: mpsc::Receiver<Waiting>,
     mut checkpoints: Checkpoints,
-    stored: &watch::Sender<()>,
+    (clock, stored): (&Clock, &watch::Sender<()>),
 ) {
     let mut ids = MessageIds::default();
     let mut jobs = Vec::new();
@@ -179,7 +177,7 @@ fn serve(
                 Err(_) => break,
             }
         }
-        let outcome = transact(&mut connection, &mut ids, &mut jobs);
+        let outcome = transact(&mut connection, &mut ids, clock, &mut jobs);
         if let Err(error) = &outcome {
             // Some of what it remembers was not stored: it reads the table again.
             ids = MessageIds::default();
@@ -196,12 +194,15 @@ fn serve(
 fn transact(
     connection: &mut Connection,
     ids: &mut MessageIds,
+    clock: &Clock,
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), LogError> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(fault)?;
-    let mut batch = Batch::begin(&transaction, ids, system_time())?;
+    let mut batch = Batch::begin(&transaction, ids, clock.now())?;
+    // Another process may have come further.
+    clock.at_least(batch.time());
     for job in jobs {
         job.run(&mut batch)?;
     }

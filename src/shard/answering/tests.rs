@@ -120,6 +120,7 @@ fn engine(committed: Position) -> Engine {
         committed,
         identity: 0,
         relayed: Relayed::default(),
+        left_out: std::collections::BTreeSet::new(),
     })
 }
 
