@@ -5,9 +5,13 @@
 //! forgetting is popping the front; how a key is found depends on how many there are.
 //! Used by `surveys`, `enps`, `points` and `customer`.
 
-use std::collections::{BTreeMap, VecDeque};
+mod times;
+
+use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use times::Times;
 
 use crate::{time::LogTime, wire};
 
@@ -17,7 +21,7 @@ pub const DEDUPE_ENTRIES_MAX: usize = 16_384;
 /// Up to this many entries a lookup compares their keys.
 const KEYS_MAX: usize = 16;
 
-/// Up to this many it compares marks of the keys; above, an ordered map leads from key to time.
+/// Up to this many it compares marks of the keys; above, a table leads from key to time.
 const MARKS_MAX: usize = 512;
 
 /// A business key, hashed: an id and a number that belongs to it (a time, a revision, a sort).
@@ -109,7 +113,7 @@ enum Index {
     /// The mark of each entry, in their order: some hundred of them lie side by side in few cache lines.
     Marks(VecDeque<u32>),
     /// The time of each key; entries are in order of time.
-    Times(BTreeMap<KeyHash, LogTime>),
+    Times(Times),
 }
 
 impl<T> Default for Dedupe<T> {
@@ -174,9 +178,7 @@ impl<T> Dedupe<T> {
             Some(Index::Marks(marks)) => {
                 marks.remove(place);
             }
-            Some(Index::Times(times)) => {
-                times.remove(&key);
-            }
+            Some(Index::Times(times)) => times.remove(key, entry.at),
             None => {}
         }
         if self.entries.is_empty() {
@@ -201,12 +203,10 @@ impl<T> Dedupe<T> {
         self.entries.push_back(entry);
         self.fresh += 1;
         match self.index.as_deref_mut() {
-            Some(Index::Times(times)) => {
-                times.insert(key, at);
-            }
+            Some(Index::Times(times)) => times.insert(key, at),
             Some(Index::Marks(marks)) if marks.len() < MARKS_MAX => marks.push_back(key.mark()),
             Some(Index::Marks(_)) => {
-                let times = self.entries.iter().map(|e| (e.key, e.at)).collect();
+                let times = Times::of(self.entries.iter().map(|e| (e.key, e.at)));
                 self.index = Some(Box::new(Index::Times(times)));
             }
             None if self.entries.len() > KEYS_MAX => {
@@ -313,17 +313,16 @@ impl<T> Dedupe<T> {
                     .find(|(place, _)| self.entries[*place].key == key)
                     .map(|(place, _)| place)
             }
-            Some(Index::Times(times)) => {
-                let at = *times.get(&key)?;
+            Some(Index::Times(times)) => times.find(key, |at| {
                 let first = self.entries.partition_point(|entry| entry.at < at);
-                let offset = self.entries.range(first..).position(|e| e.key == key)?;
-                Some(first + offset)
-            }
+                let mut same = self.entries.range(first..).take_while(|e| e.at == at);
+                same.position(|e| e.key == key).map(|offset| first + offset)
+            }),
         }
     }
 
     fn forget_oldest(&mut self) {
-        let Some(key) = self.entries.front().map(|oldest| oldest.key) else {
+        let Some((key, at)) = self.entries.front().map(|oldest| (oldest.key, oldest.at)) else {
             return;
         };
         self.leave(0, key);
@@ -332,9 +331,7 @@ impl<T> Dedupe<T> {
             Some(Index::Marks(marks)) => {
                 marks.pop_front();
             }
-            Some(Index::Times(times)) => {
-                times.remove(&key);
-            }
+            Some(Index::Times(times)) => times.remove(key, at),
             None => {}
         }
         if self.entries.is_empty() {

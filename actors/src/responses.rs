@@ -11,7 +11,9 @@
 //! - the owner that the *last* event named counts it: points and eNPS;
 //! - the one before, if it is another, takes back what the response gave.
 //!
-//! That costs at most a hundred bytes a remembered response in each partition (`tests/moved.rs` holds it to that; most
+//! What is the same for all of them is held once in a process ([`Responses::share`]): 32 bytes a response and, in each
+//! partition, up to 8 for finding it and, where its owner lives, the owner's key. Not shared, it costs at most a hundred
+//! bytes a remembered response in each partition (`tests/moved.rs` holds it to that; most
 //! where its owner lives, whose key is kept), and a look-up for each event about one. In return no partition waits for
 //! another, one that is stopped keeps nothing from the others, and a state can be worked out again from one partition
 //! alone. `segment` holds what is remembered, `index` finds it, `content` tells versions apart. Used by the host
@@ -32,7 +34,8 @@ use crate::{
     time::LogTime,
 };
 use index::{Index, PLACE_MAX};
-use segment::{Item, Known, Segment};
+pub use segment::Shared;
+use segment::{Items, Known, Segment};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Most responses that are remembered. Above it the oldest are forgotten early, and counted.
@@ -162,13 +165,22 @@ pub struct Turn {
 ///
 /// Clock: log time, from the last version that was applied: a repetition prolongs nothing. Boundary: a response whose
 /// last version was applied at `t` is remembered while `now - t < ttl`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Responses {
     /// Oldest first, never empty; all but the last are full.
     segments: VecDeque<Arc<Segment>>,
     /// Number of the first segment.
     first: u64,
     index: Index,
+    /// Number of the first segment whose items were not offered to be shared.
+    unshared: u64,
+}
+
+/// Whether the items are shared says nothing of what is remembered.
+impl PartialEq for Responses {
+    fn eq(&self, other: &Self) -> bool {
+        (self.first, &self.segments) == (other.first, &other.segments)
+    }
 }
 
 impl Default for Responses {
@@ -177,6 +189,7 @@ impl Default for Responses {
             segments: VecDeque::from([Arc::default()]),
             first: 0,
             index: Index::default(),
+            unshared: 0,
         }
     }
 }
@@ -195,10 +208,9 @@ impl Responses {
     ) -> Option<Turn> {
         let now = self.newest().map_or(now, |newest| newest.max(now));
         self.forget(now, ttl_ms);
-        let is_alive = |item: &Item| now.since_ms(item.at) < ttl_ms;
-        let known = self
-            .find(facts.key)
-            .and_then(|(segment, item)| is_alive(item).then(|| segment.known(item)));
+        let found = self.find(facts.key);
+        let known = found.and_then(|(segment, place)| segment.known(place));
+        let known = known.filter(|known| now.since_ms(known.at) < ttl_ms);
         let name = local.map(|key| key.to_string().into_boxed_str());
         let version = |is_first| Version {
             is_first,
@@ -254,7 +266,24 @@ impl Responses {
         Some(Turn { owner, others })
     }
 
-    /// About how many bytes they take.
+    /// Offers the items of segments that have become full to be held once for all who have the same: `share` gives back
+    /// those that are held.
+    pub fn share(&mut self, mut share: impl FnMut(Shared) -> Shared) {
+        let last = self.last_number();
+        while self.unshared < last {
+            let place = self.unshared.checked_sub(self.first);
+            let place = place.and_then(|place| usize::try_from(place).ok());
+            if let Some(segment) = place.and_then(|place| self.segments.get_mut(place))
+                && let Items::Full(items) = &segment.items
+            {
+                let shared = share(items.clone());
+                Arc::make_mut(segment).items = Items::Full(shared);
+            }
+            self.unshared += 1;
+        }
+    }
+
+    /// About how many bytes they take; of what others hold as well their share.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let segments = self.segments.iter().map(|segment| segment.bytes());
@@ -305,6 +334,7 @@ impl Responses {
             segments: VecDeque::new(),
             first,
             index: Index::default(),
+            unshared: first,
         };
         for (number, bytes) in stored.into_iter().filter(|(number, _)| *number >= first) {
             let wanted = first + responses.segments.len() as u64;
@@ -358,6 +388,7 @@ impl Responses {
                     index,
                     segments,
                     first,
+                    ..
                 } = self;
                 index.remove(item.key, |at| key_at(segments, *first, at));
             }
@@ -369,11 +400,10 @@ impl Responses {
         }
     }
 
-    fn find(&self, key: KeyHash) -> Option<(&Segment, &Item)> {
+    fn find(&self, key: KeyHash) -> Option<(&Segment, usize)> {
         let place = self.index.find(key, |at| self.key_at(at))?;
         let (segment, offset) = split(self.first, place);
-        let segment = self.segments.get(segment)?;
-        Some((segment, segment.items.get(offset)?))
+        Some((self.segments.get(segment)?, offset))
     }
 
     fn put(&mut self, now: LogTime, known: Known, effects: &mut Effects) {
@@ -401,6 +431,7 @@ impl Responses {
             index,
             segments,
             first,
+            ..
         } = self;
         index.insert(place, |at| key_at(segments, *first, at));
     }

@@ -258,3 +258,65 @@ fn changes_that_are_damaged_are_refused_and_too_many_are_not_listed() {
     assert!(!agent.actor.encode_changes(None, &mut changes));
     assert!(changes.is_empty());
 }
+
+/// An agent and a customer with something of each sort, at a mark and after it.
+fn golden_lives() -> [(Stage, Vec<(i64, Body)>, &'static str); 2] {
+    let mut agent = Stage::asking_agent();
+    agent.apply(0, survey("r1", json!({ "csat": 1 })));
+    agent.apply(1, points("x1", 5));
+    agent.apply(2, enps("e1", 0, 2));
+    let url = json!({ "url": "https://r" });
+    let found = "enrich:low_csat:r1:recording:1";
+    let later = vec![
+        (10, survey("r2", json!({ "csat": 2, "comment": "lawsuit" }))),
+        (11, survey("r1", json!({ "csat": 1, "revision": 1 }))),
+        (
+            12,
+            outcome(OutcomeKind::Enrichment, "agent/a1", found, "available", url),
+        ),
+        (13, wrapup("i1", "ended")),
+        (14, enps("e1", 9, 2)),
+        (15, dead_lettered("d1", 1, "timeout")),
+        (2 * HOUR_MS, wrapup("i2", "ended")),
+    ];
+    let mut customer = Stage::asking_customer();
+    customer.apply(0, started("i1"));
+    customer.apply(1, completed("i1", 0, json!({ "disposition": "sold" })));
+    let sure = json!({ "user_id": "u7", "confidence_score": 0.95 });
+    let more = vec![
+        (10, resolved("i1", sure)),
+        (11, completed("i2", 5, json!({ "summary": "asked" }))),
+        (12, updated("i1", 6, "cancellation")),
+    ];
+    [
+        (agent, later, include_str!("golden/agent-1-changes.hex")),
+        (
+            customer,
+            more,
+            include_str!("golden/customer-1-changes.hex"),
+        ),
+    ]
+}
+
+#[test]
+fn changes_are_written_and_read_as_ever() {
+    for (mut stage, later, golden) in golden_lives() {
+        let side = stage.key.side();
+        let mark = stage.actor.mark();
+        let base = stage.encoded();
+        for (at, body) in later {
+            stage.apply(at, body);
+        }
+        let mut changes = Vec::new();
+        assert!(stage.actor.encode_changes(Some(&mark), &mut changes));
+        let hex: String = changes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            golden.trim(),
+            "{side} is written otherwise than before"
+        );
+        let mut folded = Actor::decode(side, "x1", &base).unwrap();
+        folded.fold("x1", &changes).unwrap();
+        assert_eq!(folded, stage.actor, "{side}");
+    }
+}

@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::{Failure, LogArgs, Setting, terminal::Out};
 use crate::{
-    app::Bus,
+    app::{self, Bus},
     log::{Level, LogError, clock},
+    shard::memory,
 };
 
 /// Look at the log's version, durability, replicas and retention, and say what it survives
@@ -26,10 +27,17 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(&self, setting: Setting, bus: &Bus) -> Result<(), Failure> {
         let config = setting.with_log(&self.log)?.config;
+        let rules = app::load_rules(config.rules.file.as_deref()).map_err(Failure::usage)?;
         let findings = bus.block_on(async {
             let log = bus.open_existing_log(&config.log).await?;
             let mut findings = log.findings().await?;
             findings.push(clock::finding(&*log).await?);
+            let bytes_max = config.engine.memory_max.0;
+            findings.push(memory::finding(
+                bytes_max,
+                log.partition_count(),
+                rules.settings(),
+            ));
             Ok::<_, LogError>(findings)
         })?;
         let mut out = Out::new();

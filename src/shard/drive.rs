@@ -243,6 +243,8 @@ impl Partition {
             if let Err(ended) = applied {
                 return ended;
             }
+            let memory = &self.around.memory;
+            self.engine.responses.share(|items| memory.share(items));
             self.answering.step(&self.engine, &*self.around.log);
             if self.around.memory.is_short() {
                 self.shelve();

@@ -1,10 +1,14 @@
 //! Responses that came one after the other, and their stored form.
 //!
 //! Nearly every response comes once, as revision 0, so an item holds just that; what more there is to know of the others
-//! stands beside. A response that comes again is put behind the last one, and its old item is found no more: so a full
-//! segment never changes.
+//! stands beside, by place. A response that comes again is put behind the last one, and its old item is found no more: so
+//! a full segment never changes. Every partition of the agents' side has the same items, and only names are its own: so
+//! the items of a full segment can be held once for all of them ([`Shared`]).
+
+use std::{ops::Deref, sync::Arc};
 
 use prost::Message as _;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Facts, SEGMENT_MAX, VERSIONS_MAX};
 use crate::{
@@ -16,7 +20,7 @@ use crate::{
 
 /// A response.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Item {
+pub struct Item {
     pub(super) key: KeyHash,
     /// When its last version was applied.
     pub(super) at: LogTime,
@@ -24,10 +28,56 @@ pub(super) struct Item {
     content: u32,
     /// The owner that its first event named.
     home: u32,
-    /// That owner's key in `names`, counted from 1, if its actor lives in this partition.
-    name: u32,
-    /// Place in `more`, counted from 1.
-    more: u32,
+}
+
+/// The items of a full segment, which others may hold as well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shared(Arc<[Item]>);
+
+impl Shared {
+    /// Tells items apart, nearly always.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let keys = self.0.iter().flat_map(|item| item.key.to_bytes());
+        xxh3_64(&keys.collect::<Vec<u8>>())
+    }
+
+    /// Whether nobody else holds them.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
+/// Items in order.
+#[derive(Clone, Debug)]
+pub(super) enum Items {
+    Growing(Vec<Item>),
+    Full(Shared),
+}
+
+impl Deref for Items {
+    type Target = [Item];
+
+    fn deref(&self) -> &[Item] {
+        match self {
+            Self::Growing(items) => items,
+            Self::Full(Shared(items)) => items,
+        }
+    }
+}
+
+/// Whoever holds them.
+impl PartialEq for Items {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Default for Items {
+    fn default() -> Self {
+        Self::Growing(Vec::new())
+    }
 }
 
 /// What is known of a response besides.
@@ -36,9 +86,9 @@ struct More {
     revision: u64,
     /// Hashes of what the same revision said before, oldest first.
     earlier: Vec<u32>,
-    /// The owner that its last event named, and its place in `names` as in an item.
+    /// The owner that its last event named, and its key as in [`Owner`].
     last: u32,
-    name: u32,
+    last_name: Option<Box<str>>,
 }
 
 /// An owner of a response.
@@ -110,34 +160,43 @@ impl Known {
 /// Up to [`SEGMENT_MAX`] responses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Segment {
-    pub(super) items: Vec<Item>,
-    names: Vec<Box<str>>,
-    more: Vec<More>,
+    pub(super) items: Items,
+    /// Keys of the owners that first events named, if their actors live in this partition; by place, ascending.
+    names: Vec<(u16, Box<str>)>,
+    /// What there is to know besides; by place, ascending.
+    more: Vec<(u16, More)>,
+}
+
+/// What stands at a place.
+fn at<T>(list: &[(u16, T)], place: usize) -> Option<&T> {
+    let found = list.binary_search_by_key(&place, |(place, _)| usize::from(*place));
+    found.ok().and_then(|at| list.get(at)).map(|(_, what)| what)
 }
 
 impl Segment {
     pub(super) const EMPTY: Self = Self {
-        items: Vec::new(),
+        items: Items::Growing(Vec::new()),
         names: Vec::new(),
         more: Vec::new(),
     };
 
-    pub(super) fn known(&self, item: &Item) -> Known {
-        let owner = |mark, name: u32| Owner {
-            mark,
-            name: place(name).and_then(|at| self.names.get(at).cloned()),
+    pub(super) fn known(&self, place: usize) -> Option<Known> {
+        let item = self.items.get(place)?;
+        let home = Owner {
+            mark: item.home,
+            name: at(&self.names, place).cloned(),
         };
-        let home = owner(item.home, item.name);
-        let more = place(item.more).and_then(|at| self.more.get(at));
-        let (revision, earlier, last) = match more {
-            Some(more) => (
-                more.revision,
-                more.earlier.clone(),
-                owner(more.last, more.name),
-            ),
+        let (revision, earlier, last) = match at(&self.more, place) {
+            Some(more) => {
+                let last = Owner {
+                    mark: more.last,
+                    name: more.last_name.clone(),
+                };
+                (more.revision, more.earlier.clone(), last)
+            }
             None => (0, Vec::new(), home.clone()),
         };
-        Known {
+        Some(Known {
             key: item.key,
             at: item.at,
             revision,
@@ -145,11 +204,14 @@ impl Segment {
             earlier,
             home,
             last,
-        }
+        })
     }
 
-    /// Puts a response behind the others.
+    /// Puts a response behind the others. One that is full takes none.
     pub(super) fn push(&mut self, known: Known) {
+        let Items::Growing(items) = &mut self.items else {
+            return;
+        };
         let Known {
             key,
             at,
@@ -159,51 +221,51 @@ impl Segment {
             home,
             last,
         } = known;
-        let has_more = revision != 0 || !earlier.is_empty() || last.mark != home.mark;
-        let name = self.name(home.name);
-        let more = if has_more {
-            let last_name = match last.mark == home.mark {
-                true => name,
-                false => self.name(last.name),
-            };
-            self.more.push(More {
-                revision,
-                earlier,
-                last: last.mark,
-                name: last_name,
-            });
-            self.more.len() as u32
-        } else {
-            0
-        };
-        self.items.push(Item {
+        // Below `SEGMENT_MAX`.
+        let place = items.len() as u16;
+        items.push(Item {
             key,
             at,
             content,
             home: home.mark,
-            name,
-            more,
         });
+        if revision != 0 || !earlier.is_empty() || last.mark != home.mark {
+            let last_name = match last.mark == home.mark {
+                true => home.name.clone(),
+                false => last.name,
+            };
+            let more = More {
+                revision,
+                earlier,
+                last: last.mark,
+                last_name,
+            };
+            self.more.push((place, more));
+        }
+        if let Some(name) = home.name {
+            self.names.push((place, name));
+        }
+        if items.len() >= SEGMENT_MAX {
+            self.items = Items::Full(Shared(std::mem::take(items).into()));
+            self.names.shrink_to_fit();
+            self.more.shrink_to_fit();
+        }
     }
 
-    fn name(&mut self, name: Option<Box<str>>) -> u32 {
-        let Some(name) = name else {
-            return 0;
-        };
-        self.names.push(name);
-        self.names.len() as u32
-    }
-
-    /// About how many bytes it takes.
+    /// About how many bytes it takes; of what others hold as well its share.
     pub(super) fn bytes(&self) -> u64 {
         // Of an allocation: what the allocator adds.
         const EACH: usize = 16;
         let names = self
             .names
             .iter()
-            .map(|name| size_of::<Box<str>>() + EACH + name.len());
-        let bytes = self.items.len() * size_of::<Item>()
-            + self.more.len() * (size_of::<More>() + EACH)
+            .map(|(_, name)| size_of::<(u16, Box<str>)>() + EACH + name.len());
+        let holders = match &self.items {
+            Items::Growing(_) => 1,
+            Items::Full(Shared(items)) => Arc::strong_count(items),
+        };
+        let bytes = self.items.len() * size_of::<Item>() / holders
+            + self.more.len() * (size_of::<(u16, More)>() + EACH)
             + names.sum::<usize>();
         bytes as u64
     }
@@ -211,24 +273,18 @@ impl Segment {
     /// The stored form; `first` is the number of the first segment that is still remembered.
     pub(super) fn encode(&self, first: u64) -> Vec<u8> {
         let items = || self.items.iter();
-        let named = items().enumerate().filter(|(_, item)| item.name != 0);
-        let places = named.clone().map(|(at, _)| at as i64);
-        let mut names = Vec::new();
-        for (_, item) in named {
-            let name = place(item.name).and_then(|at| self.names.get(at));
-            names.push(name.map(|name| name.to_string()).unwrap_or_default());
-        }
-        let more = items().zip(0u32..).filter_map(|(item, at)| {
-            let more = self.more.get(place(item.more)?)?;
-            let name = place(more.name).and_then(|at| self.names.get(at));
+        let places = self.names.iter().map(|(place, _)| i64::from(*place));
+        let names = self.names.iter().map(|(_, name)| name.to_string());
+        let more = self.more.iter().filter_map(|(place, more)| {
+            let item = self.items.get(usize::from(*place))?;
+            let has_moved = more.last != item.home;
+            let last_name = more.last_name.as_deref().filter(|_| has_moved);
             Some(StoredVersion {
-                place: at,
+                place: u32::from(*place),
                 revision: more.revision,
                 earlier: more.earlier.clone(),
-                last: (more.last != item.home).then_some(more.last),
-                last_name: name
-                    .filter(|_| more.last != item.home)
-                    .map(|name| name.to_string()),
+                last: has_moved.then_some(more.last),
+                last_name: last_name.map(str::to_owned),
             })
         });
         StoredResponses {
@@ -239,7 +295,7 @@ impl Segment {
             contents: items().map(|item| item.content).collect(),
             homes: items().map(|item| item.home).collect(),
             named: wire::deltas(places).collect(),
-            names,
+            names: names.collect(),
             more: more.collect(),
         }
         .encode_to_vec()
@@ -295,13 +351,5 @@ impl Segment {
             segment.push(known);
         }
         more.next().is_none().then_some(segment)
-    }
-}
-
-/// A place that is counted from 1, 0 being none.
-const fn place(number: u32) -> Option<usize> {
-    match number {
-        0 => None,
-        number => Some(number as usize - 1),
     }
 }
