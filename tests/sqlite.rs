@@ -208,7 +208,7 @@ async fn a_message_id_is_forgotten_after_its_window() {
 }
 
 #[tokio::test]
-async fn log_time_stands_still_while_the_clock_is_behind_it() {
+async fn log_time_goes_on_at_the_pace_of_real_time_while_the_clock_is_behind_it() {
     let folder = tempdir().unwrap();
     let log = open(folder.path(), None);
     let ahead = log.now().plus_ms(3_600_000);
@@ -217,11 +217,20 @@ async fn log_time_stands_still_while_the_clock_is_behind_it() {
     file.execute("UPDATE meta SET last_time = ?1", [ahead.0])
         .unwrap();
     log.append(vec![event("a")]).await.remove(0).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
     log.append(vec![event("b")]).await.remove(0).unwrap();
-    for position in [1, 2] {
-        let event = log.event_at(position).await.unwrap().unwrap();
-        assert_eq!(event.time, ahead);
-    }
+    let time = async |position| log.event_at(position).await.unwrap().unwrap().time;
+    let passed = time(2).await.since_ms(time(1).await);
+    assert_eq!(time(1).await, ahead);
+    assert!((50..5_000).contains(&passed), "{passed} ms");
+    assert!(
+        log.clock_note()
+            .is_some_and(|note| note.contains("1 h 0 min behind"))
+    );
+    // As the next process finds it.
+    drop(log);
+    let log = open(folder.path(), None);
+    assert!(log.now() >= ahead.plus_ms(50));
 }
 
 #[tokio::test]

@@ -231,8 +231,10 @@ fn uptime_ms() -> Option<i64> {
 /// # Errors
 /// If the log cannot be read.
 pub async fn finding(log: &dyn EventLog) -> Result<Finding, LogError> {
-    let last = log.bounds().await?.last;
-    let event = log.event_at(last).await?;
+    let event = match log.bounds().await?.last {
+        0 => None,
+        last => log.event_at(last).await?,
+    };
     let off = event.map_or(0, |event| event.time.0.saturating_sub(machine_ms()));
     let (level, text) = if off > NEAR_MS {
         let text = format!(
