@@ -259,8 +259,11 @@ fn changes_that_are_damaged_are_refused_and_too_many_are_not_listed() {
     assert!(changes.is_empty());
 }
 
+/// An actor, what happens to it after how many milliseconds, and how what changed was written.
+type GoldenLife = (Stage, Vec<(i64, Body)>, &'static str);
+
 /// An agent and a customer with something of each sort, at a mark and after it.
-fn golden_lives() -> [(Stage, Vec<(i64, Body)>, &'static str); 2] {
+fn golden_lives() -> [GoldenLife; 2] {
     let mut agent = Stage::asking_agent();
     agent.apply(0, survey("r1", json!({ "csat": 1 })));
     agent.apply(1, points("x1", 5));
