@@ -8,7 +8,7 @@ use std::{
 use aftercall::log::Log;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
-use crate::service::Service;
+use crate::service::{Service, figures};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -49,6 +49,8 @@ struct Look {
     is_ready: bool,
     /// Positions of the partitions, all together, and outputs published.
     progress: (u64, u64),
+    /// Resident memory. Unit: bytes.
+    memory: u64,
     said: String,
 }
 
@@ -85,6 +87,12 @@ async fn look_on(place: Place, ended: watch::Receiver<bool>) -> Seen {
     while !*ended.borrow() {
         let look = timeout(PATIENCE, place.look(&client)).await.ok().flatten();
         seen.looks += 1;
+        if seen.looks % 20 == 0
+            && let Some(look) = &look
+            && let Ok(Ok(bounds)) = timeout(PATIENCE, place.log.bounds()).await
+        {
+            seen.memory.push((bounds.last, look.memory));
+        }
         match look {
             Some(look) if look.is_ready => {
                 seen.ready += 1;
@@ -101,12 +109,6 @@ async fn look_on(place: Place, ended: watch::Receiver<bool>) -> Seen {
             // It says that something is wrong, or it does not answer: nobody is misled.
             Some(_) | None => still = None,
         }
-        if seen.looks % 20 == 0
-            && let Some(memory) = place.memory(&client).await
-            && let Ok(Ok(bounds)) = timeout(PATIENCE, place.log.bounds()).await
-        {
-            seen.memory.push((bounds.last, memory));
-        }
         tokio::time::sleep(PAUSE).await;
     }
     seen
@@ -117,31 +119,24 @@ impl Place {
         let answer = client.get(&self.readyz).send().await.ok()?;
         let is_ready = answer.status().is_success();
         let said = answer.text().await.ok()?;
-        let positions = self.sum(client, "aftercall_partition_position").await?;
-        let outputs = self.sum(client, "aftercall_outputs_total").await?;
+        let metrics = client.get(&self.metrics).send().await.ok()?;
+        let metrics = metrics.text().await.ok()?;
+        let positions = sum(&metrics, "aftercall_partition_position");
+        let outputs = sum(&metrics, "aftercall_outputs_total");
+        let memory = sum(&metrics, "process_resident_memory_bytes");
         Some(Look {
             is_ready,
             progress: (positions, outputs),
+            memory,
             said,
         })
     }
+}
 
-    async fn memory(&self, client: &reqwest::Client) -> Option<u64> {
-        self.sum(client, "process_resident_memory_bytes").await
-    }
-
-    /// All figures of a metric together.
-    async fn sum(&self, client: &reqwest::Client, metric: &str) -> Option<u64> {
-        let answer = client.get(&self.metrics).send().await.ok()?;
-        let text = answer.text().await.ok()?;
-        let figures = text.lines().filter_map(|line| {
-            let (name, value) = line.rsplit_once(' ')?;
-            let labels = name.strip_prefix(metric)?;
-            let is_this = labels.is_empty() || labels.starts_with('{');
-            is_this.then_some(value.parse::<f64>().ok()? as u64)
-        });
-        Some(figures.sum())
-    }
+/// All figures of a metric together.
+fn sum(metrics: &str, metric: &str) -> u64 {
+    let figures = figures(metrics, metric).into_iter();
+    figures.map(|(_, figure)| figure).sum()
 }
 
 impl Seen {

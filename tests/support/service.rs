@@ -142,16 +142,7 @@ impl Service {
         let Ok(answer) = reqwest::get(self.url("/metrics")).await else {
             return Vec::new();
         };
-        let text = answer.text().await.unwrap_or_default();
-        text.lines()
-            .filter_map(|line| {
-                let (name, value) = line.rsplit_once(' ')?;
-                let labels = name.strip_prefix(metric)?;
-                // The name of another metric may begin with this one's.
-                let is_this = labels.is_empty() || labels.starts_with('{');
-                is_this.then_some((labels.to_owned(), value.parse::<f64>().ok()? as u64))
-            })
-            .collect()
+        figures(&answer.text().await.unwrap_or_default(), metric)
     }
 
     /// Its number, while it runs.
@@ -170,6 +161,19 @@ impl Service {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
+}
+
+/// Every figure of a metric in the text of `/metrics`, with its labels.
+pub fn figures(text: &str, metric: &str) -> Vec<(String, u64)> {
+    text.lines()
+        .filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            let labels = name.strip_prefix(metric)?;
+            // The name of another metric may begin with this one's.
+            let is_this = labels.is_empty() || labels.starts_with('{');
+            is_this.then_some((labels.to_owned(), value.parse::<f64>().ok()? as u64))
+        })
+        .collect()
 }
 
 impl Drop for Service {
