@@ -41,6 +41,7 @@ use crate::{
     log::{
         AppendError, Finding, Level, Log, LogError, Position,
         jetstream::{self, JetStreamLog, Login},
+        owner::Owner,
         private,
         sqlite::{self, SqliteLog, SqliteSettings},
         watched::WatchedLog,
@@ -372,14 +373,15 @@ impl Engine {
         for address in &server.addresses {
             tracing::info!(%address, "http listens");
         }
-        let deliveries = Deliveries::start(log, destinations.clone());
+        let owner = Arc::new(Owner::this_process());
+        let deliveries = Deliveries::start(log, destinations.clone(), &owner);
         deliveries.settled().await;
         desk.set_deliveries(deliveries.board());
         let settings = HostSettings {
             actor_bytes_max: config.engine.memory_max.0,
             shelf_folder: config.log.place.folder(),
         };
-        let hosts = Hosts::start(Arc::clone(log), settings, rules.clone()).await?;
+        let hosts = Hosts::start(Arc::clone(log), settings, rules.clone(), owner).await?;
         desk.set_board(hosts.board());
         desk.set_asker(hosts.asker());
         // The thread of `run` has little else to do, and no partition waits for it.

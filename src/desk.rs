@@ -241,6 +241,9 @@ impl Desk {
         if self.stopping.load(Ordering::Relaxed) {
             return vec!["the process is stopping".to_owned()];
         }
+        if let Some(fault) = self.log.fault() {
+            return vec![fault];
+        }
         let mut complaints = match self.board() {
             Some(board) => board.complaints(STALL),
             None => vec!["partitions are not taken over yet".to_owned()],
@@ -256,8 +259,10 @@ impl Desk {
 
     /// What somebody has to mend, though this process does its work.
     fn notes(&self) -> Vec<String> {
-        let board = self.deliveries.get();
-        let mut notes = board.map_or_else(Vec::new, |board| board.notes());
+        let mut notes = self.board().map_or_else(Vec::new, Board::notes);
+        if let Some(board) = self.deliveries.get() {
+            notes.extend(board.notes());
+        }
         if let Some(health) = self.log.health() {
             notes.extend(health.notes());
         }

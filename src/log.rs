@@ -23,7 +23,9 @@ pub mod error;
 pub mod headers;
 pub mod health;
 pub mod jetstream;
+pub mod mark;
 pub mod memory;
+pub mod owner;
 pub mod place;
 pub mod private;
 pub mod retry;
@@ -34,6 +36,7 @@ pub mod watched;
 pub use dead::{DeadPlace, NewDead, StoredDead};
 pub use error::{AppendError, CommitError, LogError};
 pub use headers::Headers;
+pub use mark::EventMark;
 pub use place::{Destination, Route, Speaker};
 
 /// Place of an event in the log: 1 for the first, without holes. 0 stands before the first.
@@ -186,6 +189,20 @@ pub struct OutputMark {
     pub ordinal: u32,
 }
 
+/// What has become of an output that stood in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It stands there.
+    Stands,
+    /// It was removed: by retention, or by an operator.
+    Removed,
+    /// The log has lost it: it ends before, or another output stands in its place.
+    Lost,
+}
+
+/// The last output of each lane.
+pub type LaneMarks = [Option<OutputMark>; Lane::COUNT];
+
 /// The sequence each lane's next output expects to follow.
 pub type LaneFences = [Seq; Lane::COUNT];
 
@@ -200,6 +217,10 @@ pub struct StoredOutput {
     pub lane: Lane,
     /// The partition that made it.
     pub partition: PartitionId,
+    /// The commit it belongs to; 0 if it does not say, and then it is none of ours.
+    pub commit: u64,
+    /// Its place among the outputs of that commit.
+    pub ordinal: u32,
     /// CloudEvents attributes and the rest.
     pub headers: Headers,
     /// Data.
@@ -222,7 +243,7 @@ impl TailFrom {
     /// The lanes a tail from here gives, of those asked for (all there can be, if empty).
     ///
     /// # Errors
-    /// [`LogError::Settings`] if quarantined input is asked for behind a sequence of outputs.
+    /// [`LogError::Settings`] if quarantined input is asked for behind a sequence together with outputs.
     fn lanes(self, asked: &[Lane]) -> Result<Vec<Lane>, LogError> {
         let numbered_apart = match self {
             Self::Start | Self::Now => false,
@@ -231,9 +252,9 @@ impl TailFrom {
         match asked {
             [] if numbered_apart => Ok(Kind::ALL.map(Lane::Out).into()),
             [] => Ok(Lane::all().collect()),
+            [_] => Ok(asked.to_vec()),
             lanes if numbered_apart && lanes.contains(&Lane::Dead) => Err(LogError::Settings(
-                "quarantined input is not counted with the outputs, so it cannot be followed from a sequence of theirs"
-                    .into(),
+                "quarantined input is not counted with the outputs, so both cannot be followed from one sequence".into(),
             )),
             lanes => Ok(lanes.to_vec()),
         }
@@ -279,7 +300,7 @@ pub trait EventReader: Send {
     ///
     /// # Errors
     /// [`LogError::Gap`] and [`LogError::Trimmed`] end the reader. After [`LogError::Unreachable`] the next call
-    /// goes on where this one stopped.
+    /// goes on where this one stopped. A call that is given up loses nothing.
     async fn next(&mut self, max: usize) -> Result<Vec<RawEvent>, LogError>;
 }
 
@@ -302,6 +323,16 @@ pub trait EventLog: Send + Sync + 'static {
     /// latency figures; never for what an actor sees.
     fn now(&self) -> LogTime;
 
+    /// Why nothing that is written is kept any more, if it is so: the process has to stop. Cheap enough for once a second.
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether several processes can have it open to run on it: nothing but the fences keeps them apart then.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// The account of what it has failed at, where one is kept: around the log of a service ([`watched`]).
     fn health(&self) -> Option<&health::Health> {
         None
@@ -317,6 +348,12 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// What is to be said of this machine's clock, if it jumped (see [`clock`]).
     fn clock_note(&self) -> Option<String>;
+
+    /// Counts how often the log may have lost what it had confirmed: a connection was lost, a reader broke. Whoever
+    /// remembers what stood in it then looks whether it still does. Always the same where that cannot happen.
+    fn doubts(&self) -> u64 {
+        0
+    }
 
     /// Version, settings, durability: what this log survives and what it does not.
     async fn findings(&self) -> Result<Vec<Finding>, LogError>;
@@ -378,6 +415,17 @@ pub trait EventLog: Send + Sync + 'static {
         partition: PartitionId,
         lane: Lane,
     ) -> Result<Option<OutputMark>, LogError>;
+
+    /// What has become of an output that was the last one of its lane, asked of the log's leader. Logs that cannot lose
+    /// their end apart from the journal know of none that is lost.
+    async fn output_kept(
+        &self,
+        _partition: PartitionId,
+        _lane: Lane,
+        _mark: OutputMark,
+    ) -> Result<Kept, LogError> {
+        Ok(Kept::Removed)
+    }
 
     /// Stores a prefix of `outputs` (at least one, in order, each lane's first one only if the lane's last
     /// message has the sequence `fences` says) and returns its length; `fences` moves on with what was stored.

@@ -14,6 +14,14 @@ pub enum Bug {
     OutputAgainOnReplay,
     /// The owner that a response had before keeps what it gave, and does not update its alert.
     FormerOwnerForgotten,
+    /// A log that lost its end while it was read is read on as if nothing had been.
+    LostEndNotNoticed,
+    /// Numbers of commits that the journal has lost are given to others.
+    LostCommitsNumberedAgain,
+    /// What stood when it was said again is taken to stand, whatever the log has lost since.
+    StoodTakenToStand,
+    /// Outputs that the log has lost are taken to stand.
+    LostOutputsStayLost,
     /// Lag is measured up to what was read, not up to the log's end.
     LagUpToWhatWasRead,
     /// What is not committed is passed over, by who judges progress and by who keeps account of failures.
@@ -30,6 +38,18 @@ pub enum Bug {
     ToldBeforeCommit,
     /// Delivery sends an attempt before the commit that counts it.
     SentBeforeCommit,
+    /// Delivery waits at its place, whatever the log has lost.
+    PlaceNotFoundAgain,
+    /// Delivery takes the copy of an output that the log had lost for another one.
+    CopiesDelivered,
+    /// Delivery takes the copy of an output that came to its former place for the output itself.
+    CopyForOriginal,
+    /// Delivery waits at its place among dead letters and decisions, whatever the log has lost.
+    DeadPlaceKept,
+    /// A dead letter does not wait for its output, which the log has lost.
+    LetterWithoutOutput,
+    /// Behind a lost end of its line delivery goes on without saying again what the lost records said.
+    LostRecordsNotWrittenAnew,
     /// Delivery goes on writing behind another owner's record.
     DeliveryWithoutFence,
     /// An attempt whose credentials are not accepted counts among those that failed.
@@ -54,13 +74,28 @@ impl Bug {
         Self::PassivatedKeepsChanges,
     ];
 
+    /// Those of a log that loses its ends.
+    pub const OF_LOSS: [Self; 5] = [
+        Self::SnapshotAheadOfMark,
+        Self::StoodTakenToStand,
+        Self::LostEndNotNoticed,
+        Self::LostOutputsStayLost,
+        Self::LostCommitsNumberedAgain,
+    ];
+
     /// Those of delivery.
-    pub const OF_DELIVERY: [Self; 5] = [
+    pub const OF_DELIVERY: [Self; 11] = [
         Self::ToldBeforeCommit,
         Self::SentBeforeCommit,
         Self::DeliveryWithoutFence,
         Self::MisconfiguredCounts,
         Self::UnreadableRejects,
+        Self::PlaceNotFoundAgain,
+        Self::CopiesDelivered,
+        Self::CopyForOriginal,
+        Self::DeadPlaceKept,
+        Self::LetterWithoutOutput,
+        Self::LostRecordsNotWrittenAnew,
     ];
 }
 

@@ -11,6 +11,7 @@
 //! | `snapshot`, `recovery` | quiet state behind the events, and the way back |
 //! | `retrace`, `witness` | a partition's state worked out by somebody who does not own it, step by step |
 //! | `overseer` | notices that nothing gets done, though everyone tries |
+//! | `owning` | which of several processes has the log; the others stand by |
 //! | `memory`, `shelf` | the bound on memory, and the disk that quiet actors go to when it is reached |
 //! | `ticker`, `board`, `tally`, `quarantine`, `checksum` | time, bounds, accounts, counts, what cannot be processed, damage |
 
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::{
     envelope,
-    log::{AppendError, Log, LogError, PartitionId, Position},
+    log::{AppendError, Log, LogError, PartitionId, Position, owner::Owner},
 };
 
 pub mod answering;
@@ -34,6 +35,7 @@ pub mod engine;
 pub mod host;
 pub mod memory;
 pub mod overseer;
+mod owning;
 pub mod quarantine;
 pub mod reader;
 pub mod record;
@@ -54,7 +56,7 @@ use board::Board;
 use drive::Surroundings;
 use host::{Begin, HostInlet, PartitionHost, Release, TakeOver};
 use memory::MemoryBound;
-use reader::Inlet;
+use reader::{Floors, Inlet};
 use ticker::Ticker;
 
 /// What an operator may turn.
@@ -75,6 +77,7 @@ pub struct Hosts {
     stop_reading: watch::Sender<bool>,
     reading: tokio::task::JoinHandle<()>,
     ticking: tokio::task::JoinHandle<()>,
+    owning: tokio::task::JoinHandle<()>,
     overseeing: tokio::task::JoinHandle<()>,
 }
 
@@ -91,6 +94,7 @@ impl Hosts {
         log: Log,
         settings: HostSettings,
         genesis: RuleSet,
+        owner: Arc<Owner>,
     ) -> Result<Self, LogError> {
         tally::show_reasons();
         let count = log.partition_count();
@@ -105,6 +109,7 @@ impl Hosts {
                 settings.shelf_folder,
             )),
             genesis,
+            owner,
         };
         let overseeing = overseer::oversee(
             Arc::clone(&log),
@@ -123,41 +128,12 @@ impl Hosts {
                 })
             })
             .collect();
-        let floors = futures::future::join_all(hosts.iter().map(|host| host.send(TakeOver))).await;
-        let floors: Vec<Option<Position>> = floors
-            .into_iter()
-            .map(|floor| floor.unwrap_or(None))
-            .collect();
         let (stop_reading, stopping) = watch::channel(false);
-        let inlets = hosts.iter().zip(&floors).map(|(host, floor)| {
-            floor.map(|_| Box::new(HostInlet(host.clone())) as Box<dyn Inlet>)
-        });
-        let inlets: Vec<_> = inlets.collect();
-        for host in &hosts {
-            // A host that could not take over has nothing to begin.
-            let _ = host.send(Begin).await;
-        }
-        let ticking = actix::spawn(ticker.run(Arc::clone(&log)));
         let board = Arc::clone(&around.board);
-        let reading = actix::spawn({
-            let (log, board, memory) = (
-                Arc::clone(&log),
-                Arc::clone(&board),
-                Arc::clone(&around.memory),
-            );
-            async move {
-                // With no partition left to feed there is nothing to read.
-                let Some(floor) = floors.into_iter().flatten().min() else {
-                    return;
-                };
-                if let Err(error) =
-                    reader::read(log, floor, inlets, Arc::clone(&board), memory, stopping).await
-                {
-                    tracing::error!(%error, "reading the log has ended");
-                    board.stop_all(&error);
-                }
-            }
-        });
+        let begun = begin(&hosts, &around).await;
+        let ticking = actix::spawn(ticker.run(Arc::clone(&log)));
+        let owning = actix::spawn(owning::own(around.clone()));
+        let reading = actix::spawn(read(around.clone(), hosts.clone(), begun, stopping));
         Ok(Self {
             log,
             board,
@@ -166,6 +142,7 @@ impl Hosts {
             stop_reading,
             reading,
             ticking,
+            owning,
             overseeing,
         })
     }
@@ -209,6 +186,7 @@ impl Hosts {
     /// Finishes what is in hand, snapshots, releases.
     pub async fn stop(self) {
         self.ticking.abort();
+        self.owning.abort();
         self.overseeing.abort();
         self.stop_reading.send_replace(true);
         // The reader ends by itself; that it panicked would change nothing here.
@@ -221,6 +199,77 @@ impl Hosts {
             arbiter.stop();
             // A thread that panicked has nothing left to stop.
             let _ = arbiter.join();
+        }
+    }
+}
+
+/// Takes over the partitions that can run, and starts them. The answer is where reading begins and where it leads.
+async fn begin(
+    hosts: &[Addr<PartitionHost>],
+    around: &Surroundings,
+) -> (Option<Floors>, Vec<Option<Box<dyn Inlet>>>) {
+    let alive = around.board.partitions();
+    let taking = hosts.iter().zip(&alive).map(|(host, status)| async {
+        match status.is_alive() {
+            true => host.send(TakeOver).await.unwrap_or(None),
+            false => None,
+        }
+    });
+    let taken = futures::future::join_all(taking).await;
+    if let Some(Some(_first)) = taken.first() {
+        // Should another have taken it since, the next look finds that out.
+        around.owner.took();
+    }
+    let inlets = hosts
+        .iter()
+        .zip(&taken)
+        .map(|(host, taken)| taken.map(|_| Box::new(HostInlet(host.clone())) as Box<dyn Inlet>));
+    let inlets: Vec<_> = inlets.collect();
+    for host in hosts {
+        // A host that could not take over has nothing to begin.
+        let _ = host.send(Begin).await;
+    }
+    (Floors::of(taken.into_iter().flatten()), inlets)
+}
+
+/// Reads the log for the partitions until told to stop. A log that has lost its end is taken over anew.
+async fn read(
+    around: Surroundings,
+    hosts: Vec<Addr<PartitionHost>>,
+    begun: (Option<Floors>, Vec<Option<Box<dyn Inlet>>>),
+    stopping: watch::Receiver<bool>,
+) {
+    let (mut floors, mut inlets) = begun;
+    let board = &around.board;
+    loop {
+        let (log, memory) = (Arc::clone(&around.log), Arc::clone(&around.memory));
+        let ended = match floors {
+            Some(begins) => {
+                let board = Arc::clone(board);
+                reader::read(log, begins, inlets, board, memory, stopping.clone()).await
+            }
+            // With no partition to feed there is nothing to read.
+            None => reader::wait(board, stopping.clone()).await,
+        };
+        match ended {
+            Ok(()) => return,
+            Err(error) if error.is_anew() => {
+                if around.owner.is_another() {
+                    tracing::warn!(%error, "partitions are released");
+                } else {
+                    tracing::error!(%error, "partitions take over anew");
+                    board.begin_anew(&error);
+                }
+                // What they have applied is committed and packed first: the log may have lost it, they have not.
+                futures::future::join_all(hosts.iter().map(|host| host.send(Release))).await;
+                // What they found while they were released is what they are taken over for.
+                drop(board.wants_anew());
+                (floors, inlets) = begin(&hosts, &around).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "reading the log has ended");
+                return board.stop_all(&error);
+            }
         }
     }
 }

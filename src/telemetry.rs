@@ -87,6 +87,9 @@ pub struct Metrics {
     pub snapshot_seconds: Histogram,
     /// Times the reader waited because resident actors reached the memory bound.
     pub memory_waits: IntCounter,
+    log_losses: IntCounterVec,
+    /// Times the log did not take quarantined input.
+    pub quarantine_untold: IntCounter,
     /// Versions of the rule file that were refused while the old rules stayed.
     pub rule_files_refused: IntCounter,
     partition_lag: IntGaugeVec,
@@ -116,6 +119,11 @@ impl Metrics {
     /// Events applied on one side.
     pub const fn applied(&self, side: Side) -> &IntCounter {
         &self.applied[side as usize]
+    }
+
+    /// Times something the log had confirmed was found to be lost, by what: `events`, `journal`, `outputs`, ...
+    pub fn log_losses(&self, of: &str) -> IntCounter {
+        self.log_losses.with_label_values(&[of])
     }
 
     /// Outputs of one kind, counted when they stand in the output stream.
@@ -307,6 +315,15 @@ impl Metrics {
             memory_waits: make.counter(
                 "aftercall_memory_waits_total",
                 "Times the reader waited because resident actors had reached engine.memory_max",
+            ),
+            quarantine_untold: make.counter(
+                "aftercall_quarantine_untold_total",
+                "Times the log did not take quarantined input, which then stays in the journal and is tried again",
+            ),
+            log_losses: make.counters(
+                "aftercall_log_losses_total",
+                "Times something the log had confirmed was found to be lost",
+                &["of"],
             ),
             rule_files_refused: make.counter(
                 "aftercall_rule_files_refused_total",

@@ -31,9 +31,12 @@ fn s4_05_updates_that_all_come_due_after_a_pause_fit_their_records() {
         now: LogTime(i64::MIN),
         floor: 0,
         epoch: 1,
+        owner: 0,
         head: Head::default(),
         committed: 0,
-        identity: 0,
+        mark: aftercall::log::EventMark::default(),
+        lanes: Default::default(),
+        said: Default::default(),
         relayed: Relayed::default(),
         left_out: std::collections::BTreeSet::new(),
     });
@@ -72,7 +75,11 @@ fn s4_05_updates_that_all_come_due_after_a_pause_fit_their_records() {
                 sealed.bytes.len()
             );
             for output in &sealed.outputs {
-                let id = output.attributes.iter().find(|(name, _)| *name == "ce-id");
+                let id = output
+                    .output
+                    .attributes
+                    .iter()
+                    .find(|(name, _)| *name == "ce-id");
                 assert!(
                     ids.insert(id.expect("an id").1.clone()),
                     "{id:?} stands twice"

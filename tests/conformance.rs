@@ -138,7 +138,7 @@ macro_rules! every_rule {
             crate::behind::{
                 a_tail_behind_a_sequence_gives_history_then_live_without_gap_or_repeat,
                 a_tail_behind_a_sequence_to_come_waits_for_what_is_after_it,
-                quarantined_input_is_not_followed_behind_a_sequence,
+                quarantined_input_is_followed_behind_a_sequence_of_its_own_alone,
                 an_output_is_found_by_its_sequence_and_the_last_one_is_known,
             }
             crate::fixtures::{

@@ -24,6 +24,7 @@ use aftercall::{
     log::{
         Lane, Log,
         memory::{Faults, World},
+        owner::Owner,
     },
 };
 use aftercall_actors::{
@@ -121,7 +122,7 @@ fn a_destination_that_starts_now_takes_what_comes_and_not_what_was() {
         let mut outputs = Outputs::new(Kind::Reward, "reward.requested");
         outputs.store(&client, &[("old".into(), json!({}))]).await;
         let log: Log = Arc::new(client);
-        let deliveries = Deliveries::start(&log, vec![Arc::new(late.clone())]);
+        let deliveries = Deliveries::start(&log, vec![Arc::new(late.clone())], &owner());
         let board = deliveries.board();
         until(&board, "late", |status| {
             status.state == DriverState::Running
@@ -266,7 +267,7 @@ where
         let carriers = carriers
             .iter()
             .map(|c| Arc::new((*c).clone()) as Arc<dyn Carry>);
-        let deliveries = Deliveries::start(&log, carriers.collect());
+        let deliveries = Deliveries::start(&log, carriers.collect(), &owner());
         story(log, deliveries.board()).await;
         deliveries.stop().await;
     });
@@ -305,4 +306,8 @@ async fn until(
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+fn owner() -> Arc<Owner> {
+    Arc::new(Owner::this_process())
 }

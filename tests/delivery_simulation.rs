@@ -1,5 +1,6 @@
 //! Deliveries under every trouble a seed can think of: crashes at any await, two owners at once, a log that loses
-//! answers and stores late, a vendor that fails, hangs, throttles, lies and loses answers.
+//! answers, stores late and loses the ends of its outputs, dead letters and delivery records, a vendor that fails, hangs,
+//! throttles, lies and loses answers.
 //!
 //! Driver, machine and line run as in production, on the memory log with virtual time. At the end the vendor's own
 //! ledger, the events, the dead letters and the line are held to named invariants (`invariants`). Each planted bug

@@ -8,14 +8,16 @@ use std::{fs, path::PathBuf};
 
 use aftercall::{
     deliver::record::{
-        self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Item, LaneRecord,
-        Looked, Memory, Merged, Misconfigured, Note, Reason, Seen, Settled, Sign, Standing,
-        Started, Step, Taken, Told,
+        self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Found, Item,
+        LaneRecord, Looked, Memory, Merged, Misconfigured, Moved, Note, Reason, Seen, Settled,
+        Sighted, Sighting, Sign, Spot, Standing, Started, Step, Taken, Told,
     },
-    log::Lane,
+    log::{Lane, mark::Sealing},
     shard::{
         checksum,
-        record::{self, OutputRecord, Record, RecordError, StateRecord},
+        record::{
+            self, LaneRecord as JournalLane, OutputRecord, Record, RecordError, StateRecord, Stood,
+        },
         snapshot::{self, Manifest, PackedActor, Piece},
     },
 };
@@ -33,6 +35,37 @@ fn a_record_of_version_1_reads_as_it_was_written() {
     assert_eq!(lanes, [Some(Lane::Out(Kind::Profile)), Some(Lane::Dead)]);
     // The chain rests on the bytes.
     assert_eq!(record().to_bytes(), golden);
+}
+
+/// What was added for a log that loses its ends: the fields of a record that stands behind one.
+#[test]
+fn a_record_behind_a_loss_reads_as_it_was_written() {
+    let mut record = record();
+    record.stored_ms = Some(1_767_225_600_123);
+    record.rewound_from = 4_711;
+    record.lanes = vec![JournalLane {
+        lane: 2,
+        seq: 815,
+        commit: 42,
+        ordinal: 3,
+    }];
+    record.lost_after = Some(41);
+    record.lost_from = Some(976);
+    record.owner = 0x0102_0304_0506_0708;
+    record.outputs[0].stood = Some(Stood {
+        commit: 40,
+        ordinal: 1,
+        seq: 809,
+    });
+    let golden = golden("record-v1-lost.bin", &record.to_bytes());
+    let read = Record::read(&golden).expect("a record that stays readable");
+    assert_eq!(read, record);
+    assert_eq!(record.to_bytes(), golden);
+    let sealing = Sealing::of(&golden).expect("a whole record");
+    assert_eq!(
+        (sealing.commit, sealing.owner),
+        (record.commit, record.owner)
+    );
 }
 
 #[test]
@@ -100,6 +133,14 @@ fn a_delivery_record_of_version_1_reads_as_it_was_written() {
             delivery_record(facts_of_keeping(), None),
         ),
         (
+            "delivery-v1-places.bin",
+            delivery_record(facts_of_places(), None),
+        ),
+        (
+            "delivery-v1-losses.bin",
+            delivery_record(facts_of_losses(), None),
+        ),
+        (
             "delivery-v1-access.bin",
             delivery_record(facts_of_access(), None),
         ),
@@ -130,11 +171,98 @@ fn the_formats_written_now_have_golden_files() {
         format!("delivery-checkpoint-v{}.bin", delivery::FORMAT),
         format!("delivery-v{}-access.bin", delivery::FORMAT),
         format!("delivery-v{}-kept.bin", delivery::FORMAT),
+        format!("delivery-v{}-places.bin", delivery::FORMAT),
+        format!("delivery-v{}-losses.bin", delivery::FORMAT),
+        "record-v1-lost.bin".to_owned(),
         format!("snapshot-chunk-v{}.bin", snapshot::FORMAT),
         format!("snapshot-manifest-v{}.bin", snapshot::FORMAT),
     ] {
         assert!(folder().join(&name).exists(), "{name}");
     }
+}
+
+/// Where outputs and dead letters stand, by more than their sequences.
+fn facts_of_places() -> Vec<Fact> {
+    let spot = Spot {
+        side: 0,
+        partition: 3,
+        kind: 6,
+        commit: 42,
+        ordinal: 1,
+    };
+    let sighting = Sighting {
+        spot,
+        at: 815,
+        stored_ms: None,
+    };
+    let taken = Taken {
+        spot: Some(spot),
+        at: 815,
+        ..taken()
+    };
+    vec![
+        Fact::Taken(taken.clone()),
+        Fact::Sighted(Sighted {
+            lanes: vec![sighting],
+            dead_ms: Some(1_767_225_600_123),
+        }),
+        Fact::Moved(Moved {
+            output: Some(700),
+            dead: Some(0),
+            lanes: vec![sighting],
+            at_ms: 0,
+        }),
+        Fact::Found(Found {
+            seq: 9,
+            at: 701,
+            spot: None,
+        }),
+        Fact::Held(Item {
+            taken,
+            missing: true,
+            ..Item::default()
+        }),
+        Fact::Standing(Standing {
+            outputs_lower: 115,
+            dead_lower: 7,
+            ..Standing::default()
+        }),
+    ]
+}
+
+/// What else is kept of places since losses are told by when outputs were stored.
+fn facts_of_losses() -> Vec<Fact> {
+    let spot = Spot {
+        side: 0,
+        partition: 3,
+        kind: 6,
+        commit: 43,
+        ordinal: 0,
+    };
+    vec![
+        Fact::Sighted(Sighted {
+            lanes: vec![Sighting {
+                spot,
+                at: 816,
+                stored_ms: Some(1_767_225_600_124),
+            }],
+            dead_ms: None,
+        }),
+        Fact::Moved(Moved {
+            output: Some(700),
+            at_ms: 1_767_225_600_125,
+            ..Moved::default()
+        }),
+        Fact::Found(Found {
+            seq: 9,
+            at: 701,
+            spot: Some(spot),
+        }),
+        Fact::Standing(Standing {
+            dead_seen_ms: Some(1_767_225_600_126),
+            ..Standing::default()
+        }),
+    ]
 }
 
 fn folder() -> PathBuf {
@@ -167,6 +295,7 @@ fn record() -> Record {
         relayed_seq: 977,
         outputs: vec![
             OutputRecord {
+                stood: None,
                 lane: 2,
                 id: "profile:c1:i1:1795163000000".to_owned(),
                 output_type: "profile.updated".to_owned(),
@@ -178,6 +307,7 @@ fn record() -> Record {
                 data: Bytes::from_static(r#"{"customer_id":"Jörg"}"#.as_bytes()),
             },
             OutputRecord {
+                stood: None,
                 lane: 7,
                 id: "dead:299".to_owned(),
                 output_type: "event.quarantined".to_owned(),
@@ -195,6 +325,12 @@ fn record() -> Record {
             state: Bytes::from_static(&[8, 1, 255]),
             ..StateRecord::default()
         }],
+        stored_ms: None,
+        rewound_from: 0,
+        lanes: Vec::new(),
+        lost_after: None,
+        lost_from: None,
+        owner: 0,
         genesis_rules: "version = \"2026-11\"\n".to_owned(),
         left_out: Vec::new(),
     }
@@ -267,6 +403,9 @@ fn manifest() -> Piece {
             journal_seq: 977,
             rules: "# none\n".to_owned(),
             rules_version: "0f1e2d3c4b5a6978".to_owned(),
+            // As manifests were written before they were kept.
+            closed_seq: 0,
+            closed_link: bytes::Bytes::new(),
         }),
     }
 }
@@ -489,6 +628,8 @@ fn lanes() -> Vec<Fact> {
 
 fn taken() -> Taken {
     Taken {
+        spot: None,
+        at: 0,
         seq: 901,
         id: "reward:p:Jörg:gold:1".to_owned(),
         subject: "agent/Jörg".to_owned(),

@@ -1,6 +1,8 @@
 //! What only a real JetStream server can show: its partition function, its batches, and what is left of a write when
 //! the server dies, keeps its answer, or was set up by someone else.
 
+#[path = "jetstream/cluster.rs"]
+mod cluster;
 #[path = "jetstream/delivery.rs"]
 mod delivery;
 #[path = "jetstream/faults.rs"]

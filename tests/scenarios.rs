@@ -214,7 +214,9 @@ impl Centre {
         let (began, log) = (world.now(), world.client());
         let mut engines = Vec::new();
         for partition in PartitionId::all(PARTITIONS) {
-            let recovered = recover(&log, partition, genesis).await.expect("a new log");
+            let recovered = recover(&log, partition, genesis.into())
+                .await
+                .expect("a new log");
             engines.push(Engine::new(recovered.start));
         }
         Self {
@@ -267,7 +269,7 @@ impl Centre {
                 sealed
                     .outputs
                     .iter()
-                    .map(|output| shown(output, &self.genesis)),
+                    .map(|output| shown(&output.output, &self.genesis)),
             );
         }
         self.applied += 1;

@@ -3,10 +3,18 @@
 #[path = "sqlite/formats.rs"]
 mod formats;
 
-use std::{num::NonZeroU16, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    fs,
+    num::NonZeroU16,
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aftercall::log::{
-    Bounds, CommitError, Destination, EventLog, Headers, Level, LogError, NewEvent, PartitionId,
+    AppendError, Bounds, CommitError, Destination, EventLog, Headers, Level, LogError, NewEvent,
+    PartitionId, retry,
     sqlite::{FILE, PARTITION_COUNT_DEFAULT, SqliteLog, SqliteSettings},
 };
 use aftercall_actors::key::Side;
@@ -350,6 +358,113 @@ async fn the_other_process() {
             .await
             .remove(0)
             .unwrap();
+    }
+}
+
+/// What is written into a file that is no longer there is not answered, and the log says so for good.
+#[tokio::test]
+async fn nothing_is_acknowledged_once_the_file_was_removed_or_replaced() {
+    for how in [
+        "removed",
+        "moved",
+        "replaced",
+        "the write-ahead log removed",
+        "cut",
+    ] {
+        let folder = tempdir().unwrap();
+        let data = folder.path().join("data");
+        let log = open(&data, None);
+        log.append(vec![event("a")]).await.remove(0).unwrap();
+        assert_eq!(log.fault(), None);
+        match how {
+            "removed" => fs::remove_dir_all(&data).unwrap(),
+            "moved" => fs::rename(&data, folder.path().join("elsewhere")).unwrap(),
+            "replaced" => {
+                fs::rename(&data, folder.path().join("elsewhere")).unwrap();
+                open(&data, None).append(vec![event("b")]).await;
+            }
+            "cut" => {
+                let file = fs::File::options().write(true).open(data.join(FILE));
+                file.unwrap().set_len(20_000).unwrap();
+            }
+            _ => fs::remove_file(data.join(format!("{FILE}-wal"))).unwrap(),
+        }
+        let unanswered = log.append(vec![event("c")]).await.remove(0);
+        assert!(
+            matches!(unanswered, Err(AppendError::Unknown(_))),
+            "{how}: {unanswered:?}"
+        );
+        // Asking again is no use, however much patience there is.
+        let (since, patience) = (Instant::now(), Duration::from_secs(60));
+        let unanswered = retry::append(&log, vec![event("d")], patience).await;
+        assert!(
+            unanswered[0].is_err() && since.elapsed() < patience / 2,
+            "{how}"
+        );
+        let fault = log.fault().expect("a fault");
+        assert!(fault.contains("while it was open"), "{how}: {fault}");
+        // It stays so, whatever comes to the path.
+        if how == "removed" {
+            drop(open(&data, None));
+            assert_eq!(log.fault(), Some(fault));
+        }
+    }
+}
+
+#[test]
+fn a_file_without_its_end_is_damaged_and_an_empty_one_is_no_new_log() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    drop(open(folder.path(), None));
+    // The last connection has moved everything into the file.
+    let until = Instant::now() + Duration::from_secs(5);
+    while folder.path().join(format!("{FILE}-wal")).exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let whole = fs::read(&file).unwrap();
+    for kept in [whole.len() - 1, whole.len() / 2, 100, 50, 16] {
+        fs::write(&file, &whole[..kept]).unwrap();
+        let text = damage(folder.path());
+        assert!(text.contains("is damaged"), "{kept}: {text}");
+        assert!(
+            text.contains(&format!("{kept} bytes of {}", whole.len())) || kept < 100,
+            "{kept}: {text}"
+        );
+    }
+    fs::write(&file, b"").unwrap();
+    let text = damage(folder.path());
+    assert!(text.contains("is empty, and a log never is"), "{text}");
+    assert_eq!(fs::read(&file).unwrap(), b"", "left as it is");
+    fs::write(&file, &whole).unwrap();
+    fs::write(folder.path().join(format!("{FILE}-shm")), b"x").unwrap();
+    let text = damage(folder.path());
+    assert!(text.contains("-wal is gone"), "{text}");
+    fs::remove_file(folder.path().join(format!("{FILE}-shm"))).unwrap();
+    drop(open(folder.path(), None));
+}
+
+fn damage(folder: &Path) -> String {
+    match SqliteLog::open(folder, settings(None)) {
+        Err(LogError::Corrupt(text)) => text,
+        other => panic!("expected damage, got {other:?}"),
+    }
+}
+
+#[test]
+fn two_that_make_a_log_at_once_make_one() {
+    for _ in 0..10 {
+        let folder = tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| drop(open(folder.path(), None)));
+            }
+        });
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm"))
+            .collect();
+        assert_eq!(names, [FILE]);
     }
 }
 

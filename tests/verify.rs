@@ -4,6 +4,8 @@
 #[path = "delivered/centre.rs"]
 #[expect(dead_code, reason = "shared with the tests of delivery")]
 mod centre;
+#[path = "verify/copied.rs"]
+mod copied;
 #[path = "support/nats.rs"]
 mod nats;
 #[path = "verify/planted.rs"]
@@ -19,3 +21,5 @@ mod settings;
 mod story;
 #[path = "verify/told.rs"]
 mod told;
+#[path = "verify/undelivered.rs"]
+mod undelivered;

@@ -82,6 +82,8 @@ mod tests {
             "comment":"\u001b[2Jlawsuit","keywords":["lawsuit"],"recording":{"status":"pending"},
             "missing":[],"raised_at":"2026-11-20T08:30:00Z"}"#;
         let output = StoredOutput {
+            commit: 1,
+            ordinal: 0,
             seq: 1,
             time: LogTime(1_795_163_400_250),
             lane: Lane::Out(Kind::Alert),

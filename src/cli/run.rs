@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Failure, LogArgs, Setting};
 use crate::{
     app::{
-        self, Bus, Engine,
+        self, Bus, Engine, StartError,
         watch::{RulesWatch, TokensWatch},
     },
     config::Place,
@@ -85,9 +85,10 @@ impl Run {
             let mut requests = app::Requests::listen()?;
             let start = async {
                 let log = bus.open_log(&config.log).await?;
-                Engine::start(&log, &config, rules, tokens, couriers).await
+                let engine = Engine::start(&log, &config, rules, tokens, couriers).await?;
+                Ok::<_, StartError>((log, engine))
             };
-            let engine = tokio::select! {
+            let (log, engine) = tokio::select! {
                 engine = start => engine?,
                 signal = &mut stop => {
                     tracing::info!(signal = signal?, "stopped before the start was finished");
@@ -96,6 +97,7 @@ impl Run {
             };
             let mut looks = tokio::time::interval(LOOK);
             looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut fault = None;
             loop {
                 tokio::select! {
                     signal = &mut stop => {
@@ -107,13 +109,21 @@ impl Run {
                         looks.reset_immediately();
                     }
                     _ = looks.tick() => {
+                        fault = log.fault();
+                        if let Some(fault) = &fault {
+                            tracing::error!(%fault, "stopping");
+                            break;
+                        }
                         tokens_watch.look();
                         rules_watch.look(&engine).await;
                     }
                 }
             }
             engine.stop().await;
-            Ok(())
+            match fault {
+                Some(fault) => Err(anyhow::anyhow!(fault).into()),
+                None => Ok(()),
+            }
         })
     }
 }

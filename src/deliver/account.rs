@@ -56,7 +56,10 @@ impl Account {
                 self.board
                     .update(&self.destination, |status| status.merged += 1);
             }
-            Fact::Looked(_)
+            Fact::Sighted(_)
+            | Fact::Moved(_)
+            | Fact::Found(_)
+            | Fact::Looked(_)
             | Fact::Taken(_)
             | Fact::Reopened(_)
             | Fact::Dropped(_)
@@ -151,7 +154,9 @@ impl Account {
         self.board.update(&self.destination, |status| {
             status.state = stands;
             status.reason = misconfigured.map(|now| now.why.clone());
-            status.looked = state.looked().output;
+            // As the log counts them now.
+            let lower = state.places().outputs_lower();
+            status.looked = state.looked().output.saturating_sub(lower);
             status.unfinished = state.items().len();
             status.in_flight = state.flights();
             status.breaker = breaker;

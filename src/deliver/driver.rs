@@ -22,21 +22,26 @@ use super::{
     line::{Line, LineError},
     parcel::Parcel,
     pull::{self, Follow, Wish, Word},
-    record::{Case, Fact},
-    state::{Action, Batch, Decision, Machine},
-    tell::Teller,
+    record::{Case, Fact, Item, Sighting, Spot, Taken},
+    state::{Action, Batch, Decision, Find, Machine},
+    tell::{Tell, Teller, Telling},
 };
 use crate::log::{Log, LogError, Seq, StoredOutput};
 
+mod again;
 mod commit;
 mod ended;
 mod flight;
+mod kept;
 mod secrets;
 
 pub use ended::Ended;
+pub use flight::{letter_of, what_became};
 
+use again::Seen;
 use ended::Stage;
-use flight::{Landed, ask, fly};
+use flight::{Landed, Wanted, ask, fly};
+use kept::Kept;
 
 /// What was merely passed over is noted at least this often.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -80,7 +85,19 @@ pub async fn drive(
         Err(error) => return error.into(),
     };
     let destination: Arc<str> = carry.name().into();
+    let doubts = log.doubts();
     let mut machine = Machine::resume(state, log.now());
+    let looking = again::look(&log, &destination, machine.places(), machine.follows());
+    let moved = tokio::select! {
+        biased;
+        _ = stopped.wait_for(|stop| *stop) => return Ended::AsAsked,
+        moved = looking => moved,
+    };
+    match moved {
+        Ok(Some(moved)) => machine.moved(log.now(), moved),
+        Ok(None) => {}
+        Err(error) => return error.into(),
+    }
     // The former owner's environment and files may have been others.
     machine.try_credentials();
     let driver = Driver {
@@ -102,6 +119,7 @@ pub async fn drive(
         machine,
         line: Some(line),
         commit: None,
+        again: Batch::default(),
         attempts: FuturesUnordered::new(),
         errands: FuturesUnordered::new(),
         questions: FuturesUnordered::new(),
@@ -110,7 +128,10 @@ pub async fn drive(
         wanted_at: Instant::now(),
         checkpoint_at: Instant::now(),
         records: 0,
+        kept: Kept::new(log.is_shared(), Instant::now()),
         refused: None,
+        doubts,
+        looking: None,
         stage: Stage::Running,
         log,
         carry,
@@ -127,7 +148,9 @@ struct Driver {
     teller: Teller,
     /// Gone while a record is on its way.
     line: Option<Line>,
-    commit: Option<LocalBoxFuture<'static, Result<Committed, LineError>>>,
+    commit: Option<LocalBoxFuture<'static, Result<Committed, Uncommitted>>>,
+    /// What was not committed with a record that the log lost, and comes with the checkpoint that follows.
+    again: Batch,
     attempts: FuturesUnordered<LocalBoxFuture<'static, Landed>>,
     errands: FuturesUnordered<LocalBoxFuture<'static, Result<Errand, LogError>>>,
     /// For the lanes of items that are due.
@@ -141,8 +164,14 @@ struct Driver {
     checkpoint_at: Instant,
     /// Records since the last checkpoint.
     records: u64,
+    /// The checkpoints that stay in the line.
+    kept: Kept,
     /// What was refused, and when it was last looked at.
     refused: Option<(u64, Instant)>,
+    /// The log's doubts when it was last looked whether it still holds what was looked at.
+    doubts: u64,
+    /// That look. Until it is over nothing is taken in.
+    looking: Option<LocalBoxFuture<'static, Result<Seen, LogError>>>,
     stage: Stage,
 }
 
@@ -153,21 +182,31 @@ struct Committed {
     checkpoint: Option<Seq>,
 }
 
+struct Uncommitted {
+    /// As it was before.
+    line: Line,
+    batch: Batch,
+    error: LineError,
+}
+
 /// What is done beside the attempts.
 enum Errand {
     Told(Case),
+    /// Its dead letter waits for the output, which the log has lost.
+    Untold(Case),
     AlarmTold,
     Trimmed,
 }
 
 /// What the loop waits for.
 enum Event {
-    Committed(Result<Committed, LineError>),
+    Committed(Result<Committed, Uncommitted>),
     Landed(Landed),
     Lanes(Seq, Vec<String>),
     Done(Result<Errand, LogError>),
     Word(Result<Word, LogError>),
     Output(Result<StoredOutput, LogError>),
+    Looked(Result<Seen, LogError>),
     Stop,
     Time,
 }
@@ -177,6 +216,7 @@ impl Driver {
         loop {
             let now = self.log.now();
             self.watch_secrets();
+            self.watch_log();
             self.machine.decide(now);
             self.ask(now);
             if let Some(ended) = self.begin_commit() {
@@ -191,8 +231,10 @@ impl Driver {
     }
 
     async fn wait(&mut self, now: LogTime, stopping: &mut watch::Receiver<bool>) -> Event {
-        let (looked, wants_word) = (self.machine.looked(), self.machine.wants_decision());
-        let wants_output = self.machine.wants_output(now);
+        let looked = self.machine.follows();
+        let is_sure = self.looking.is_none();
+        let wants_word = is_sure && self.machine.wants_decision();
+        let wants_output = is_sure && self.machine.wants_output(now);
         if wants_output {
             self.wanted_at = Instant::now();
         } else if self.wanted_at.elapsed() > UNWANTED_MAX {
@@ -210,6 +252,9 @@ impl Driver {
             }
             Some(done) = self.errands.next(), if !self.errands.is_empty() => Event::Done(done),
             _ = stopping.wait_for(|stop| *stop), if self.stage == Stage::Running => Event::Stop,
+            Some(moved) = OptionFuture::from(self.looking.as_mut()), if self.looking.is_some() => {
+                Event::Looked(moved)
+            }
             word = self.words.next(looked.dead), if wants_word => Event::Word(word),
             output = self.outputs.next(looked.output), if wants_output => Event::Output(output),
             () = tokio::time::sleep_until(wake) => Event::Time,
@@ -220,17 +265,22 @@ impl Driver {
         match event {
             Event::Committed(done) => {
                 self.commit = None;
-                self.committed(done?);
+                match done {
+                    Ok(done) => self.committed(done),
+                    Err(failed) => self.uncommitted(failed)?,
+                }
             }
             Event::Landed(landed) => self.landed(landed),
             Event::Lanes(seq, lanes) => self.machine.told_lanes(seq, lanes),
             Event::Done(done) => match done? {
                 Errand::Told(case) => self.machine.told(case),
+                Errand::Untold(case) => self.tell_again(case),
                 Errand::AlarmTold => self.machine.alarm_told(),
                 Errand::Trimmed => {}
             },
             Event::Word(word) => self.hear(word?),
-            Event::Output(stored) => self.look(&stored?),
+            Event::Output(stored) => self.look(stored?),
+            Event::Looked(moved) => self.looked_again(moved?)?,
             Event::Stop => {
                 self.machine.stop();
                 self.stage = Stage::Stopping {
@@ -261,14 +311,14 @@ impl Driver {
         }
         let now = self.log.now();
         for _ in 0..DRAIN_MAX {
-            if !self.machine.wants_output(now) {
+            if self.looking.is_some() || !self.machine.wants_output(now) {
                 break;
             }
-            let after = self.machine.looked().output;
+            let after = self.machine.follows().output;
             let Some(stored) = self.outputs.next(after).now_or_never() else {
                 break;
             };
-            self.look(&stored?);
+            self.look(stored?);
         }
         Ok(())
     }
@@ -316,16 +366,7 @@ impl Driver {
         for action in actions {
             match action {
                 Action::Send { seq, turn, handle } => self.send(seq, turn, handle),
-                Action::Tell { item } => {
-                    let case = Case {
-                        output: item.taken.seq,
-                        round: item.round,
-                    };
-                    let parcel = self.parcels.get(&case.output).cloned();
-                    let telling = self.teller.clone().tell(item, parcel);
-                    let errand = async move { telling.await.map(|()| Errand::Told(case)) };
-                    self.errands.push(errand.boxed_local());
-                }
+                Action::Tell { item } => self.tell(item, Tell::All),
                 Action::Alarm(alarmed) => {
                     let telling = self.teller.clone().alarm(alarmed);
                     let errand = async move {
@@ -338,12 +379,37 @@ impl Driver {
         }
     }
 
+    fn tell(&self, item: Box<Item>, what: Tell) {
+        let case = Case {
+            output: item.taken.seq,
+            round: item.round,
+        };
+        let parcel = self.parcels.get(&case.output).cloned();
+        let telling = self.teller.clone().tell(item, parcel, what);
+        let errand = async move {
+            Ok(match telling.await? {
+                Telling::Done => Errand::Told(case),
+                Telling::Waits => Errand::Untold(case),
+            })
+        };
+        self.errands.push(errand.boxed_local());
+    }
+
+    /// By now the output may have been found where it was published again. A process that stops leaves it to the next.
+    fn tell_again(&self, case: Case) {
+        let item = self.machine.state().items().get(&case.output);
+        let item = item.filter(|item| item.settled.is_some() && item.round == case.round);
+        if let Some(item) = item.filter(|_| self.stage == Stage::Running) {
+            self.tell(Box::new(item.clone()), Tell::Letter);
+        }
+    }
+
     /// Asks for the lanes of what is due.
     fn ask(&mut self, now: LogTime) {
         for question in self.machine.questions(now) {
             let parcel = self.parcels.get(&question.seq).cloned();
             let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
-            let asking = ask(log, carry, parcel, question);
+            let asking = ask(log, carry, (self.wanted(question.seq), parcel), question);
             self.questions.push(asking.boxed_local());
         }
     }
@@ -351,22 +417,59 @@ impl Driver {
     fn send(&mut self, seq: Seq, turn: Turn, handle: Option<Value>) {
         let parcel = self.parcels.get(&seq).cloned();
         let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
-        let flight = fly(log, carry, seq, parcel, handle, turn);
+        let flight = fly(log, carry, (self.wanted(seq), parcel), handle, turn);
         self.attempts.push(flight.boxed_local());
     }
 
     fn landed(&mut self, landed: Landed) {
         self.account.attempt_took(landed.took);
-        self.machine
-            .finished(self.log.now(), landed.seq, &landed.attempt);
+        let now = self.log.now();
+        match &landed.attempt {
+            Some(attempt) => self.machine.finished(now, landed.seq, attempt),
+            None => self.machine.unmade(now, landed.seq),
+        }
     }
 
-    fn look(&mut self, stored: &StoredOutput) {
-        match Parcel::read(stored) {
+    /// What is known of an item's output.
+    fn wanted(&self, seq: Seq) -> Wanted {
+        let state = self.machine.state();
+        let item = state.items().get(&seq);
+        Wanted {
+            taken: item.map_or_else(Taken::default, |item| item.taken.clone()),
+            lower: state.places().outputs_lower(),
+            letters_of: item
+                .filter(|item| item.round > 1)
+                .map(|_| Arc::clone(&self.destination)),
+        }
+    }
+
+    fn look(&mut self, mut stored: StoredOutput) {
+        if self.is_in_doubt() {
+            return;
+        }
+        let (at, spot) = (stored.seq, Spot::of(&stored));
+        stored.seq += self.machine.state().places().outputs_lower();
+        let sighting = spot.map(|spot| Sighting {
+            spot,
+            at,
+            stored_ms: Some(stored.time.0),
+        });
+        if sighting.is_some_and(|sighting| !self.machine.sees(sighting)) {
+            return self.machine.pass(stored.seq);
+        }
+        match Parcel::read(&stored) {
             Ok(parcel) if self.carry.selects(&parcel) => {
-                let find = pull::find(&*self.carry, &parcel);
-                self.machine.take(self.log.now(), find);
-                self.keep(parcel);
+                let find = Find {
+                    spot,
+                    at: if at == stored.seq { 0 } else { at },
+                    ..pull::find(&*self.carry, &parcel)
+                };
+                if self.machine.adopts(&find, at) {
+                    return self.machine.pass(parcel.seq);
+                }
+                if let Some(seq) = self.machine.take(self.log.now(), find) {
+                    self.keep(Parcel { seq, ..parcel });
+                }
             }
             Ok(_) => self.machine.pass(stored.seq),
             Err(error) => {
@@ -378,15 +481,23 @@ impl Driver {
     }
 
     fn hear(&mut self, word: Word) {
-        let seq = word.seq;
+        if self.is_in_doubt() {
+            return;
+        }
+        let seq = word.seq + self.machine.state().places().dead_lower();
+        if !self.machine.sees_dead(word.time) {
+            return self.machine.pass_dead(seq);
+        }
         let (case, parcel) = match word.wish {
             Wish::None => return self.machine.pass_dead(seq),
             Wish::Drop(case) => (case, None),
-            Wish::Retry(case, parcel) => (case, Some(parcel)),
+            Wish::Retry(case, wanted) => (case, Some(wanted)),
         };
-        let retry = parcel
-            .as_ref()
-            .map(|parcel| pull::find(&*self.carry, parcel));
+        let (parcel, spot) = parcel.unzip();
+        let retry = parcel.as_ref().map(|parcel| Find {
+            spot: spot.flatten(),
+            ..pull::find(&*self.carry, parcel)
+        });
         let decision = Decision { seq, case, retry };
         self.machine.decided(self.log.now(), decision);
         if let Some(parcel) = parcel {

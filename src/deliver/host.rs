@@ -4,11 +4,7 @@
 //! is no mailbox to fill. A loop that panics ends alone; its actor is then started again by its supervisor, after a
 //! pause that grows, and reads its line anew. So a mistake that one output brings out delays one destination.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use tokio::{sync::watch, time::Instant};
@@ -18,7 +14,10 @@ use super::{
     carry::Carry,
     driver::{Ended, drive},
 };
-use crate::{log::Log, telemetry::metrics};
+use crate::{
+    log::{Log, owner::Owner},
+    telemetry::metrics,
+};
 
 /// Messages the mailbox holds.
 const MAILBOX_MAX: usize = 4;
@@ -35,6 +34,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(10);
 /// and looks this often.
 const SETTLE_STEP: Duration = Duration::from_millis(2);
 
+/// It is looked this often whether another process has the log.
+const OWNED_EVERY: Duration = Duration::from_secs(1);
+
 /// A host answers this late at most when the process stops.
 const RELEASE_MAX: Duration = Duration::from_secs(4);
 
@@ -49,18 +51,18 @@ impl Deliveries {
     /// Starts an actor for each destination; each takes its line over by itself. Must be called within an actix
     /// system.
     #[must_use]
-    pub fn start(log: &Log, destinations: Vec<Arc<dyn Carry>>) -> Self {
+    pub fn start(log: &Log, destinations: Vec<Arc<dyn Carry>>, owner: &Arc<Owner>) -> Self {
         let board = Arc::new(Board::new(destinations.iter().map(|carry| carry.name())));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(destinations.len());
         let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
-        let owner = owner();
         let hosts = destinations
             .into_iter()
             .zip(handles.iter().cycle())
             .map(|(carry, arbiter)| {
                 let (log, board) = (Arc::clone(log), Arc::clone(&board));
+                let owner = Arc::clone(owner);
                 Supervisor::start_in_arbiter(arbiter, move |_| {
                     DestinationHost::new(log, carry, board, owner)
                 })
@@ -110,17 +112,16 @@ impl Deliveries {
     }
 }
 
-/// Tells this process from every other: two that take a destination over at once must not write the same bytes.
-fn owner() -> u64 {
-    RandomState::new().hash_one(std::process::id())
-}
-
 /// The host of one destination.
 pub struct DestinationHost {
     log: Log,
     carry: Arc<dyn Carry>,
     board: Arc<Board>,
-    owner: u64,
+    owner: Arc<Owner>,
+    /// Another process has taken the destination over, or all of the log.
+    stands_by: bool,
+    /// The process stops.
+    released: bool,
     stopping: watch::Sender<bool>,
     ended: watch::Sender<bool>,
     /// Panics in a row.
@@ -129,12 +130,14 @@ pub struct DestinationHost {
 }
 
 impl DestinationHost {
-    fn new(log: Log, carry: Arc<dyn Carry>, board: Arc<Board>, owner: u64) -> Self {
+    fn new(log: Log, carry: Arc<dyn Carry>, board: Arc<Board>, owner: Arc<Owner>) -> Self {
         Self {
             log,
             carry,
             board,
             owner,
+            stands_by: false,
+            released: false,
             stopping: watch::Sender::new(false),
             ended: watch::Sender::new(false),
             panics: 0,
@@ -151,6 +154,34 @@ impl DestinationHost {
         }
     }
 
+    /// The process that has the log has its destinations as well; the others stand by.
+    fn own(&mut self, ctx: &mut Context<Self>) {
+        if self.released {
+            return;
+        }
+        let has_ended = *self.ended.borrow();
+        if has_ended && self.stands_by && self.owner.is_this() {
+            self.stands_by = false;
+            self.ended.send_replace(false);
+            self.stopping.send_replace(false);
+            // The supervisor starts the actor again.
+            return ctx.stop();
+        }
+        if self.owner.is_another() && !self.stopping.send_replace(true) {
+            self.stands_by = true;
+            if has_ended {
+                self.show_that_it_stands_by();
+            }
+        }
+    }
+
+    fn show_that_it_stands_by(&self) {
+        let (destination, state) = (self.carry.name(), DriverState::Fenced);
+        let reason = "another process has taken over, and this one stands by";
+        super::account::show_state(destination, Some(state));
+        self.board.end(destination, state, &reason);
+    }
+
     fn finished(
         &mut self,
         outcome: Result<Ended, tokio::task::JoinError>,
@@ -159,6 +190,11 @@ impl DestinationHost {
         match outcome {
             Ok(ended) => {
                 ended.show(&self.board, self.carry.name());
+                if self.stands_by && !self.released {
+                    // Until now its driver gave account of itself.
+                    self.show_that_it_stands_by();
+                }
+                self.stands_by |= ended.is_fenced();
                 self.ended.send_replace(true);
             }
             Err(error) => {
@@ -187,7 +223,7 @@ impl Actor for DestinationHost {
         let pause = self.pause();
         self.began = Instant::now() + pause;
         let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
-        let (board, owner) = (Arc::clone(&self.board), self.owner);
+        let (board, owner) = (Arc::clone(&self.board), self.owner.id());
         let stopping = self.stopping.subscribe();
         // A task of its own: its panic is an answer here, and not the end of the arbiter's other actors.
         let driving = actix::spawn(async move {
@@ -199,6 +235,7 @@ impl Actor for DestinationHost {
                 () = tokio::time::sleep(pause) => drive(log, carry, board, owner, stopping).await,
             }
         });
+        ctx.run_interval(OWNED_EVERY, Self::own);
         let waiting = driving
             .into_actor(self)
             .map(|outcome, host, ctx| host.finished(outcome, ctx));
@@ -217,6 +254,7 @@ impl Handler<Release> for DestinationHost {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Release, _: &mut Self::Context) -> Self::Result {
+        self.released = true;
         self.stopping.send_replace(true);
         let mut ended = self.ended.subscribe();
         Box::pin(async move {

@@ -6,20 +6,21 @@
 
 use std::sync::Arc;
 
+use aftercall_actors::output::Kind;
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use prost::Message as _;
 
 use super::{
     carry::Carry,
     destination::Start,
     proof,
-    record::{FORMAT, Fact, Looked, Piece, Record, RecordError, Step},
+    record::{FORMAT, Fact, Looked, Piece, Record, RecordError, Sighted, Sighting, Spot, Step},
     state::{Misfit, State},
 };
 use crate::{
     log::{
-        CommitError, EventLog, Log, LogError, Seq, Stored,
+        CommitError, EventLog, Lane, Log, LogError, PartitionId, Seq, Stored,
         retry::{READ_PAUSE, read},
     },
     planted::{Bug, is_planted},
@@ -29,8 +30,14 @@ use crate::{
 /// What the program is, stamped on every record.
 const LOGIC: &str = env!("CARGO_PKG_VERSION");
 
+/// Lanes asked for their ends at once.
+const ASKED_AT_ONCE: usize = 32;
+
 /// Two owners that start together fence each other a few times at most.
-const TRIES_MAX: usize = 20;
+const TRIES_MAX: u32 = 20;
+
+/// Numbers left out where records were lost: more than there can be records of which it is not known if they stand.
+const NUMBERS_LEFT_OUT: u64 = 1 << 16;
 
 /// Where a line stands: what the next record must follow.
 #[derive(Clone, Debug)]
@@ -71,6 +78,12 @@ pub enum LineError {
         /// What does not fit.
         why: String,
     },
+    /// The log has lost records that stood in the line of this owner, which still knows what they said.
+    #[error("the log has lost delivery records: the line ends at {head}")]
+    Lost {
+        /// Sequence of the newest record that is left; 0 if none is.
+        head: Seq,
+    },
     /// The log refuses a record for good.
     #[error("log refuses a delivery record: {0}")]
     Refused(String),
@@ -81,6 +94,12 @@ impl Line {
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Sequence of the newest record.
+    #[must_use]
+    pub const fn head(&self) -> Seq {
+        self.head
     }
 
     /// What outcomes are proven with: only who reads the line knows it.
@@ -149,8 +168,8 @@ impl Line {
                 }
                 Err(CommitError::Refused(why)) => return Err(LineError::Refused(why)),
                 Err(error @ (CommitError::Fenced | CommitError::Unknown(_))) => {
-                    // A log that is full or gives no answer is no other owner: it is waited for.
-                    fenced += usize::from(matches!(error, CommitError::Fenced));
+                    // A log that takes nothing is no other owner: it is waited for.
+                    fenced += u32::from(matches!(error, CommitError::Fenced));
                     mine = Some(bytes);
                     tokio::time::sleep(READ_PAUSE).await;
                 }
@@ -273,6 +292,11 @@ impl Line {
         let found = head.as_ref().map_or(0, |head| head.seq);
         match head {
             Some(head) if head.bytes == *bytes => Ok(Some(head.seq)),
+            // A lost record that arrived late, where the log gave sequences out again: it was said anew.
+            Some(head) if head.seq > self.head && self.is_late(&head) => {
+                self.head = head.seq;
+                Ok(None)
+            }
             Some(head) if head.seq > self.head => {
                 if is_planted(Bug::DeliveryWithoutFence) {
                     self.head = head.seq;
@@ -285,10 +309,41 @@ impl Line {
             }
             Some(head) if head.seq == self.head => Ok(None),
             None if self.head == 0 => Ok(None),
-            Some(_) | None => Err(LineError::Broken {
-                seq: found,
-                why: format!("record {} stood behind it: records are lost", self.head),
-            }),
+            Some(_) | None => Err(LineError::Lost { head: found }),
+        }
+    }
+
+    /// Whether the line ends before the newest record that this owner has written.
+    #[must_use]
+    pub const fn is_behind(&self, head: Seq) -> bool {
+        head < self.head
+    }
+
+    /// Whether the newest record is another owner's: the log had lost ours, and theirs came to stand there or behind.
+    #[must_use]
+    pub fn is_anothers(&self, head: &Stored) -> bool {
+        let record = Record::read(&head.bytes);
+        let is_ours = record.is_ok_and(|record| record.owner == self.owner);
+        head.seq >= self.head && !is_ours
+    }
+
+    /// Whether a record is one of ours from before the newest.
+    fn is_late(&self, stored: &Stored) -> bool {
+        let record = Record::read(&stored.bytes);
+        record.is_ok_and(|record| {
+            (record.owner, record.epoch) == (self.owner, self.epoch) && record.number <= self.number
+        })
+    }
+
+    /// Goes on behind what the log has left of the line. Numbers go on behind those of the lost records, so that a
+    /// checkpoint has to come next: it says what they said.
+    #[must_use]
+    pub fn cut(self, head: Seq) -> Self {
+        let number = self.number + NUMBERS_LEFT_OUT;
+        Self {
+            head,
+            number,
+            ..self
         }
     }
 }
@@ -321,24 +376,79 @@ async fn load(log: &dyn EventLog, carry: &dyn Carry) -> Result<(Option<Last>, St
             why: "no checkpoint stands before it".to_owned(),
         }),
         (None, _) => {
-            let looked = beginning(log, carry).await?;
-            Ok((None, State::new(carry.policy().clone(), looked)))
+            let (looked, sighted) = beginning(log, carry).await?;
+            let mut state = State::new(carry.policy().clone(), looked);
+            let fits = state.apply(&Fact::Sighted(sighted));
+            fits.map_err(|misfit| LineError::Broken {
+                seq: 0,
+                why: misfit.to_string(),
+            })?;
+            Ok((None, state))
         }
     }
 }
 
+/// What a destination's line says, read without a change to it; `None` if it never ran.
+///
+/// # Errors
+/// If the line cannot be read.
+pub async fn standing(log: &dyn EventLog, carry: &dyn Carry) -> Result<Option<State>, LineError> {
+    let (last, state) = load(log, carry).await?;
+    Ok(last.map(|_| state))
+}
+
 /// Where a destination that never ran begins. Decisions about letters of a life that is gone are not for it.
-async fn beginning(log: &dyn EventLog, carry: &dyn Carry) -> Result<Looked, LogError> {
+/// With the place goes the last output of each lane, by which it can be found again.
+async fn beginning(log: &dyn EventLog, carry: &dyn Carry) -> Result<(Looked, Sighted), LogError> {
+    let mut sighted = Sighted::default();
     let output = match carry.start() {
-        Start::Now => log.outputs_last().await?,
+        Start::Now => {
+            let last = log.outputs_last().await?;
+            sighted.lanes = ends(log, last).await?;
+            last
+        }
         Start::Beginning => 0,
     };
     let mut dead = 0;
     let mut entries = log.dead_scan(Some(carry.name())).await?;
     while let Some(entry) = entries.next().await {
-        dead = dead.max(entry?.seq);
+        let entry = entry?;
+        dead = dead.max(entry.seq);
+        sighted.dead_ms = Some(entry.time.0);
     }
-    Ok(Looked { output, dead })
+    Ok((Looked { output, dead }, sighted))
+}
+
+/// The last output of each lane, as far as it stands at `last` or before.
+async fn ends(log: &dyn EventLog, last: Seq) -> Result<Vec<Sighting>, LogError> {
+    if last == 0 {
+        return Ok(Vec::new());
+    }
+    let partitions = PartitionId::all(log.partition_count());
+    let lanes = partitions.flat_map(|partition| Kind::ALL.map(|kind| (partition, kind)));
+    let asking = futures::stream::iter(lanes).map(|(partition, kind)| async move {
+        let mark = log.output_mark(partition, Lane::Out(kind)).await?;
+        Ok(mark.map(|mark| Sighting {
+            spot: Spot {
+                side: partition.side as u32,
+                partition: partition.index.into(),
+                kind: u32::try_from(kind.index()).unwrap_or(u32::MAX),
+                commit: mark.commit,
+                ordinal: mark.ordinal,
+            },
+            at: mark.seq,
+            stored_ms: None,
+        }))
+    });
+    let found: Vec<Option<Sighting>> = asking.buffered(ASKED_AT_ONCE).try_collect().await?;
+    let ends = found.into_iter().flatten();
+    let mut ends: Vec<Sighting> = ends.filter(|sighting| sighting.at <= last).collect();
+    // Whether the newest still stands is what is asked first.
+    if let Some(newest) = ends.iter_mut().max_by_key(|sighting| sighting.at) {
+        let stored = log.output_at(newest.at).await?;
+        newest.stored_ms = stored.map(|stored| stored.time.0);
+    }
+    Ok(ends)
 }
 
 /// Folds records in order.
@@ -364,6 +474,15 @@ impl<'a> Fold<'a> {
     fn take(&mut self, stored: Stored) -> Result<(), LineError> {
         let Stored { seq, bytes } = stored;
         let record = Record::read(&bytes).map_err(|error| LineError::Record { seq, error })?;
+        if let Some(last) = &mut self.last
+            && last.record.owner == record.owner
+            && last.record.epoch == record.epoch
+            && record.number <= last.record.number
+        {
+            // The log had lost it and it arrived late: what it says was said anew before.
+            (last.seq, last.bytes) = (seq, bytes);
+            return Ok(());
+        }
         self.check_follows(seq, &record)?;
         match record.piece {
             // A checkpoint that another owner's record interrupts is void; what stood before it still holds.

@@ -6,7 +6,7 @@
 
 use std::{mem, sync::Arc};
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::{output::Kind, time::LogTime};
 use futures::{
     StreamExt as _,
     future::{BoxFuture, FutureExt as _},
@@ -18,7 +18,7 @@ use super::{
     carry::Carry,
     letter::{Choice, Decision, Entry},
     parcel::Parcel,
-    record::Case,
+    record::{Case, Spot},
     state::Find,
 };
 use crate::log::{
@@ -117,6 +117,8 @@ pub fn find(carry: &dyn Carry, parcel: &Parcel) -> Find {
         subject: parcel.subject.clone(),
         stored_at: parcel.stored_at,
         thread: carry.thread(parcel).map_err(|fault| fault.to_string()),
+        spot: None,
+        at: 0,
     }
 }
 
@@ -125,9 +127,14 @@ pub fn find(carry: &dyn Carry, parcel: &Parcel) -> Find {
 pub struct Word {
     /// Its sequence.
     pub seq: Seq,
+    /// When the log stored it.
+    pub time: LogTime,
     /// What it asks.
     pub wish: Wish,
 }
+
+/// The output of a retry; with what identifies it, if it still stands where it did.
+pub type Retried = (Box<Parcel>, Option<Spot>);
 
 /// What an operator wants.
 #[derive(Clone, Debug)]
@@ -137,7 +144,7 @@ pub enum Wish {
     /// To close a case.
     Drop(Case),
     /// To have an output tried again.
-    Retry(Case, Box<Parcel>),
+    Retry(Case, Retried),
 }
 
 /// Follows the decisions about a destination's dead letters.
@@ -159,7 +166,7 @@ pub fn words(log: &Log, destination: &Arc<str>) -> Follow<Word> {
 }
 
 async fn hear(log: &dyn EventLog, stored: StoredDead) -> Result<Word, LogError> {
-    let seq = stored.seq;
+    let (seq, time) = (stored.seq, stored.time);
     let wish = match Entry::read(&stored) {
         Ok(Entry::Letter(_)) => Wish::None,
         Ok(Entry::Decision(decision)) => {
@@ -170,7 +177,7 @@ async fn hear(log: &dyn EventLog, stored: StoredDead) -> Result<Word, LogError> 
             match decision.choice {
                 Choice::Drop => Wish::Drop(case),
                 Choice::Retry => match parcel(log, &decision).await? {
-                    Ok(parcel) => Wish::Retry(case, parcel),
+                    Ok(retried) => Wish::Retry(case, retried),
                     Err(why) => {
                         tracing::warn!(
                             seq,
@@ -188,14 +195,14 @@ async fn hear(log: &dyn EventLog, stored: StoredDead) -> Result<Word, LogError> 
             Wish::None
         }
     };
-    Ok(Word { seq, wish })
+    Ok(Word { seq, time, wish })
 }
 
 /// The output that is to be tried again, from the log or else from its letter; or why it is not.
 async fn parcel(
     log: &dyn EventLog,
     decision: &Decision,
-) -> Result<Result<Box<Parcel>, String>, LogError> {
+) -> Result<Result<Retried, String>, LogError> {
     let letter = read(|| log.dead_at(decision.letter)).await?;
     let letter = letter.as_ref().map(Entry::read);
     let letter = match letter {
@@ -208,9 +215,10 @@ async fn parcel(
         return Ok(Err(why));
     }
     let stored = read(|| log.output_at(decision.output_seq)).await?;
-    let parcel = stored.and_then(|stored| Parcel::read(&stored).ok());
-    Ok(parcel
-        .or_else(|| letter.output.parcel())
-        .map(Box::new)
-        .ok_or_else(|| "its output is no longer held".to_owned()))
+    // A log that lost its end may have another output there.
+    let standing = stored.and_then(|stored| Some((Parcel::read(&stored).ok()?, Spot::of(&stored))));
+    let standing = standing.filter(|(parcel, _)| parcel.id == letter.output.id);
+    let retried = standing.or_else(|| Some((letter.output.parcel()?, None)));
+    let retried = retried.map(|(parcel, spot)| (Box::new(parcel), spot));
+    Ok(retried.ok_or_else(|| "its output is no longer held".to_owned()))
 }

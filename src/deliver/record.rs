@@ -17,12 +17,14 @@ use crate::log::{
 mod alarm;
 mod breaker;
 mod kept;
+mod place;
 mod words;
 
 pub use crate::log::stored::RecordError;
 pub use alarm::{AlarmTold, Alarmed, Misconfigured};
 pub use breaker::BreakerRecord;
 pub use kept::{Item, LaneRecord, Memory, Standing};
+pub use place::{Found, LaneKey, Moved, Sighted, Sighting, Spot, holds};
 pub use words::{Ending, Reason, Seen, Sign};
 
 /// The format this program writes.
@@ -73,7 +75,10 @@ pub struct Piece {
 #[derive(Clone, PartialEq, Message)]
 pub struct Step {
     /// The fact; none if this program does not know it.
-    #[prost(oneof = "Fact", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(
+        oneof = "Fact",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+    )]
     pub fact: Option<Fact>,
 }
 
@@ -122,6 +127,15 @@ pub enum Fact {
     /// An operator wants nothing more of a dead letter.
     #[prost(message, tag = "14")]
     Dropped(Dropped),
+    /// What was looked at, by what identifies it wherever it stands.
+    #[prost(message, tag = "15")]
+    Sighted(Sighted),
+    /// The log had lost its end, and the destination found its place again.
+    #[prost(message, tag = "16")]
+    Moved(Moved),
+    /// An item's output, lost and published again, was found.
+    #[prost(message, tag = "17")]
+    Found(Found),
 }
 
 impl From<Fact> for Step {
@@ -148,6 +162,9 @@ impl Fact {
             | Self::AlarmTold(_)
             | Self::Standing(_)
             | Self::Held(_)
+            | Self::Sighted(_)
+            | Self::Moved(_)
+            | Self::Found(_)
             | Self::Remembered(_) => None,
         }
     }
@@ -167,7 +184,7 @@ pub struct Looked {
 /// An output that is to be delivered.
 #[derive(Clone, PartialEq, Message)]
 pub struct Taken {
-    /// Its sequence among the outputs: the item's name from here on.
+    /// Its sequence among the outputs, counted on behind those of a log that lost its end: the item's name from here on.
     #[prost(uint64, tag = "1")]
     pub seq: Seq,
     /// Its CloudEvents id.
@@ -191,6 +208,23 @@ pub struct Taken {
     /// Place of its kind in `Kind::ALL`.
     #[prost(uint32, tag = "8")]
     pub kind: u32,
+    /// What identifies it wherever it stands; not set by programs that did not keep it, and of outputs of letters.
+    #[prost(message, optional, tag = "9")]
+    pub spot: Option<Spot>,
+    /// Where it stands among the outputs, if that is not `seq`: the log had lost its end and gave sequences out again.
+    #[prost(uint64, tag = "10")]
+    pub at: Seq,
+}
+
+impl Taken {
+    /// Where its output stands.
+    #[must_use]
+    pub const fn stands_at(&self) -> Seq {
+        match self.at {
+            0 => self.seq,
+            at => at,
+        }
+    }
 }
 
 /// An operator wants a dead letter tried again.

@@ -14,6 +14,7 @@
 //! | `weigh` | what an attempt's result says of the item and of the destination |
 //! | `due` | which of the items that may start goes first |
 //! | `threads` | order and memory of outputs about the same thing |
+//! | `places` | where outputs and dead letters stand, by more than their sequences |
 //! | `pace` | waits before retries, and spacing under a rate limit |
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,8 +27,8 @@ use aftercall_actors::{
 use super::{
     policy::Policy,
     record::{
-        Alarmed, Case, Ended, Fact, Item, Looked, Merged, Misconfigured, Note, Reason, Reopened,
-        Seen, Settled, Sign, Standing, Started, Step, Taken, Told,
+        Alarmed, Case, Ended, Fact, Found, Item, Looked, Merged, Misconfigured, Moved, Note,
+        Reason, Reopened, Seen, Settled, Sighting, Sign, Standing, Started, Step, Taken, Told,
     },
 };
 use crate::log::Seq;
@@ -39,6 +40,7 @@ mod conclusion;
 mod due;
 mod machine;
 mod pace;
+mod places;
 mod threads;
 mod weigh;
 
@@ -47,6 +49,7 @@ mod tests;
 
 pub use batch::{Action, Batch, Decision, Find};
 pub use machine::{Machine, Question};
+pub use places::Places;
 
 use access::Access;
 use due::{Class, Due};
@@ -58,6 +61,9 @@ const NOTES_FIRST: usize = 3;
 
 /// and the last ones.
 const NOTES_LAST: usize = 17;
+
+/// From so many items on it is counted how many of them have no verdict.
+const UNSETTLED_COUNTED: usize = 500;
 
 /// Cases decided lately that are remembered, so that of several decisions about one the first counts.
 const DECIDED_MAX: usize = 1_000;
@@ -77,7 +83,10 @@ pub struct Misfit {
 pub struct State {
     policy: Policy,
     looked: Looked,
+    places: Places,
     items: BTreeMap<Seq, Item>,
+    /// Of these, how many wait for a copy of their output.
+    missing: usize,
     place_next: u64,
     threads: Threads,
     /// Items that may start as soon as their time has come: the first of each thread, none that is out.
@@ -107,7 +116,9 @@ impl State {
             lanes: Lanes::new(policy.limits.rate.filter(|_| policy.limits.by_lane)),
             policy,
             looked,
+            places: Places::default(),
             items: BTreeMap::new(),
+            missing: 0,
             place_next: 0,
             due: Due::default(),
             begun: BTreeSet::new(),
@@ -130,10 +141,36 @@ impl State {
         self.looked
     }
 
+    /// Where outputs and dead letters stand.
+    #[must_use]
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+
     /// The unfinished items, by the sequence of their outputs.
     #[must_use]
     pub const fn items(&self) -> &BTreeMap<Seq, Item> {
         &self.items
+    }
+
+    /// Items without a verdict.
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        // Of few it need not be known how many.
+        match self.items.len() {
+            few if few < UNSETTLED_COUNTED => few,
+            _ => self
+                .items
+                .values()
+                .filter(|item| item.settled.is_none())
+                .count(),
+        }
+    }
+
+    /// Items that wait for a copy of their output, which the log had lost.
+    #[must_use]
+    pub const fn missing(&self) -> usize {
+        self.missing
     }
 
     /// Attempts that are out.
@@ -209,6 +246,15 @@ impl State {
                 Ok(())
             }
             Fact::Held(item) => self.hold(item.clone()),
+            Fact::Sighted(sighted) => {
+                self.places.sighted(sighted);
+                Ok(())
+            }
+            Fact::Moved(moved) => {
+                self.moved(moved);
+                Ok(())
+            }
+            Fact::Found(found) => self.found(*found),
             Fact::Remembered(memory) => {
                 self.threads.remember(memory);
                 Ok(())
@@ -231,6 +277,9 @@ impl State {
             lanes: self.lanes.records(),
             misconfigured: self.access.misconfigured.clone(),
             let_in_from_ms: self.access.let_in_from.map(|at| at.0),
+            outputs_lower: self.places.outputs_lower(),
+            dead_lower: self.places.dead_lower(),
+            dead_seen_ms: self.places.dead_seen().map(|at| at.0),
         };
         let mut items: Vec<&Item> = self.items.values().collect();
         items.sort_unstable_by_key(|item| item.place);
@@ -238,6 +287,7 @@ impl State {
         let items = items.into_iter().cloned().map(Fact::Held);
         [Fact::Standing(standing)]
             .into_iter()
+            .chain(self.places.facts())
             .chain(memories)
             .chain(items)
             .map(Step::from)
@@ -254,6 +304,7 @@ impl State {
         self.alarm.clone_from(&standing.alarm);
         self.decided = standing.decided.iter().copied().collect();
         self.lanes.remember(&standing.lanes);
+        self.places.stand(standing);
         self.access = Access {
             misconfigured: standing.misconfigured.clone(),
             let_in_from: standing.let_in_from_ms.map(LogTime),
@@ -278,6 +329,13 @@ impl State {
 
     fn taken(&mut self, taken: &Taken) -> Result<(), Misfit> {
         self.looked.output = self.looked.output.max(taken.seq);
+        if let Some(spot) = taken.spot {
+            self.places.see(Sighting {
+                spot,
+                at: taken.stands_at(),
+                stored_ms: Some(taken.stored_at_ms),
+            });
+        }
         let place = self.next_place();
         self.hold(Item {
             round: 1,
@@ -302,6 +360,56 @@ impl State {
             place,
             ..Item::default()
         })
+    }
+
+    /// The log had lost its end. Numbers go on where they were, so none is given to another output; items whose outputs
+    /// are lost wait for the copies, and so do dead letters that repeat them. A copy that never comes is not waited for
+    /// longer than an attempt that never succeeds.
+    fn moved(&mut self, moved: &Moved) {
+        self.places.moved(self.looked, moved);
+        let Some(behind) = moved.output else { return };
+        let lost = self
+            .items
+            .values_mut()
+            .filter(|item| item.taken.spot.is_some() && item.taken.stands_at() > behind);
+        for item in lost {
+            let seq = item.taken.seq;
+            item.missing = true;
+            self.due.remove(seq);
+            if item.settled.is_none() && item.first_at_ms.is_none() && moved.at_ms > 0 {
+                item.first_at_ms = Some(moved.at_ms);
+                self.begun.insert((LogTime(moved.at_ms), seq));
+            }
+        }
+        self.missing = self.items.values().filter(|item| item.missing).count();
+    }
+
+    fn found(&mut self, found: Found) -> Result<(), Misfit> {
+        let Found { seq, at, spot } = found;
+        let item = self.items.get_mut(&seq).ok_or(Misfit {
+            seq,
+            why: "found and not known",
+        })?;
+        item.taken.at = at;
+        item.taken.spot = spot.or(item.taken.spot);
+        self.missing -= usize::from(std::mem::take(&mut item.missing));
+        if let Some(first) = item.first_at_ms
+            && item.attempts == 0
+            && item.settled.is_none()
+            && !self.policy.is_awaited()
+        {
+            // Its time runs from its first attempt again.
+            item.first_at_ms = None;
+            self.begun.remove(&(LogTime(first), seq));
+        }
+        self.arm(seq);
+        Ok(())
+    }
+
+    fn remove(&mut self, seq: Seq) {
+        if let Some(item) = self.items.remove(&seq) {
+            self.missing -= usize::from(item.missing);
+        }
     }
 
     fn decide(&mut self, case: Case) {
@@ -335,6 +443,7 @@ impl State {
             }
         }
         self.flights += usize::from(item.flight.is_some());
+        self.missing += usize::from(item.missing);
         self.items.insert(seq, item);
         self.arm(seq);
         Ok(())
@@ -449,7 +558,7 @@ impl State {
         }
         self.leave_line(seq, LogTime(settled.at_ms));
         if !settled.is_to_tell() {
-            self.items.remove(&seq);
+            self.remove(seq);
         }
         Ok(())
     }
@@ -458,7 +567,7 @@ impl State {
         let seq = merged.seq;
         waiting(&mut self.items, seq, "merged while it does not wait")?;
         self.leave_line(seq, LogTime(merged.at_ms));
-        self.items.remove(&seq);
+        self.remove(seq);
         Ok(())
     }
 
@@ -466,7 +575,7 @@ impl State {
         let seq = told.seq;
         match self.items.get(&seq) {
             Some(item) if item.settled.is_some() => {
-                self.items.remove(&seq);
+                self.remove(seq);
                 Ok(())
             }
             Some(_) | None => {
@@ -497,7 +606,7 @@ impl State {
         let Some(item) = self.items.get(&seq) else {
             return;
         };
-        if item.flight.is_some() || item.settled.is_some() {
+        if item.flight.is_some() || item.settled.is_some() || item.missing {
             return;
         }
         let mut at = LogTime(item.due_at_ms);

@@ -1,4 +1,4 @@
-//! Telling what became of an output: the actor that emitted it, whoever looks after dead letters, the operators.
+//! Telling what became of an output: the actor that emitted it, those who look after dead letters, the operators.
 //!
 //! Everything told has an identity that follows from destination, output and round, so that telling again after a
 //! crash changes nothing. What the log does not take for now is told again until it does: the item stays open as long.
@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
+    driver::{letter_of, what_became},
     letter::{self, AttemptNote, Letter, Output},
     parcel::Parcel,
     proof::Claim,
@@ -21,13 +22,39 @@ use super::{
 };
 use crate::{
     envelope::{Storm, Told, dead_lettered_event, outcome_event, outcome_id},
-    log::{AppendError, Log, LogError, NewDead, NewEvent, retry::read},
+    log::{AppendError, Kept, Log, LogError, NewDead, NewEvent, retry::read},
+    planted::{Bug, is_planted},
     telemetry::metrics,
 };
 
 /// Pause before telling again; doubled each time up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// A dead letter waits this long for its output, if the log has lost it; then it is written with what is known.
+/// Unit: milliseconds of log time. The output is published again when its partition next looks at the log.
+const OUTPUT_WAIT_MS: i64 = 10 * 60 * 1_000;
+
+/// Pause before such a letter is tried again.
+const OUTPUT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is to be told of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// All of it.
+    All,
+    /// The rest is told: the dead letter.
+    Letter,
+}
+
+/// How far telling came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// Everyone who has to know does.
+    Done,
+    /// The dead letter is not written: the log has lost the output, which is to be published again.
+    Waits,
+}
 
 /// Tells for one destination.
 #[derive(Clone)]
@@ -45,28 +72,42 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// Tells of a verdict; ends when everyone who has to know does.
+    /// Tells of a verdict; ends when everyone who has to know does, or a dead letter has to wait.
     ///
     /// # Errors
     /// If the output cannot be read for its letter, and never will.
-    pub async fn tell(self, item: Box<Item>, parcel: Option<Arc<Parcel>>) -> Result<(), LogError> {
+    pub async fn tell(
+        self,
+        item: Box<Item>,
+        parcel: Option<Arc<Parcel>>,
+        what: Tell,
+    ) -> Result<Telling, LogError> {
         let Some(settled) = &item.settled else {
-            return Ok(());
+            return Ok(Telling::Done);
         };
-        if let (Some(status), Some(event_type)) = (&settled.outcome, &self.outcome_type)
+        if what == Tell::All
+            && let (Some(status), Some(event_type)) = (&settled.outcome, &self.outcome_type)
             && let Some(event) = self.outcome(&item, settled, status, event_type)
         {
             self.append(event).await;
         }
         if settled.has_letter() {
-            let output = self.output(&item, parcel).await?;
+            let Some(output) = self.output(&item, parcel).await? else {
+                sleep(OUTPUT_PAUSE).await;
+                return Ok(Telling::Waits);
+            };
+            // When it was first stored, wherever it was read: told again it is the same letter.
+            let output = Output {
+                stored_at: LogTime(item.taken.stored_at_ms),
+                ..output
+            };
             let letter = self.letter(&item, settled, output);
             match letter.entry(self.log.record_bytes_max() / 2) {
                 Ok(entry) => self.append_dead(entry).await,
                 Err(error) => self.untold("dead letter", &item.taken.id, &error.to_string()),
             }
         }
-        Ok(())
+        Ok(Telling::Done)
     }
 
     /// Tells operators of dead letters, if they want to know of those.
@@ -139,14 +180,42 @@ impl Teller {
         }
     }
 
-    /// The output for the letter: as it was sent, as the log has it, or what the item knows of it.
-    async fn output(&self, item: &Item, parcel: Option<Arc<Parcel>>) -> Result<Output, LogError> {
+    /// The output for the letter: as it was sent, as the log has it, or what the item knows of it. `None`: the log has lost
+    /// it, and it is worth waiting for.
+    async fn output(
+        &self,
+        item: &Item,
+        parcel: Option<Arc<Parcel>>,
+    ) -> Result<Option<Output>, LogError> {
         if let Some(parcel) = parcel {
-            return Ok(Output::from(Arc::unwrap_or_clone(parcel)));
+            return Ok(Some(Output::from(Arc::unwrap_or_clone(parcel))));
         }
-        let stored = read(|| self.log.output_at(item.taken.seq)).await?;
-        let parcel = stored.and_then(|stored| Parcel::read(&stored).ok());
-        Ok(parcel.map_or_else(|| remains(item), Output::from))
+        let stored = read(|| self.log.output_at(item.taken.stands_at())).await?;
+        // A log that lost its end may have another output there.
+        let parcel = stored
+            .and_then(|stored| Parcel::read(&stored).ok())
+            .filter(|parcel| parcel.id == item.taken.id)
+            .map(|parcel| Parcel {
+                seq: item.taken.seq,
+                ..parcel
+            });
+        let parcel = match parcel {
+            None if item.round > 1 => letter_of(&self.log, &self.destination, &item.taken).await,
+            found => found,
+        };
+        if let Some(parcel) = parcel {
+            return Ok(Some(Output::from(parcel)));
+        }
+        let settled_ms = item.settled.as_ref().map_or(0, |settled| settled.at_ms);
+        let has_waited = self.log.now().since_ms(LogTime(settled_ms)) >= OUTPUT_WAIT_MS;
+        if has_waited || is_planted(Bug::LetterWithoutOutput) {
+            return Ok(Some(remains(item)));
+        }
+        Ok(match what_became(&self.log, &item.taken).await {
+            // By now its copy may stand there.
+            Some(Kept::Lost | Kept::Stands) => None,
+            Some(Kept::Removed) | None => Some(remains(item)),
+        })
     }
 
     fn letter(&self, item: &Item, settled: &Settled, output: Output) -> Letter {
@@ -216,7 +285,7 @@ fn why_not(item: &Item, settled: &Settled) -> Option<&'static str> {
     }
 }
 
-/// What is left of an output that retention has removed.
+/// What is left of an output that retention has removed, or the log has lost.
 fn remains(item: &Item) -> Output {
     let taken = &item.taken;
     let kind = usize::try_from(taken.kind).ok();

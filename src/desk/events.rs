@@ -312,7 +312,8 @@ pub async fn append(desk: &Desk, events: Vec<NewEvent>) -> Result<Vec<Appended>,
             AppendError::Unknown(why) => {
                 // Told once by the log's account, and not for each request.
                 tracing::debug!(%why, "events from http not confirmed");
-                Problem::Unavailable("the event log did not answer".into())
+                let fault = desk.log.fault();
+                Problem::Unavailable(fault.unwrap_or_else(|| "the event log did not answer".into()))
             }
             AppendError::Refused(why) => {
                 tracing::error!(%why, "events from http refused by the log");

@@ -182,6 +182,8 @@ mod tests {
 
     fn stored(attributes: &[(&'static str, String)], payload: &'static [u8]) -> StoredOutput {
         StoredOutput {
+            commit: 1,
+            ordinal: 0,
             seq: 1,
             time: LogTime(0),
             lane: Lane::Out(Kind::Alert),

@@ -8,6 +8,7 @@
 //! | `states` | each agent with its stored form, in terms of money and then to the byte |
 //! | `outcomes` | each outcome with the destination that is said to have told it |
 //! | `outputs` | each request and reversal with the output stream: there once, and as the book has it |
+//! | `deliveries` | each request with its destination: what it is past, it delivers, or has told what became of it |
 //! | `provider` | each reward with what a destination that can be asked (`[destination.list]`) says of it |
 //!
 //! A service may run meanwhile. What can move is read in the order in which it moves, so that nothing that is merely
@@ -15,6 +16,7 @@
 //! then how far the journals go; the book covers all of these. What has moved since the first is left to the next
 //! verification.
 
+mod deliveries;
 mod outcomes;
 mod outputs;
 mod provider;
@@ -31,7 +33,7 @@ use aftercall_actors::{
 use serde::Serialize;
 
 use crate::{
-    deliver::{courier::Courier, listing::ListingError},
+    deliver::{courier::Courier, line::LineError, listing::ListingError},
     log::{Log, LogError, PartitionId, Position, retry::read},
     shard::{
         record::{Record, RecordError},
@@ -40,7 +42,7 @@ use crate::{
     },
 };
 
-use self::{provider::Provider, watch::Watch};
+use self::{deliveries::Deliverer, provider::Provider, watch::Watch};
 
 /// What was compared with the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -56,6 +58,8 @@ pub enum Check {
     Outcomes,
     /// The output stream.
     Outputs,
+    /// A destination's delivery records.
+    Deliveries,
     /// A provider's list.
     Provider,
 }
@@ -70,6 +74,7 @@ impl Check {
             Self::State => "state",
             Self::Outcomes => "outcomes",
             Self::Outputs => "outputs",
+            Self::Deliveries => "deliveries",
             Self::Provider => "provider",
         }
     }
@@ -225,6 +230,14 @@ pub enum VerifyError {
         /// What is wrong.
         error: RecordError,
     },
+    /// A destination's delivery records cannot be read.
+    #[error("destination {destination}: {error}")]
+    Line {
+        /// Its name.
+        destination: String,
+        /// Why.
+        error: LineError,
+    },
     /// A destination's list cannot be had.
     #[error("destination {destination}: {error}")]
     List {
@@ -262,6 +275,10 @@ pub async fn verify(
         let span = span(log).await?;
         providers.extend(Provider::ask(courier, &span).await?);
     }
+    let mut deliverers = Vec::new();
+    for courier in couriers {
+        deliverers.extend(Deliverer::of(log, courier).await?);
+    }
     let mut published = BTreeMap::new();
     for &partition in &partitions {
         let position = published_to(log, partition).await?;
@@ -280,6 +297,8 @@ pub async fn verify(
     stored.run(&mut Nobody, |_| {}).await?;
     let mut book = watch.finish();
 
+    let ends = partitions.iter().map(|partition| stored.end_of(*partition));
+    let end = ends.min().unwrap_or(0);
     let actors = states::compare(&mut stored, &mut anew, &mut report)?;
     drop((stored, anew));
     outcomes::compare(log, std::mem::take(&mut book.heard), &mut report).await?;
@@ -288,7 +307,7 @@ pub async fn verify(
         last,
         &published,
         &mut book.said,
-        &mut providers,
+        (&mut providers, &mut deliverers),
         &mut report,
     )
     .await?;
@@ -309,6 +328,8 @@ pub async fn verify(
         summary.issued += u64::from(reward.standing.is_issued());
         summary.open += u64::from(reward.standing.is_open());
     }
+    let unknown = deliveries::unknown(&deliverers, &book.rewards, settled);
+    deliveries::compare(log, unknown, end, &mut report).await?;
     for provider in providers {
         let name = provider.name.clone();
         let listed = provider.compare(&book.rewards, settled, &mut report);

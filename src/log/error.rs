@@ -16,6 +16,9 @@ pub enum LogError {
         /// Position that came.
         found: Position,
     },
+    /// The log's end was lost: where an event had been read, or a record written, there is none any more, or another one.
+    #[error("log lost its end: {0}")]
+    RolledBack(String),
     /// The events wanted were already removed by retention.
     #[error(
         "position {wanted} is gone: retention has trimmed the log up to {first}; raise the retention above the longest lag"
@@ -40,7 +43,11 @@ impl LogError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Gap { .. } | Self::Trimmed { .. } | Self::Corrupt(_) | Self::Settings(_) => false,
+            Self::Gap { .. }
+            | Self::RolledBack(_)
+            | Self::Trimmed { .. }
+            | Self::Corrupt(_)
+            | Self::Settings(_) => false,
         }
     }
 }

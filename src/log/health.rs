@@ -165,7 +165,7 @@ pub enum Outcome<'a> {
     Done,
     /// It was not done, or nobody knows; trying again can help. The log's words.
     Failed(&'a str),
-    /// It was not done, and trying again does not help: told elsewhere.
+    /// It was not done, and trying again does not help: told elsewhere. Or the log was not asked yet.
     Refused,
 }
 
@@ -177,6 +177,7 @@ impl<'a> Outcome<'a> {
             Err(LogError::Unreachable(words)) => Self::Failed(words),
             Err(
                 LogError::Gap { .. }
+                | LogError::RolledBack(_)
                 | LogError::Trimmed { .. }
                 | LogError::Corrupt(_)
                 | LogError::Settings(_),

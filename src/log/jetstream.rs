@@ -8,18 +8,19 @@
 use std::{
     num::{NonZeroU16, NonZeroUsize},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aftercall_actors::time::LogTime;
+use async_nats::jetstream::stream::Info;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{
-    AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Lane, LaneFences,
-    LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq,
-    Stored, StoredDead, StoredOutput, TailFrom, clock::Clock, dead,
+    AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Kept, Lane,
+    LaneFences, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position,
+    RawEvent, Seq, Stored, StoredDead, StoredOutput, TailFrom, clock::Clock, dead,
 };
 
 mod answers;
@@ -49,6 +50,9 @@ use records::Records;
 const PARTITIONS: NonZeroU16 = NonZeroU16::MIN.saturating_add(7);
 /// Largest record, whatever the server would take: the client and the server hold several of them in memory.
 const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Wait for the replicas of a stream to choose a leader, and pause between two looks.
+const LEADER_WAIT: Duration = Duration::from_secs(6);
+const LEADER_PAUSE: Duration = Duration::from_millis(250);
 /// Room for the headers of a record.
 const RECORD_HEADER_BYTES: usize = 4 << 10;
 
@@ -148,6 +152,20 @@ impl JetStreamLog {
         Ok(log)
     }
 
+    /// How a stream is. That none of its replicas leads is believed only if it lasts: they choose one in a moment.
+    async fn settled_info(&self, name: &str) -> Result<Info, LogError> {
+        let began = Instant::now();
+        loop {
+            let stream = self.link.api.get_stream(name).await;
+            let stream = stream.map_err(|error| answers::unreachable(&error))?;
+            let info = stream.cached_info();
+            if !findings::has_no_leader(info) || began.elapsed() >= LEADER_WAIT {
+                return Ok(info.clone());
+            }
+            tokio::time::sleep(LEADER_PAUSE).await;
+        }
+    }
+
     async fn append_fenced(
         &self,
         records: &Records,
@@ -190,6 +208,14 @@ impl EventLog for JetStreamLog {
         self.clock.note()
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn doubts(&self) -> u64 {
+        self.link.doubts()
+    }
+
     async fn findings(&self) -> Result<Vec<Finding>, LogError> {
         let mut infos = Vec::new();
         for name in [
@@ -200,12 +226,11 @@ impl EventLog for JetStreamLog {
             subjects::DEAD,
             subjects::DELIVERY,
         ] {
-            let stream = self.link.api.get_stream(name).await;
-            let stream = stream.map_err(|error| answers::unreachable(&error))?;
-            infos.push(stream.cached_info().clone());
+            infos.push(self.settled_info(name).await?);
         }
         let mut list = findings::server(&self.link.client.server_info());
         list.extend(findings::streams(&infos));
+        list.extend(findings::leaderless(&infos));
         list.push(findings::sync_mode(&self.settings).await);
         list.push(guard::finding(&self.settings).await);
         list.extend(findings::differences(&self.differences));
@@ -302,6 +327,15 @@ impl EventLog for JetStreamLog {
         lane: Lane,
     ) -> Result<Option<OutputMark>, LogError> {
         self.outputs.mark(partition, lane).await
+    }
+
+    async fn output_kept(
+        &self,
+        partition: PartitionId,
+        lane: Lane,
+        mark: OutputMark,
+    ) -> Result<Kept, LogError> {
+        self.outputs.kept(partition, lane, mark).await
     }
 
     async fn outputs_append(

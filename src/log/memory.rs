@@ -15,9 +15,9 @@ use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 
 use super::{
-    AppendError, Appended, Bounds, CommitError, DeadPlace, EventLog, EventReader, Finding, Lane,
-    LaneFences, Level, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position,
-    RawEvent, Seq, Stored, StoredDead, StoredOutput, TailFrom, dead,
+    AppendError, Appended, Bounds, CommitError, DeadPlace, EventLog, EventReader, Finding, Kept,
+    Lane, LaneFences, Level, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId,
+    Position, RawEvent, Seq, Stored, StoredDead, StoredOutput, TailFrom, dead,
 };
 
 mod faults;
@@ -27,11 +27,14 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use faults::{Faults, Outage};
+pub use faults::{Faults, Outage, Part};
 pub use store::WorldOutput;
 pub use world::World;
 
 use faults::Fate;
+
+/// How long it takes a part that is full to say so.
+const FULL_ANSWER: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// Largest record it takes, in bytes. NATS takes 1 MiB by default, so the simulation has no more.
 const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -76,6 +79,16 @@ impl MemoryLog {
         answer
     }
 
+    /// Whether a part takes anything more; if not, what a server would say.
+    async fn room(&self, part: Part) -> Result<(), String> {
+        if !self.world.is_out(Outage::Full(part)) {
+            return Ok(());
+        }
+        self.world.travel().await;
+        tokio::time::sleep(FULL_ANSWER).await;
+        Err(FULL.to_owned())
+    }
+
     /// Decides and carries out the fate of one write; if there is no answer, why.
     fn decide<T>(
         &self,
@@ -112,7 +125,7 @@ const STILL: std::time::Duration = std::time::Duration::from_millis(100);
 
 const ANSWER_LOST: &str = "simulated loss of the answer";
 const REQUEST_LOST: &str = "simulated loss of the request";
-const FULL: &str = "simulated end of the room";
+const FULL: &str = "simulated: maximum messages exceeded";
 const LATE: &str = "simulated delay of the request";
 
 #[async_trait]
@@ -135,6 +148,10 @@ impl EventLog for MemoryLog {
 
     fn clock_note(&self) -> Option<String> {
         self.world.clock_note()
+    }
+
+    fn doubts(&self) -> u64 {
+        self.world.doubts()
     }
 
     async fn findings(&self) -> Result<Vec<Finding>, LogError> {
@@ -197,10 +214,9 @@ impl EventLog for MemoryLog {
         if let Some(text) = too_large("a record", record.len()) {
             return Err(CommitError::Refused(text));
         }
-        if self.world.is_out(Outage::JournalFull) {
-            self.world.travel().await;
-            return Err(CommitError::Unknown(FULL.into()));
-        }
+        self.room(Part::Journal)
+            .await
+            .map_err(CommitError::Unknown)?;
         self.write(move |store, _| store.journal_append(partition, expected, record))
             .await
             .unwrap_or_else(|why| Err(CommitError::Unknown(why.into())))
@@ -225,6 +241,9 @@ impl EventLog for MemoryLog {
     }
 
     async fn journal_trim(&self, partition: PartitionId, before: Seq) -> Result<(), LogError> {
+        if self.world.keeps_journals() {
+            return Ok(());
+        }
         self.write(move |store, _| store.journal_trim(partition, before))
             .await
             .map_err(|why| LogError::Unreachable(why.into()))
@@ -234,6 +253,9 @@ impl EventLog for MemoryLog {
         if let Some(text) = too_large("a chunk", chunk.len()) {
             return Err(LogError::Settings(text));
         }
+        self.room(Part::Snapshots)
+            .await
+            .map_err(LogError::Unreachable)?;
         self.write(move |store, _| store.snapshot_append(partition, chunk))
             .await
             .map_err(|why| LogError::Unreachable(why.into()))
@@ -268,6 +290,16 @@ impl EventLog for MemoryLog {
         self.ask(|store| store.output_mark(partition, lane)).await
     }
 
+    async fn output_kept(
+        &self,
+        partition: PartitionId,
+        lane: Lane,
+        mark: OutputMark,
+    ) -> Result<Kept, LogError> {
+        self.ask(|store| store.output_kept(partition, lane, mark))
+            .await
+    }
+
     async fn outputs_append(
         &self,
         partition: PartitionId,
@@ -280,10 +312,12 @@ impl EventLog for MemoryLog {
         if let Some(text) = oversized {
             return Err(CommitError::Refused(text));
         }
+        let part = match outputs.first().map(|output| output.lane) {
+            Some(Lane::Dead) => Part::Dead,
+            Some(Lane::Out(_)) | None => Part::Outputs,
+        };
+        self.room(part).await.map_err(CommitError::Unknown)?;
         self.world.travel().await;
-        if self.world.is_out(Outage::OutputsFull) {
-            return Err(CommitError::Unknown(FULL.into()));
-        }
         let prefix = outputs[..self.world.share(outputs.len())].to_vec();
         let stored = prefix.len();
         let mut moved = *fences;
@@ -343,6 +377,9 @@ impl EventLog for MemoryLog {
         if let Some(text) = too_large("a record", record.len()) {
             return Err(CommitError::Refused(text));
         }
+        self.room(Part::Deliveries)
+            .await
+            .map_err(CommitError::Unknown)?;
         let destination = destination.to_owned();
         self.write(move |store, _| store.delivery_append(&destination, expected, record))
             .await
@@ -371,6 +408,7 @@ impl EventLog for MemoryLog {
         if let Some(text) = too_large("a dead letter", entry.payload.len()) {
             return Err(AppendError::Refused(text));
         }
+        self.room(Part::Dead).await.map_err(AppendError::Unknown)?;
         let destination = destination.to_owned();
         self.write(move |store, now| store.dead_append(now, destination, entry))
             .await
@@ -415,7 +453,7 @@ impl MemoryLog {
         if let Some(text) = too_large("an event", event.payload.len()) {
             return Err(AppendError::Refused(text));
         }
-        if self.world.is_out(Outage::EventsFull) {
+        if self.world.is_out(Outage::Full(Part::Events)) {
             return Err(AppendError::Unknown(FULL.into()));
         }
         let count = self.partition_count();

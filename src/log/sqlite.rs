@@ -1,7 +1,7 @@
 //! The embedded log: one SQLite file, nothing to install, nothing to run beside it.
 //!
 //! `file` knows the tables, `writer` is the one thread that writes and syncs (group commit), `batch` says what a
-//! write does, `ids` remembers message ids, `checkpoint` tidies up; `reads`, `records` and `lines` read, on the threads
+//! write does, `ids` remembers message ids, `checkpoint` tidies up, `place` watches that the file stays where it is; `reads`, `records` and `lines` read, on the threads
 //! of `pool`. Several processes may have the file open: each transaction takes SQLite's write lock, and all fences and positions are settled inside
 //! it. SQLite was chosen because nothing that stores is tested more, and because anyone can open the file.
 
@@ -30,6 +30,7 @@ mod file;
 mod findings;
 mod ids;
 mod lines;
+mod place;
 mod pool;
 mod reads;
 mod records;
@@ -40,6 +41,7 @@ pub use file::FILE;
 use batch::{DeadRow, EventRow, Fenced, OutputRow};
 use checkpoint::Checkpoints;
 use ids::MessageId;
+use place::Place;
 use pool::Pool;
 use records::Table;
 use writer::Writer;
@@ -69,6 +71,7 @@ pub struct SqliteSettings {
 pub struct SqliteLog {
     path: PathBuf,
     partition_count: u16,
+    place: Place,
     writer: Writer,
     clock: Arc<Clock>,
     pool: Pool,
@@ -89,12 +92,19 @@ impl SqliteLog {
         file::make_private(&path)?;
         let (connection, partition_count) =
             file::open_to_write(&path, settings.partition_count, PARTITION_COUNT_DEFAULT)?;
+        let place = Place::of(&path)?;
         let pool = Pool::start(&path)?;
         let checkpoints = Checkpoints::start(file::open_to_checkpoint(&path)?)?;
         let (touch, stored) = watch::channel(());
         let clock = Arc::new(Clock::starting_after(file::last_time(&connection)?));
         Ok(Self {
-            writer: Writer::start(connection, checkpoints, Arc::clone(&clock), touch)?,
+            writer: Writer::start(
+                connection,
+                (checkpoints, place.clone()),
+                Arc::clone(&clock),
+                touch,
+            )?,
+            place,
             clock,
             path,
             partition_count,
@@ -202,6 +212,10 @@ impl EventLog for SqliteLog {
 
     fn record_bytes_max(&self) -> usize {
         RECORD_BYTES_MAX
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.place.fault()
     }
 
     fn now(&self) -> LogTime {

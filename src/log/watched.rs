@@ -11,9 +11,9 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 
 use super::{
-    AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Lane, LaneFences,
-    Log, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq,
-    Stored, StoredDead, StoredOutput, TailFrom,
+    AppendError, Appended, Bounds, CommitError, EventLog, EventReader, Finding, Kept, Lane,
+    LaneFences, Log, LogError, NewDead, NewEvent, NewOutput, OutputMark, PartitionId, Position,
+    RawEvent, Seq, Stored, StoredDead, StoredOutput, TailFrom,
     health::{Health, Outcome, Who, Work},
 };
 use crate::planted::{Bug, is_planted};
@@ -43,6 +43,21 @@ impl WatchedLog {
         call: impl Future<Output = Result<T, LogError>> + Send,
     ) -> Result<T, LogError> {
         self.asking(work, Who::All, call).await
+    }
+
+    /// Opens what is read item by item. That it is open is no answer of the log yet.
+    async fn opening<T>(
+        &self,
+        work: Work,
+        call: impl Future<Output = Result<T, LogError>> + Send,
+    ) -> Result<T, LogError> {
+        let attempt = self.health.begin(work, Who::All);
+        let opened = call.await;
+        attempt.ended(match Outcome::of(&opened) {
+            Outcome::Done => Outcome::Refused,
+            failed => failed,
+        });
+        opened
     }
 
     async fn asking<T>(
@@ -104,6 +119,27 @@ const fn of_lane(lane: Lane, kinds: Work, dead: Work) -> Work {
 impl EventLog for WatchedLog {
     fn name(&self) -> &'static str {
         self.log.name()
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.log.fault()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.log.is_shared()
+    }
+
+    fn doubts(&self) -> u64 {
+        self.log.doubts()
+    }
+
+    async fn output_kept(
+        &self,
+        partition: PartitionId,
+        lane: Lane,
+        mark: OutputMark,
+    ) -> Result<Kept, LogError> {
+        self.log.output_kept(partition, lane, mark).await
     }
 
     fn partition_count(&self) -> u16 {
@@ -252,7 +288,7 @@ impl EventLog for WatchedLog {
         from: TailFrom,
     ) -> Result<BoxStream<'static, Result<StoredOutput, LogError>>, LogError> {
         let call = self.log.outputs_tail(lanes, from);
-        let outputs = self.reading(Work::ReadOutputs, call).await?;
+        let outputs = self.opening(Work::ReadOutputs, call).await?;
         Ok(self.items(Work::ReadOutputs, outputs))
     }
 
@@ -329,7 +365,7 @@ impl EventLog for WatchedLog {
         after: Seq,
     ) -> Result<BoxStream<'static, Result<StoredDead, LogError>>, LogError> {
         let call = self.log.dead_tail(destination, after);
-        let entries = self.reading(Work::ReadDead, call).await?;
+        let entries = self.opening(Work::ReadDead, call).await?;
         Ok(self.items(Work::ReadDead, entries))
     }
 }

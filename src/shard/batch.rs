@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::{
     envelope::{self, Reject},
-    log::{Headers, Position, RawEvent, Route, Speaker},
+    log::{EventMark, Headers, Position, RawEvent, Route, Speaker},
     shard::record,
 };
 
@@ -72,6 +72,16 @@ impl Entry {
             original: kept.then_some((raw.headers, raw.payload)),
             ahead,
             event,
+        }
+    }
+
+    /// What is remembered of it.
+    #[must_use]
+    pub const fn mark(&self) -> EventMark {
+        EventMark {
+            position: self.position,
+            identity: self.identity,
+            time: Some(self.time),
         }
     }
 

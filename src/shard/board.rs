@@ -19,8 +19,9 @@ use aftercall_actors::{key::Side, time::LogTime};
 use tokio::time::Instant;
 
 use crate::{
-    log::{LogError, PartitionId, Position},
+    log::{PartitionId, Position},
     planted::{Bug, is_planted},
+    telemetry::metrics,
 };
 
 /// Where a partition stands in its life.
@@ -53,6 +54,8 @@ pub struct PartitionStatus {
     pub applied: Position,
     /// Last position committed.
     pub committed: Position,
+    /// Number of the last commit.
+    pub commit: u64,
     /// Version of the active rules.
     pub rules: String,
     /// Actors held, live and quiet.
@@ -65,6 +68,17 @@ pub struct PartitionStatus {
     /// When the last snapshot generation was complete.
     #[serde(skip)]
     pub snapshot_at: Option<Instant>,
+}
+
+impl PartitionStatus {
+    /// Whether this process has it, and nothing keeps it from going on.
+    #[must_use]
+    pub const fn is_alive(&self) -> bool {
+        match self.state {
+            State::Recovering | State::Running => true,
+            State::Fenced | State::Stopped => false,
+        }
+    }
 }
 
 /// Since when each kind of work waits, if there is any: begun anew with every step that is made.
@@ -203,6 +217,10 @@ pub struct Board {
     count: u16,
     read: AtomicU64,
     end: AtomicU64,
+    /// Where the event log had lost its end, by partition: the position committed, and the one that both agree on.
+    losses: Mutex<BTreeMap<PartitionId, (Position, Position)>>,
+    /// Why partitions are to be taken over anew.
+    anew: Mutex<Option<String>>,
     /// Actors take more memory than they may, and nothing more of them can go to the disk.
     crowded: AtomicBool,
 }
@@ -218,6 +236,7 @@ impl Board {
             epoch: 0,
             applied: 0,
             committed: 0,
+            commit: 0,
             rules: String::new(),
             actors: 0,
             actor_bytes: 0,
@@ -231,7 +250,91 @@ impl Board {
             count: partition_count,
             read: AtomicU64::new(0),
             end: AtomicU64::new(0),
+            losses: Mutex::default(),
+            anew: Mutex::default(),
             crowded: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that the event log had lost its end when a partition was taken over.
+    pub fn note_loss(&self, partition: PartitionId, committed: Position, agreed: Position) {
+        metrics().log_losses("events").inc();
+        let losses = self.losses.lock();
+        let mut losses = losses.unwrap_or_else(PoisonError::into_inner);
+        losses.insert(partition, (committed, agreed));
+    }
+
+    /// What operators should know of, and what keeps nothing from working.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let losses = self.losses.lock();
+        let losses = losses.unwrap_or_else(PoisonError::into_inner);
+        let note = |(partition, (committed, agreed)): (&PartitionId, &(Position, Position))| {
+            format!(
+                "partition {partition}: the event log had lost its end: what had been applied from position {} to \
+                 {committed} is no longer there; what stands there now was applied as new",
+                agreed + 1
+            )
+        };
+        losses.iter().map(note).collect()
+    }
+
+    /// The newest commit of a partition that this process knows of.
+    #[must_use]
+    pub fn commit(&self, partition: PartitionId) -> u64 {
+        let mut found = self.partitions().into_iter();
+        let found = found.find(|status| status.partition == partition);
+        found.map_or(0, |status| status.commit)
+    }
+
+    /// Notes that a partition has ended and is to be taken over anew.
+    pub fn ask_anew(&self, partition: PartitionId, reason: &impl fmt::Display) {
+        self.end(partition, State::Recovering, reason);
+        let anew = self.anew.lock();
+        *anew.unwrap_or_else(PoisonError::into_inner) = Some(format!("{partition}: {reason}"));
+    }
+
+    /// Whether there is a partition that this process has.
+    #[must_use]
+    pub fn has_any_alive(&self) -> bool {
+        self.partitions().iter().any(PartitionStatus::is_alive)
+    }
+
+    /// Asks for the partitions that another process has taken, since this one has the log.
+    pub fn take_back(&self) {
+        for status in self.partitions() {
+            if status.state == State::Fenced {
+                self.ask_anew(status.partition, &"another process had taken it");
+            }
+        }
+    }
+
+    /// Notes that another process has the log: partitions that run end.
+    pub fn stand_by(&self, reason: &str) {
+        for status in self.partitions() {
+            if status.is_alive() {
+                self.end(status.partition, State::Fenced, &reason);
+            }
+        }
+        let anew = self.anew.lock();
+        *anew.unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+
+    /// Why partitions are to be taken over anew, if they are. Asked once.
+    pub fn wants_anew(&self) -> Option<String> {
+        let anew = self.anew.lock();
+        anew.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Notes that partitions that run take over anew.
+    pub fn begin_anew(&self, error: &impl fmt::Display) {
+        for status in self.partitions() {
+            if status.is_alive() {
+                self.update(status.partition, |status| {
+                    status.state = State::Recovering;
+                    status.reason = Some(error.to_string());
+                });
+            }
         }
     }
 
@@ -255,10 +358,17 @@ impl Board {
         });
     }
 
+    /// Notes that a partition has been released: it holds no actors any more.
+    pub fn release(&self, partition: PartitionId) {
+        self.update(partition, |status| {
+            (status.actors, status.actor_bytes) = (0, 0);
+        });
+    }
+
     /// Notes that events cannot be read any more: without them no partition can advance.
-    pub fn stop_all(&self, error: &LogError) {
+    pub fn stop_all(&self, error: &impl fmt::Display) {
         for status in self.partitions() {
-            if matches!(status.state, State::Recovering | State::Running) {
+            if status.is_alive() {
                 self.update(status.partition, |status| {
                     status.state = State::Stopped;
                     status.reason = Some(error.to_string());
@@ -285,7 +395,13 @@ impl Board {
     /// Notes the last position read.
     pub fn set_read(&self, position: Position) {
         self.read.store(position, Ordering::Relaxed);
-        self.set_log_end(position);
+        self.end.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// Notes that reading begins behind this position, anew where the log has lost its end: what was read beyond is no more.
+    pub fn begin_reading(&self, floor: Position) {
+        self.read.store(floor, Ordering::Relaxed);
+        self.end.store(floor, Ordering::Relaxed);
     }
 
     /// Last position that the log is known to have: lag counts up to it, read or not.
@@ -294,12 +410,12 @@ impl Board {
         self.end.load(Ordering::Relaxed)
     }
 
-    /// Notes how far the log goes.
+    /// Notes how far the log goes by its own account; where it has lost its end, that is less than before.
     pub fn set_log_end(&self, position: Position) {
         if is_planted(Bug::LagUpToWhatWasRead) && position > self.read() {
             return;
         }
-        self.end.fetch_max(position, Ordering::Relaxed);
+        self.end.store(position.max(self.read()), Ordering::Relaxed);
     }
 
     /// Whether actors take more memory than they may, though all that can be is on the disk.
@@ -326,9 +442,12 @@ impl Board {
             match status.state {
                 State::Stopped => vec![format!("partition {partition} is stopped: {reason}")],
                 State::Fenced => vec![format!("partition {partition} has another owner: {reason}")],
-                State::Recovering => vec![format!(
-                    "partition {partition} is recovering, at position {applied}"
-                )],
+                State::Recovering => vec![match &status.reason {
+                    Some(reason) => format!(
+                        "partition {partition} is recovering, at position {applied}: {reason}"
+                    ),
+                    None => format!("partition {partition} is recovering, at position {applied}"),
+                }],
                 State::Running => {
                     let stalls = status.stalls(end, stall).into_iter();
                     stalls.map(|(_, text)| text).collect()
@@ -362,4 +481,25 @@ impl Board {
 fn lock(status: &Mutex<PartitionStatus>) -> MutexGuard<'_, PartitionStatus> {
     // A status is a plain value: whatever panicked while holding it left it readable.
     status.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_has_lost_its_end_goes_no_further_than_it_says() {
+        let board = Board::new(1);
+        board.set_log_end(60);
+        board.set_read(55);
+        board.set_log_end(57);
+        assert_eq!(board.log_end(), 57);
+        board.begin_reading(20);
+        board.set_log_end(42);
+        assert_eq!((board.read(), board.log_end()), (20, 42));
+        // What was read since the log was asked counts.
+        board.set_read(44);
+        board.set_log_end(43);
+        assert_eq!(board.log_end(), 44);
+    }
 }

@@ -17,13 +17,15 @@ use super::{
     board::{Board, Standing, State},
     engine::{Engine, EngineError, Sealed},
     memory::MemoryBound,
-    recovery::{RETRY_PAUSE, Recovered, RecoveryError, recover, retry},
+    recovery::{RETRY_PAUSE, Recovered, RecoveryError, Taking, recover, retry},
     relay::{Committed, Progress, RelayError, relay},
     snapshot::{Generation, Needed, Packer, Write},
     ticker::Ticker,
 };
 use crate::{
-    log::{CommitError, EventLog, Log, LogError, PartitionId, Position, Seq},
+    log::{
+        CommitError, EventLog, EventMark, Log, LogError, PartitionId, Position, Seq, owner::Owner,
+    },
     planted::{Bug, is_planted},
     telemetry::{SnapshotKind, metrics},
 };
@@ -59,6 +61,8 @@ pub struct Surroundings {
     pub memory: Arc<MemoryBound>,
     /// Rules of a partition that never had an owner.
     pub genesis: RuleSet,
+    /// This process.
+    pub owner: Arc<Owner>,
 }
 
 /// Why a partition no longer runs.
@@ -78,7 +82,7 @@ pub enum Ended {
     Engine(#[from] EngineError),
     /// An output cannot be stored.
     #[error(transparent)]
-    Relay(#[from] RelayError),
+    Relay(RelayError),
     /// The log refuses a commit for good.
     #[error("log refuses commit {commit}: {why}")]
     Refused {
@@ -87,17 +91,37 @@ pub enum Ended {
         /// What the log said.
         why: String,
     },
+    /// The journal has lost what was stored in it: the partition has to be taken over anew.
+    #[error("the journal has lost its end: {0}")]
+    JournalLost(String),
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+impl From<RelayError> for Ended {
+    fn from(error: RelayError) -> Self {
+        match error {
+            RelayError::JournalLost { .. } => Self::JournalLost(error.to_string()),
+            RelayError::Refused { .. } | RelayError::Lane(_) => Self::Relay(error),
+        }
+    }
 }
 
 impl Ended {
     /// Says on the board, and in the program's log, how the partition ended.
     pub fn show(&self, board: &Board, partition: PartitionId) {
         let state = match self {
-            Self::AsAsked => return tracing::debug!(%partition, "partition released"),
-            Self::Fenced(_) => State::Fenced,
+            Self::AsAsked => {
+                board.release(partition);
+                return tracing::debug!(%partition, "partition released");
+            }
+            Self::Fenced(_) | Self::Recovery(RecoveryError::Fenced) => State::Fenced,
+            Self::JournalLost(_) => {
+                metrics().log_losses("journal").inc();
+                tracing::error!(%partition, reason = %self, "the partition is taken over anew");
+                return board.ask_anew(partition, self);
+            }
             Self::Recovery(_)
             | Self::Engine(_)
             | Self::Relay(_)
@@ -113,6 +137,8 @@ impl Ended {
 pub struct Acquired {
     /// Replay begins behind this position.
     pub floor: Position,
+    /// The event at the committed position.
+    pub committed: EventMark,
     recovered: Recovered,
 }
 
@@ -121,16 +147,27 @@ pub struct Acquired {
 /// # Errors
 /// If it must not run.
 pub async fn acquire(around: &Surroundings, partition: PartitionId) -> Result<Acquired, Ended> {
-    let recovered = recover(&*around.log, partition, &around.genesis).await?;
+    let taking = Taking {
+        genesis: &around.genesis,
+        known: around.board.commit(partition),
+        owner: around.owner.id(),
+    };
+    let recovered = recover(&*around.log, partition, taking).await?;
     let start = &recovered.start;
     around.board.update(partition, |status| {
+        (status.state, status.reason) = (State::Recovering, None);
         status.epoch = start.epoch;
+        status.commit = start.head.commit;
         status.applied = start.floor;
         status.committed = start.committed;
         status.rules = start.rules.version().to_owned();
     });
+    if let Some(from) = recovered.rewound_from {
+        around.board.note_loss(partition, from, start.committed);
+    }
     Ok(Acquired {
         floor: start.floor,
+        committed: start.mark,
         recovered,
     })
 }
@@ -146,9 +183,11 @@ pub async fn drive(
         start,
         packer,
         unrelayed,
+        rewound_from: _,
+        lost_after: _,
     } = acquired.recovered;
     let partition = start.partition;
-    let progress = Progress::starting_at(start.relayed);
+    let progress = Progress::starting_at(start.relayed, start.lanes);
     let (to_relay, commits) = mpsc::channel(RELAY_COMMITS_MAX.max(unrelayed.len()));
     for (at, outputs) in unrelayed {
         if to_relay.try_send(Committed { at, outputs }).is_err() {
@@ -431,7 +470,7 @@ impl Partition {
             applied: engine.applied(),
             committed: engine.committed(),
             commit: engine.head().commit,
-            published: self.progress.get().commit,
+            published: self.progress.published(),
             due: engine.next_deadline().filter(|due| *due < now),
         };
         let end = self.around.board.log_end();
@@ -444,6 +483,7 @@ impl Partition {
             if status.state == State::Recovering && engine.is_recovered() {
                 status.state = State::Running;
             }
+            status.commit = engine.head().commit;
             status.actors = actors as u64;
             status.actor_bytes = actor_bytes;
         });
@@ -515,12 +555,12 @@ async fn settle(
     match head {
         Some(head) if head.bytes == sealed.bytes => Ok(Some(head.seq)),
         Some(head) if head.seq == sealed.expected => Ok(None),
-        Some(head) if head.seq < sealed.expected => Err(Ended::Log(LogError::Corrupt(format!(
-            "the journal of {partition} ends at record {}, commit {} had been stored at {}: records are lost",
+        Some(head) if head.seq < sealed.expected => Err(Ended::JournalLost(format!(
+            "it ends at record {}, commit {} had been stored at {}",
             head.seq,
             sealed.commit - 1,
             sealed.expected
-        )))),
+        ))),
         Some(head) => {
             metrics().fenced_commits.inc();
             Err(Ended::Fenced(format!(
@@ -528,9 +568,9 @@ async fn settle(
                 head.seq
             )))
         }
-        None => Err(Ended::Log(LogError::Corrupt(format!(
-            "the journal of {partition} is empty, commit {} had been stored",
+        None => Err(Ended::JournalLost(format!(
+            "it is empty, commit {} had been stored",
             sealed.commit - 1
-        )))),
+        ))),
     }
 }

@@ -4,7 +4,7 @@
 //! time go in, records and snapshot pieces come out. The same engine runs in production and under simulation.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     path::Path,
 };
@@ -25,12 +25,12 @@ use bytes::Bytes;
 
 use crate::{
     envelope::{self, Origin, Reason, Reject},
-    log::{Lane, NewOutput, PartitionId, Position, Seq},
+    log::{EventMark, Lane, LaneMarks, NewOutput, PartitionId, Position, Seq},
     planted::{Bug, is_planted, state_room},
     shard::{
         batch::{Entry, Feed},
         quarantine,
-        record::{self, OutputRecord, Record, StateRecord},
+        record::{self, LaneRecord, OutputRecord, Record, StateRecord, Stood},
         table::{Index, LIVE_MAX, Table, Written},
         tally::Tally,
         witness::{Nobody, Step, Witness},
@@ -109,7 +109,7 @@ pub struct Sealed {
     /// Position it covers.
     pub position: Position,
     /// What to publish.
-    pub outputs: Vec<NewOutput>,
+    pub outputs: Vec<Publishable>,
     /// Log time of each output's cause, for the latency figure.
     pub causes: Vec<LogTime>,
 }
@@ -132,13 +132,17 @@ pub struct Engine {
     pub(super) rules: RuleSet,
     pub(super) now: LogTime,
     pub(super) applied: Position,
-    identity: u128,
+    /// The event at `applied`, or the one at the committed position until replay gets there.
+    mark: EventMark,
     epoch: u64,
+    owner: u64,
     head: Head,
     committed: Position,
     /// Up to here a former owner has committed: replay says nothing again.
     quiet_until: Position,
     relayed: Relayed,
+    lanes: LaneMarks,
+    said: Said,
     pending: Pending,
     feeds: VecDeque<(Feed, usize)>,
     effects: Effects,
@@ -156,6 +160,62 @@ pub struct Relayed {
     pub commit: u64,
     /// Journal sequence of that commit.
     pub seq: Seq,
+}
+
+/// Outputs that replay says again, and that are not to be published twice: they stand though the journal has lost the
+/// commits they were said in, or a commit before the replay says them already. Known by their ids, which follow from what they mean: an event that came later than the lost one
+/// may lead to other words. Quarantined input is named by its position alone, where another event may stand since, so of
+/// that the words count too.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    outputs: BTreeMap<SaidKey, VecDeque<Stood>>,
+    /// The events up to here say them again.
+    until: Position,
+    /// The last record before the journal lost its end, unless that is made good.
+    lost_from: Option<Seq>,
+}
+
+/// Lane, id, and a hash of the words where they count.
+type SaidKey = (usize, String, u128);
+
+fn said_key(lane: Lane, (id, data): (&str, &[u8])) -> SaidKey {
+    let words = match lane {
+        Lane::Out(_) => 0,
+        Lane::Dead => record::identity(data),
+    };
+    (lane.index(), id.to_owned(), words)
+}
+
+impl Said {
+    /// Nothing yet, of what the journal lost behind record `lost_from` and the events up to `until` say again.
+    #[must_use]
+    pub fn again(lost_from: Seq, until: Position) -> Self {
+        Self {
+            outputs: BTreeMap::new(),
+            until,
+            lost_from: Some(lost_from),
+        }
+    }
+
+    /// Takes note of one, by id and data.
+    pub fn add(&mut self, lane: Lane, said: (&str, &[u8]), stood: Stood) {
+        let known = self.outputs.entry(said_key(lane, said)).or_default();
+        known.push_back(stood);
+    }
+
+    /// Takes one of them out, if this is one.
+    pub fn take(&mut self, lane: Lane, said: (&str, &[u8])) -> Option<Stood> {
+        if self.outputs.is_empty() {
+            return None;
+        }
+        let key = said_key(lane, said);
+        let known = self.outputs.get_mut(&key)?;
+        let stood = known.pop_front();
+        if known.is_empty() {
+            self.outputs.remove(&key);
+        }
+        stood
+    }
 }
 
 /// What has been applied and is in no record yet.
@@ -186,14 +246,20 @@ pub struct Start {
     pub floor: Position,
     /// This owner's epoch.
     pub epoch: u64,
+    /// The process that this owner is.
+    pub owner: u64,
     /// The journal's head: this owner's own first record.
     pub head: Head,
     /// Position the journal has reached.
     pub committed: Position,
-    /// Identity of the event there.
-    pub identity: u128,
+    /// The event there.
+    pub mark: EventMark,
     /// How far the relay was.
     pub relayed: Relayed,
+    /// What stood in the lanes then.
+    pub lanes: LaneMarks,
+    /// What stands there of commits that the journal has lost.
+    pub said: Said,
     /// Actors whose states stand in no record, though they spoke.
     pub left_out: BTreeSet<String>,
 }
@@ -209,12 +275,15 @@ impl Engine {
             rules: start.rules,
             now: start.now,
             applied: start.floor,
-            identity: start.identity,
+            mark: start.mark,
             epoch: start.epoch,
+            owner: start.owner,
             head: start.head,
             committed: start.committed,
             quiet_until: start.committed,
             relayed: start.relayed,
+            lanes: start.lanes,
+            said: start.said,
             pending: Pending::default(),
             feeds: VecDeque::new(),
             effects: Vec::new(),
@@ -319,7 +388,7 @@ impl Engine {
                 .filter(|last| last.position > self.applied)
             {
                 self.applied = last.position;
-                self.identity = last.identity;
+                self.mark = last.mark();
             }
         }
         self.table.passivate(LIVE_MAX);
@@ -396,7 +465,7 @@ impl Engine {
             }
         }
         self.applied = entry.position;
-        self.identity = entry.identity;
+        self.mark = entry.mark();
         self.pending.events += 1;
         Ok(true)
     }
@@ -566,6 +635,7 @@ impl Engine {
         output.write_json(&mut data);
         let (cause_source, cause_id) = entry.name();
         OutputRecord {
+            stood: None,
             lane: Lane::Out(output.kind()).index() as u32,
             id,
             output_type: output.type_name().to_owned(),
@@ -578,7 +648,10 @@ impl Engine {
         }
     }
 
-    fn push(&mut self, output: OutputRecord) {
+    fn push(&mut self, mut output: OutputRecord) {
+        if let Some(lane) = output.lane() {
+            output.stood = self.said.take(lane, (&output.id, &output.data));
+        }
         let bytes = output_bytes(&output);
         self.pending.bytes += bytes;
         self.pending.output_bytes += bytes;
@@ -622,14 +695,18 @@ impl Engine {
         self.applied > self.committed
     }
 
-    /// Notes how far the relay is; the next record says so.
-    pub fn set_relayed(&mut self, relayed: Relayed) {
-        self.relayed = relayed;
+    /// Notes how far the relay is, and what stands in the lanes; the next record says so.
+    pub fn set_relayed(&mut self, (relayed, lanes): (Relayed, LaneMarks)) {
+        (self.relayed, self.lanes) = (relayed, lanes);
     }
 
     /// Makes the record of everything applied since the last one. What an actor is comes after what it said: states that
     /// do not fit are left out, and recovery works them out from the events.
     pub fn seal(&mut self) -> Sealed {
+        if self.applied >= self.said.until {
+            // What the lost records said of events that are lost as well stays said.
+            self.said = Said::default();
+        }
         let pending = std::mem::take(&mut self.pending);
         let (states, left_out) = self.states_that_fit(&pending);
         let mut record = Record {
@@ -638,7 +715,13 @@ impl Engine {
             commit: self.head.commit + 1,
             previous: self.head.link.clone(),
             position: self.applied.max(self.committed),
-            identity: Bytes::copy_from_slice(&self.identity.to_be_bytes()),
+            identity: Bytes::copy_from_slice(&self.mark.identity.to_be_bytes()),
+            stored_ms: self.mark.time.map(|time| time.0),
+            rewound_from: 0,
+            lanes: LaneRecord::of(&self.lanes),
+            lost_after: None,
+            owner: self.owner,
+            lost_from: self.said.lost_from,
             time_ms: self.now.0,
             rules: self.rules.version().to_owned(),
             logic: LOGIC.to_owned(),
@@ -748,7 +831,8 @@ impl Engine {
 
     /// The first record that recovery needs of what has been committed, besides those that a snapshot stands in for.
     pub(super) fn needed_from(&self) -> Seq {
-        self.head.seq.min(self.relayed.seq)
+        let needed = self.head.seq.min(self.relayed.seq);
+        needed.min(self.said.lost_from.unwrap_or(needed))
     }
 
     /// The journal's head as this engine knows it.
@@ -792,13 +876,22 @@ fn output_bytes(output: &OutputRecord) -> usize {
     texts.iter().map(|text| text.len()).sum::<usize>() + output.data.len() + REST_BYTES
 }
 
+/// An output of a record, as its lane takes it.
+#[derive(Clone, Debug)]
+pub struct Publishable {
+    /// The output.
+    pub output: NewOutput,
+    /// As what it stood when it was said again.
+    pub stood: Option<Stood>,
+}
+
 /// A record's outputs, as its lanes take them.
 #[must_use]
-pub fn publishable(partition: PartitionId, record: &Record) -> Vec<NewOutput> {
+pub fn publishable(partition: PartitionId, record: &Record) -> Vec<Publishable> {
     let numbered = record.outputs.iter().zip(0u32..);
     numbered
         .filter_map(|(output, ordinal)| {
-            Some(NewOutput {
+            let stored = NewOutput {
                 lane: output.lane()?,
                 commit: record.commit,
                 ordinal,
@@ -815,6 +908,10 @@ pub fn publishable(partition: PartitionId, record: &Record) -> Vec<NewOutput> {
                     },
                 ),
                 payload: output.data.clone(),
+            };
+            Some(Publishable {
+                output: stored,
+                stood: output.stood,
             })
         })
         .collect()

@@ -16,7 +16,7 @@ use super::{
     drive::{Acquired, Surroundings, acquire, drive},
     reader::Inlet,
 };
-use crate::log::{PartitionId, Position};
+use crate::log::{EventMark, PartitionId, Position};
 
 /// Feeds a partition takes in ahead of what it applies.
 const FEEDS_MAX: usize = 2;
@@ -57,13 +57,14 @@ impl Actor for PartitionHost {
     }
 }
 
-/// Takes the partition over; the answer is the position behind which replay begins, or nothing if it must not run.
+/// Takes the partition over; the answer is the position behind which replay begins and the event at the committed one, or
+/// nothing if it must not run.
 #[derive(Message)]
-#[rtype(result = "Option<Position>")]
+#[rtype(result = "Option<(Position, EventMark)>")]
 pub struct TakeOver;
 
 impl Handler<TakeOver> for PartitionHost {
-    type Result = ResponseActFuture<Self, Option<Position>>;
+    type Result = ResponseActFuture<Self, Option<(Position, EventMark)>>;
 
     fn handle(&mut self, _: TakeOver, _: &mut Self::Context) -> Self::Result {
         let around = self.around.clone();
@@ -74,9 +75,9 @@ impl Handler<TakeOver> for PartitionHost {
                 .into_actor(self)
                 .map(|outcome, host, _| match outcome {
                     Ok(acquired) => {
-                        let floor = acquired.floor;
+                        let begins = (acquired.floor, acquired.committed);
                         host.acquired = Some(acquired);
-                        Some(floor)
+                        Some(begins)
                     }
                     Err(ended) => {
                         ended.show(&host.around.board, host.partition);
@@ -103,6 +104,8 @@ impl Handler<Begin> for PartitionHost {
         self.feeds = Some(feeds);
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         self.questions = Some(questions);
+        // It may have run before.
+        self.ended.send_replace(false);
         let (around, partition, ended) = (self.around.clone(), self.partition, self.ended.clone());
         actix::spawn(async move {
             let outcome = drive(around.clone(), acquired, inlet, asked).await;

@@ -53,6 +53,7 @@ pub fn output(
         "original": original(entry, bytes_max.saturating_sub(ENTRY_BYTES)),
     });
     OutputRecord {
+        stood: None,
         lane: Lane::Dead.index() as u32,
         id: format!("dead:{}", entry.position),
         output_type: EVENT_TYPE.to_owned(),

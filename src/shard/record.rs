@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 use crate::{
     envelope,
     log::{
-        Lane, Position, Seq, checksum,
+        EventMark, Lane, LaneMarks, OutputMark, Position, Seq, checksum,
         stored::{self, Stored},
     },
 };
 
-pub use crate::log::stored::RecordError;
+pub use crate::log::{mark::identity, stored::RecordError};
 
 /// The newest format this program knows; it is written where a record holds changes of states, or leaves one out.
 pub const FORMAT: u32 = 2;
@@ -74,6 +74,27 @@ pub struct Record {
     /// they said.
     #[prost(string, repeated, tag = "16")]
     pub left_out: Vec<String>,
+    /// When the log stored the event at `position`, in milliseconds: two events may have the same body.
+    #[prost(int64, optional, tag = "20")]
+    pub stored_ms: Option<i64>,
+    /// Set where the event log had lost its end: the position the journal had reached. `position` is then the last one at
+    /// which both agree, and what stands behind it is applied, whatever stood there before.
+    #[prost(uint64, tag = "21")]
+    pub rewound_from: Position,
+    /// The last output of each lane that stood there when the record was written: what is missing of them later was lost.
+    #[prost(message, repeated, tag = "22")]
+    pub lanes: Vec<LaneRecord>,
+    /// Set where the journal itself had lost its end: the commit it follows. Numbers between were given to commits that
+    /// are lost, and are not given again.
+    #[prost(uint64, optional, tag = "23")]
+    pub lost_after: Option<u64>,
+    /// The process that wrote it: two that take over at once write different bytes. 0 where that was not kept.
+    #[prost(fixed64, tag = "24")]
+    pub owner: u64,
+    /// Sequence of the last record before the journal, or the event log, lost its end, for as long as what was said behind
+    /// it is still being said again; 0 if nothing is left before that.
+    #[prost(uint64, optional, tag = "25")]
+    pub lost_from: Option<Seq>,
 }
 
 /// An output as committed; envelope and all are derived from it and its record.
@@ -106,6 +127,91 @@ pub struct OutputRecord {
     /// Data, as JSON.
     #[prost(bytes = "bytes", tag = "9")]
     pub data: Bytes,
+    /// Set where it was said again, and stood already as this: after the journal had lost the commit that said it first, or
+    /// after the event log had lost its end and what is left of it was applied once more.
+    #[prost(message, optional, tag = "10")]
+    pub stood: Option<Stood>,
+}
+
+/// An output by its place in a lane.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Stood {
+    /// The commit that it was published with.
+    #[prost(uint64, tag = "1")]
+    pub commit: u64,
+    /// Its place in that commit.
+    #[prost(uint32, tag = "2")]
+    pub ordinal: u32,
+    /// Its sequence; 0 where the journal holds that commit, which sees to it.
+    #[prost(uint64, tag = "3")]
+    pub seq: Seq,
+}
+
+impl Stood {
+    /// What the lane says of it.
+    #[must_use]
+    pub const fn mark(&self) -> OutputMark {
+        OutputMark {
+            seq: self.seq,
+            commit: self.commit,
+            ordinal: self.ordinal,
+        }
+    }
+}
+
+/// The last output known to stand in a lane.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct LaneRecord {
+    /// Place of the lane in `Lane::all`.
+    #[prost(uint32, tag = "1")]
+    pub lane: u32,
+    /// Its sequence.
+    #[prost(uint64, tag = "2")]
+    pub seq: Seq,
+    /// Its commit.
+    #[prost(uint64, tag = "3")]
+    pub commit: u64,
+    /// Its place in that commit.
+    #[prost(uint32, tag = "4")]
+    pub ordinal: u32,
+}
+
+impl LaneRecord {
+    /// What a record says of its lanes.
+    #[must_use]
+    pub fn of(marks: &LaneMarks) -> Vec<Self> {
+        let known = (0..).zip(marks).filter_map(|(lane, mark)| {
+            let OutputMark {
+                seq,
+                commit,
+                ordinal,
+            } = (*mark)?;
+            Some(Self {
+                lane,
+                seq,
+                commit,
+                ordinal,
+            })
+        });
+        known.collect()
+    }
+
+    /// The other way; lanes that this program does not know are left out.
+    #[must_use]
+    pub fn marks(records: &[Self]) -> LaneMarks {
+        let mut marks = LaneMarks::default();
+        for record in records {
+            let slot = usize::try_from(record.lane).ok();
+            if let Some(slot) = slot.and_then(|lane| marks.get_mut(lane)) {
+                *slot = Some(OutputMark {
+                    seq: record.seq,
+                    commit: record.commit,
+                    ordinal: record.ordinal,
+                });
+            }
+        }
+        marks
+    }
 }
 
 impl OutputRecord {
@@ -171,6 +277,16 @@ impl Record {
         stored::read(bytes)
     }
 
+    /// The event at its position.
+    #[must_use]
+    pub fn mark(&self) -> EventMark {
+        EventMark {
+            position: self.position,
+            identity: self.identity(),
+            time: self.stored_ms.map(LogTime),
+        }
+    }
+
     /// The identity as a number; 0 while nothing has been applied.
     #[must_use]
     pub fn identity(&self) -> u128 {
@@ -202,10 +318,4 @@ impl Record {
 #[must_use]
 pub fn link(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(&Sha256::digest(bytes))
-}
-
-/// The identity of an event: 128-bit hash of its body. Damage and replacement are found, not malice.
-#[must_use]
-pub fn identity(payload: &[u8]) -> u128 {
-    xxhash_rust::xxh3::xxh3_128(payload)
 }

@@ -14,14 +14,14 @@ use futures::StreamExt as _;
 
 use super::{
     batch::{BATCH_EVENTS_MAX, Feed, route},
-    engine::{Engine, EngineError, Head, Relayed, Start},
+    engine::{Engine, EngineError, Head, Relayed, Said, Start},
     reader::pause_if_transient,
     record::{Record, link},
     recovery::{RecoveryError, load, retry},
     table::Table,
     witness::Witness,
 };
-use crate::log::{Log, LogError, PartitionId, Position};
+use crate::log::{EventMark, LaneMarks, Log, LogError, PartitionId, Position, mark};
 
 /// Why a state cannot be worked out.
 #[derive(Debug, thiserror::Error)]
@@ -292,10 +292,13 @@ fn blank(partition: PartitionId, rules: RuleSet, quiet_until: Position) -> Engin
         now: LogTime(i64::MIN),
         floor: 0,
         epoch: 0,
+        owner: 0,
         head: Head::default(),
         committed: quiet_until,
-        identity: 0,
+        mark: EventMark::default(),
         relayed: Relayed::default(),
+        lanes: LaneMarks::default(),
+        said: Said::default(),
         left_out: BTreeSet::new(),
     })
 }
@@ -320,6 +323,11 @@ async fn stored(log: &Log, partition: PartitionId) -> Result<Option<Start>, Retr
             commit: record.commit,
             link: link(&stored.bytes),
         };
+        // A service that takes over puts this right; here nothing is written.
+        let standing = mark::settled(log.as_ref(), &record.mark()).await?;
+        if let Err(lost) = standing.holds(record.position) {
+            return Err(fault(RecoveryError::Identity(lost.to_string())));
+        }
         match load(log.as_ref(), partition, &head, &record).await {
             Ok(recovered) => return Ok(Some(recovered.start)),
             Err(error) if tries < TRIES_MAX => {
@@ -351,7 +359,7 @@ async fn ends(
         None => last.clone(),
     };
     let record = read(&first)?;
-    if record.commit != 1 {
+    if record.genesis_rules.is_empty() {
         return Err(RecoveryError::Chain {
             seq: first.seq,
             why: format!(

@@ -97,6 +97,13 @@ pub struct Manifest {
     /// Its origin, for errors.
     #[prost(string, tag = "7")]
     pub rules_version: String,
+    /// Journal sequence of the newest commit when the generation was closed; it covers all that the actors have applied.
+    /// 0 in manifests of before it was kept.
+    #[prost(uint64, tag = "8")]
+    pub closed_seq: Seq,
+    /// SHA-256 of that record's bytes: a journal that has lost it has another one there, or none.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub closed_link: Bytes,
 }
 
 impl Manifest {
@@ -273,6 +280,8 @@ impl Packer {
                 journal_seq: scan.journal_seq,
                 rules: scan.rules.0.clone(),
                 rules_version: scan.rules.1.clone(),
+                closed_seq: engine.head().seq,
+                closed_link: engine.head().link.clone(),
             };
             let piece = Piece {
                 format: FORMAT_PLAIN,
@@ -286,11 +295,14 @@ impl Packer {
         })
     }
 
-    /// Notes that a chunk stands at `seq`.
+    /// Notes that a chunk stands at `seq`. One that stands before the last one shows that the log has lost that: the
+    /// generation is given up.
     pub fn chunk_written(&mut self, seq: Seq) {
-        if let Some(scan) = &mut self.scan {
-            scan.written.push(seq);
+        let Some(scan) = &mut self.scan else { return };
+        if scan.written.last().is_some_and(|last| *last >= seq) {
+            return self.abandon();
         }
+        scan.written.push(seq);
     }
 
     /// Notes that the manifest stands at `seq`: the generation is whole.

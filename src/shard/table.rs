@@ -334,6 +334,17 @@ impl Table {
         Ok(())
     }
 
+    /// Brings every actor back to `position` as far as the log goes: what it knows stays, and what stands in the log behind
+    /// `position` now is new to it.
+    pub fn rewind(&mut self, position: Position) {
+        for slot in self.slots.values_mut() {
+            slot.as_of = slot.as_of.min(position);
+            if slot.stored != NEVER {
+                slot.stored = slot.stored.min(position);
+            }
+        }
+    }
+
     /// Takes in what has changed in an actor between two positions. False if no state is held that the changes fit to:
     /// replay has to come to it.
     ///

@@ -68,17 +68,28 @@ pub async fn a_tail_behind_a_sequence_to_come_waits_for_what_is_after_it(factory
     assert_eq!(commits(&take(&mut tail, 1).await), [2]);
 }
 
-pub async fn quarantined_input_is_not_followed_behind_a_sequence(factory: &dyn Factory) {
+pub async fn quarantined_input_is_followed_behind_a_sequence_of_its_own_alone(
+    factory: &dyn Factory,
+) {
     let log = factory.open().await;
-    for lanes in [&[Lane::Dead][..], &[ALERT, Lane::Dead]] {
-        let refused = soon(log.outputs_tail(lanes, TailFrom::After(0)))
-            .await
-            .err();
-        assert!(
-            matches!(refused, Some(LogError::Settings(_))),
-            "{refused:?}"
-        );
+    let mut fences = NO_FENCES;
+    let mut held = Vec::new();
+    for commit in 1..=4 {
+        let outputs = [output(ALERT, commit, 0), output(Lane::Dead, commit, 1)];
+        store(&log, AGENT_0, &mut fences, &outputs).await;
+        held.push(fences[Lane::Dead.index()]);
     }
+    let mut tail = soon(log.outputs_tail(&[Lane::Dead], TailFrom::After(held[1])))
+        .await
+        .unwrap();
+    assert_eq!(commits(&take(&mut tail, 2).await), [3, 4]);
+    let refused = soon(log.outputs_tail(&[ALERT, Lane::Dead], TailFrom::After(0)))
+        .await
+        .err();
+    assert!(
+        matches!(refused, Some(LogError::Settings(_))),
+        "{refused:?}"
+    );
 }
 
 pub async fn an_output_is_found_by_its_sequence_and_the_last_one_is_known(factory: &dyn Factory) {

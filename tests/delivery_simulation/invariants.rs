@@ -23,11 +23,16 @@ struct Said {
     letters: BTreeMap<Round, Letter>,
     /// The first decision about each round that ended with a letter.
     decisions: BTreeMap<Round, Choice>,
+    /// Decisions that the log has lost: whether they were heard before is not known.
+    decisions_lost: BTreeSet<(Round, bool)>,
     alarms: Vec<Value>,
 }
 
 pub fn check(run: &Aftermath) -> Result<(), String> {
     let said = said(run)?;
+    if run.forgot {
+        return nothing_is_passed_over(run, &said);
+    }
     each_round_has_one_end(run, &said)?;
     what_is_delivered_was_executed(run, &said)?;
     letters_are_what_was_not_delivered(run, &said)?;
@@ -45,6 +50,7 @@ fn said(run: &Aftermath) -> Result<Said, String> {
         outcomes: BTreeMap::new(),
         letters: BTreeMap::new(),
         decisions: BTreeMap::new(),
+        decisions_lost: BTreeSet::new(),
         alarms: Vec::new(),
     };
     let mut alarms = BTreeMap::new();
@@ -63,6 +69,7 @@ fn said(run: &Aftermath) -> Result<Said, String> {
         };
         if let Some(before) = seen
             && before != value
+            && !run.forgot
         {
             return Err(format!(
                 "what_is_said_stays_said: {before} and then {value}"
@@ -71,12 +78,15 @@ fn said(run: &Aftermath) -> Result<Said, String> {
     }
     said.alarms = alarms.into_values().collect();
     said.alarms.sort_by_key(|alarm| alarm["time"].to_string());
-    for stored in run.world.dead() {
+    let lost = run.dead_lost.iter().map(|stored| (true, stored.clone()));
+    let held = run.world.dead().into_iter().map(|stored| (false, stored));
+    for (is_lost, stored) in lost.chain(held) {
         match Entry::read(&stored).map_err(|error| error.to_string())? {
             Entry::Letter(letter) => {
                 let round = (letter.output.id.clone(), letter.round);
                 if let Some(before) = said.letters.insert(round, (*letter).clone())
                     && before != *letter
+                    && !run.forgot
                 {
                     return Err(format!(
                         "what_is_said_stays_said: {before:?} and then {letter:?}"
@@ -85,26 +95,70 @@ fn said(run: &Aftermath) -> Result<Said, String> {
             }
             Entry::Decision(decision) => {
                 let round = (decision.output_id, decision.round);
-                said.decisions.entry(round).or_insert(decision.choice);
+                let choice = decision.choice;
+                if is_lost {
+                    let retries = choice == Choice::Retry;
+                    said.decisions_lost.insert((round, retries));
+                } else {
+                    said.decisions.entry(round).or_insert(choice);
+                }
             }
         }
     }
     Ok(said)
 }
 
-/// How many rounds an output has lived: the first, and one for each retry that could be carried out.
+/// How many rounds an output may have lived: the first, and one for each retry that could be carried out.
 fn rounds(said: &Said, id: &str) -> u32 {
+    count_rounds(said, id, |round| {
+        let retries = said.decisions.get(round) == Some(&Choice::Retry);
+        retries || said.decisions_lost.contains(&(round.clone(), true))
+    })
+}
+
+/// How many it has lived for certain: of decisions that the log has lost it is not known.
+fn rounds_for_certain(said: &Said, id: &str) -> u32 {
+    count_rounds(said, id, |round| {
+        let retries = said.decisions.get(round) == Some(&Choice::Retry);
+        retries && !said.decisions_lost.contains(&(round.clone(), false))
+    })
+}
+
+fn count_rounds(said: &Said, id: &str, is_retried: impl Fn(&Round) -> bool) -> u32 {
     let mut rounds = 1;
     loop {
         let round = (id.to_owned(), rounds);
-        let retryable = said
-            .letters
-            .get(&round)
-            .is_some_and(|letter| letter.not_retryable.is_none());
-        match said.decisions.get(&round) {
-            Some(Choice::Retry) if retryable => rounds += 1,
-            Some(Choice::Retry | Choice::Drop) | None => return rounds,
+        let letter = said.letters.get(&round);
+        if !is_retried(&round) || letter.is_none_or(|letter| letter.not_retryable.is_some()) {
+            return rounds;
         }
+        rounds += 1;
+    }
+}
+
+/// Where delivery records are gone for good, outputs may be delivered once more, under the same ids; none is passed over.
+fn nothing_is_passed_over(run: &Aftermath, said: &Said) -> Result<(), String> {
+    let books = run.vendor.books();
+    let ended: BTreeSet<&str> = said
+        .outcomes
+        .keys()
+        .chain(said.letters.keys())
+        .map(|(id, _)| id.as_str())
+        .chain(books.executed.iter().map(String::as_str))
+        .collect();
+    for (number, (id, thread)) in run.outputs.iter().enumerate() {
+        let newer = run.outputs[number + 1..]
+            .iter()
+            .any(|(other, its)| its == thread && run.vendor.wants(other));
+        let mergeable = run.vendor.policy.merge.is_some() && newer;
+        if run.vendor.wants(id) && !mergeable && !ended.contains(id.as_str()) {
+            return Err(format!("nothing_is_passed_over: {id}"));
+        }
+    }
+    let known = |id: &str| run.outputs.iter().any(|(output, _)| output == id);
+    match books.calls.iter().find(|call| !known(&call.id)) {
+        Some(call) => Err(format!("nothing_is_made_up: {call:?}")),
+        None => Ok(()),
     }
 }
 
@@ -131,7 +185,8 @@ fn each_round_has_one_end(run: &Aftermath, said: &Said) -> Result<(), String> {
             } else {
                 has_letter || executed
             };
-            if !ended && !mergeable {
+            let is_certain = round <= rounds_for_certain(said, id);
+            if !ended && !mergeable && is_certain {
                 return Err(format!("each_round_has_one_end: {key:?} has none"));
             }
             expected.insert(key);
@@ -177,10 +232,17 @@ fn letters_are_what_was_not_delivered(run: &Aftermath, said: &Said) -> Result<()
     for letter in said.letters.values() {
         let refused = run.vendor.refuses(&letter.output.id);
         let says_refused = matches!(letter.reason, Reason::Rejected | Reason::Unsendable);
-        if says_refused && !refused {
+        // A round after the first may have its output from the letter before alone, which the log has lost then.
+        let may_be_lost = letter.round > 1 && !run.dead_lost.is_empty();
+        let is_unsendable = letter.reason == Reason::Unsendable;
+        // What is not let in twice, while others were between, is taken to be refused itself.
+        let not_let_in = run.vendor.books().shut_count > 1
+            && letter.detail.contains("credentials are not accepted");
+        let may_say_so = refused || not_let_in || (may_be_lost && is_unsendable);
+        if says_refused && !may_say_so {
             return Err(format!("letters_are_what_was_not_delivered: {letter:?}"));
         }
-        if letter.output.data.is_none() {
+        if letter.output.data.is_none() && !may_be_lost {
             return Err(format!("letters_are_whole: {letter:?}"));
         }
     }

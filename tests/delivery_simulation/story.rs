@@ -1,15 +1,16 @@
 //! One run: a seed's troubles, then peace, then the checks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     num::NonZeroU32,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use aftercall::shard::record::{FORMAT, Record};
 use aftercall::{
     deliver::{
-        board::Board,
+        board::{Board, DriverState},
         carry::Carry,
         destination::Start,
         driver::{Ended, drive},
@@ -19,7 +20,7 @@ use aftercall::{
     },
     envelope::{Origin, output_attributes},
     log::{
-        EventLog as _, Lane, LaneFences, Log, NewOutput, PartitionId,
+        EventLog as _, Lane, LaneFences, Log, NewOutput, PartitionId, StoredDead,
         memory::{Faults, World},
     },
 };
@@ -83,6 +84,10 @@ pub struct Aftermath {
     pub outputs: Vec<(String, Option<String>)>,
     /// Two processes ran at the same time.
     pub shared: bool,
+    /// Dead letters and decisions that stood in the log until it lost them.
+    pub dead_lost: Vec<StoredDead>,
+    /// Delivery records were lost while no process knew what they said.
+    pub forgot: bool,
     /// The log did as it was told.
     pub calm: bool,
 }
@@ -132,6 +137,10 @@ struct Play {
     processes: Vec<Process>,
     started: u64,
     shared: bool,
+    dead_lost: Vec<StoredDead>,
+    /// Delivery records may be lost with the process.
+    forgets: bool,
+    forgot: bool,
     fences: LaneFences,
     outputs: Vec<(String, Option<String>)>,
 }
@@ -156,9 +165,13 @@ async fn live(seed: u64, tell: bool) -> Result<Aftermath, String> {
         processes: Vec::new(),
         started: 0,
         shared: false,
+        dead_lost: Vec::new(),
+        forgets: draws.one_in(4),
+        forgot: false,
         fences: LaneFences::default(),
         outputs: Vec::new(),
     };
+    play.keep_a_journal().await;
     play.start();
     let sharing = draws.one_in(3);
     for _ in 0..30 + draws.below(40) {
@@ -170,13 +183,50 @@ async fn live(seed: u64, tell: bool) -> Result<Aftermath, String> {
         vendor: play.vendor,
         outputs: play.outputs,
         shared: play.shared,
+        dead_lost: play.dead_lost,
+        forgot: play.forgot,
         calm: faults.delay_ms_max == 0,
     })
 }
 
 impl Play {
+    /// Of the journals that outputs come from only their ends count here: they are beyond all that is published.
+    async fn keep_a_journal(&self) {
+        let log = self.world.client();
+        let record = Record {
+            format: FORMAT,
+            commit: 1 << 40,
+            ..Record::default()
+        };
+        for index in 0..2 {
+            let partition = PartitionId {
+                side: Side::Agent,
+                index,
+            };
+            while self.world.journal(partition).is_empty() {
+                let _unknown = log.journal_append(partition, 0, record.to_bytes()).await;
+            }
+        }
+    }
+
     async fn step(&mut self, draws: &mut Draws, sharing: bool, tell: bool) -> Result<(), String> {
-        let what = match draws.below(16) {
+        let what = match draws.below(20) {
+            18 => {
+                self.lose_dead(draws);
+                "dead letters and decisions lost"
+            }
+            19 if self.forgets && self.processes.len() < 2 => {
+                self.lose_power(draws).await;
+                "power lost"
+            }
+            16 => {
+                self.lose_outputs(draws).await;
+                "outputs lost and published again"
+            }
+            17 if self.processes.len() == 1 => {
+                self.lose_deliveries(draws).await;
+                "delivery records lost"
+            }
             0 if self.processes.is_empty() || sharing => {
                 self.start();
                 "start"
@@ -207,7 +257,9 @@ impl Play {
             8 => {
                 let ms = draws.below(200_000) as i64;
                 let until = self.world.now().plus_ms(ms);
-                self.vendor.books().shut_until = until;
+                let mut books = self.vendor.books();
+                books.shut_until = until;
+                books.shut_count += 1;
                 "credentials are wrong"
             }
             7 => {
@@ -253,6 +305,153 @@ impl Play {
             Ok(Ended::AsAsked | Ended::Line(LineError::Fenced(_))) => Ok(()),
             Ok(fault) => Err(format!("no_driver_stops: {fault}")),
             Err(error) => Err(format!("no_driver_panics: {error}")),
+        }
+    }
+
+    /// The end of the outputs is lost; something else may come to stand there before the relay publishes them again.
+    async fn lose_outputs(&mut self, draws: &mut Draws) {
+        // No server is back within the millisecond.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let all = self.world.outputs();
+        let back = draws.below(12) as usize;
+        let lost: Vec<_> = all[all.len().saturating_sub(back)..].to_vec();
+        let Some(first) = lost.first() else { return };
+        self.world.lose_outputs_after(first.seq - 1);
+        if draws.one_in(2) {
+            tokio::time::sleep(Duration::from_millis(draws.below(3_000))).await;
+        }
+        // Each partition's relay goes by its own order; which comes first is chance.
+        let (elsewhere, here): (Vec<_>, Vec<_>) = lost
+            .into_iter()
+            .partition(|stored| stored.partition != PARTITION);
+        let (mut elsewhere, mut here) = (VecDeque::from(elsewhere), VecDeque::from(here));
+        let mut new = match self.vendor.policy.merge {
+            None => draws.below(4),
+            Some(_) => 0,
+        };
+        loop {
+            // What is new elsewhere comes behind what was lost there.
+            let is_here =
+                !here.is_empty() && ((elsewhere.is_empty() && new == 0) || draws.one_in(2));
+            let next = match is_here {
+                true => here.pop_front(),
+                false => elsewhere.pop_front(),
+            };
+            match next {
+                Some(stored) => self.store(stored.partition, &stored.output).await,
+                None if new > 0 => {
+                    new -= 1;
+                    self.publish_from_elsewhere().await;
+                }
+                None => break,
+            }
+        }
+    }
+
+    /// The end of the dead letters and decisions is lost. What was written there stays written: nothing says it again.
+    fn lose_dead(&mut self, draws: &mut Draws) {
+        let all = self.world.dead();
+        let back = draws.below(6) as usize;
+        let lost = &all[all.len().saturating_sub(back)..];
+        let Some(first) = lost.first() else { return };
+        self.world.lose_dead_after(first.seq - 1);
+        self.dead_lost.extend_from_slice(lost);
+    }
+
+    /// The process goes, if one runs, and with it the end of the line: what that said is known to none.
+    async fn lose_power(&mut self, draws: &mut Draws) {
+        let runs = !self.processes.is_empty();
+        for process in self.processes.drain(..) {
+            process.life.abort();
+        }
+        let before = self.world.delivery(NAME).len();
+        self.world.lose_deliveries(draws.below(30));
+        self.forgot |= self.world.delivery(NAME).len() != before;
+        if draws.one_in(2) {
+            self.lose_outputs(draws).await;
+        }
+        if runs {
+            self.start();
+        }
+    }
+
+    /// The end of the line is lost. Its owner knows what it said, and has to live until it has written that down.
+    async fn lose_deliveries(&mut self, draws: &mut Draws) {
+        let status = self.processes[0].board.destinations().remove(0);
+        if status.state != DriverState::Running || self.processes[0].life.is_finished() {
+            return;
+        }
+        let before = self.world.delivery(NAME).len();
+        self.world.lose_deliveries(draws.below(30));
+        let left = self.world.delivery(NAME);
+        if left.len() == before {
+            return;
+        }
+        while self.world.delivery(NAME).last() == left.last()
+            && !self.processes[0].life.is_finished()
+        {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // A checkpoint may have several pieces.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+
+    /// An output of another partition, about nothing that others are about.
+    async fn publish_from_elsewhere(&mut self) {
+        let number = self.outputs.len() + 1;
+        let id = format!("out-{number}");
+        let partition = PartitionId {
+            side: Side::Agent,
+            index: 1,
+        };
+        let origin = Origin {
+            partition,
+            subject: "agent/8",
+            time: self.world.now(),
+            cause: "sim 1",
+            rules_version: "1",
+            commit: number as u64,
+        };
+        let output = NewOutput {
+            lane: Lane::Out(Kind::Reward),
+            commit: number as u64,
+            ordinal: 0,
+            attributes: output_attributes("reward.requested", &id, &origin),
+            payload: json!({ "number": number, "thread": null })
+                .to_string()
+                .into(),
+        };
+        self.store(partition, &output).await;
+        self.outputs.push((id, None));
+    }
+
+    /// Stores an output once, in order, as a relay does.
+    async fn store(&mut self, partition: PartitionId, output: &NewOutput) {
+        let log = self.world.client();
+        loop {
+            let mut fences = LaneFences::default();
+            let mut stands = false;
+            for lane in Lane::all() {
+                if let Ok(Some(mark)) = log.output_mark(partition, lane).await {
+                    fences[lane.index()] = mark.seq;
+                    stands |= lane == output.lane && mark.commit >= output.commit;
+                }
+            }
+            self.fences = fences;
+            let some = std::slice::from_ref(output);
+            if stands
+                || log
+                    .outputs_append(partition, &mut fences, some)
+                    .await
+                    .is_ok()
+            {
+                break;
+            }
+        }
+        for lane in Lane::all() {
+            if let Ok(mark) = log.output_mark(PARTITION, lane).await {
+                self.fences[lane.index()] = mark.map_or(0, |mark| mark.seq);
+            }
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Books {
     pub down_until: LogTime,
     /// Nobody is let in until then.
     pub shut_until: LogTime,
+    /// How often that began.
+    pub shut_count: u32,
 }
 
 /// The carrier of one process.

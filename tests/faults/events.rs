@@ -1,8 +1,11 @@
-//! The event log has lost something, was trimmed, or is another one: it is everybody's, so everybody stops.
+//! The event log has lost something or was trimmed. It is everybody's: of a hole in the middle everybody stops, behind an
+//! end that was lost everybody goes on, and passes over nothing that stands there.
 
 use std::time::Duration;
 
-use crate::fixtures::{Centre, SOON, VICTIM, in_virtual_time};
+use aftercall::log::PartitionId;
+
+use crate::fixtures::{Centre, PARTITIONS, SOON, VICTIM, in_virtual_time};
 
 #[test]
 fn a_lost_event_stops_everyone_and_its_place_is_named() {
@@ -87,29 +90,112 @@ fn events_trimmed_below_one_partitions_floor_stop_that_one_only() {
 }
 
 #[test]
-fn an_event_log_that_lost_its_end_is_found_by_the_journal() {
-    in_virtual_time(async |mut centre: Centre| {
-        centre.history_without_snapshot(40).await;
-        let last = centre.last();
-        centre.world.lose_events_after(last - 1);
-        let process = centre.start();
-        let naming = format!(
-            "it ends at position {}, the journal has committed {last}: acknowledged events were lost",
-            last - 1
-        );
-        centre.all_stop_for_good(process, &[&naming]).await;
-    });
-}
-
-#[test]
-fn an_event_log_rolled_back_and_written_anew_is_found_by_the_events_identity() {
+fn a_log_that_lost_its_end_while_nothing_ran_is_gone_on_with_and_says_so() {
     in_virtual_time(async |mut centre: Centre| {
         centre.history_without_snapshot(40).await;
         let last = centre.last();
         centre.world.lose_events_after(last - 5);
-        centre.feed(30).await;
         let process = centre.start();
-        let naming = format!("another event stands at committed position {last}");
-        centre.all_stop_for_good(process, &[&naming]).await;
+        tokio::time::sleep(SOON * 5).await;
+        let new = centre.feed_unhappy(20).await;
+        tokio::time::sleep(SOON).await;
+        let complaints = process.board.complaints(SOON * 10);
+        assert_eq!(complaints, Vec::<String>::new());
+        for (partition, notes) in PartitionId::all(PARTITIONS).zip(process.board.notes()) {
+            let naming = format!("partition {partition}: the event log had lost its end");
+            assert!(notes.contains(&naming), "{notes}");
+            assert!(
+                notes.contains(&format!("to {last} is no longer there")),
+                "{notes}"
+            );
+        }
+        assert_eq!(process.board.notes().len(), 2 * usize::from(PARTITIONS));
+        centre.each_alert_once(&new);
+    });
+}
+
+#[test]
+fn events_written_where_lost_ones_stood_while_nothing_ran_are_applied() {
+    for lost in [1, 5, 40] {
+        in_virtual_time(async |mut centre: Centre| {
+            centre.history_without_snapshot(40).await;
+            let last = centre.last();
+            centre.world.lose_events_after(last.saturating_sub(lost));
+            let new = centre.feed_unhappy(60).await;
+            let process = centre.start();
+            tokio::time::sleep(SOON * 5).await;
+            let complaints = process.board.complaints(SOON * 10);
+            assert_eq!(complaints, Vec::<String>::new());
+            centre.each_alert_once(&new);
+        });
+    }
+}
+
+#[test]
+fn events_written_where_lost_ones_stood_in_a_snapshot_are_applied() {
+    in_virtual_time(async |mut centre: Centre| {
+        centre.history_with_snapshot(40).await;
+        let last = centre.last();
+        centre.world.lose_events_after(last - 10);
+        let new = centre.feed_unhappy(60).await;
+        let process = centre.start();
+        tokio::time::sleep(SOON * 5).await;
+        centre.each_alert_once(&new);
+        // And what is packed and committed from here on is of the log as it is now.
+        process.stop().await;
+        let more = centre.feed_unhappy(10).await;
+        let process = centre.start();
+        tokio::time::sleep(SOON).await;
+        assert_eq!(process.board.complaints(SOON * 10), Vec::<String>::new());
+        assert_eq!(process.board.notes(), Vec::<String>::new());
+        centre.each_alert_once(&[new, more].concat());
+    });
+}
+
+/// Nothing that the partitions knew is lost with the log's end: they say what they would have said.
+#[test]
+fn a_log_that_lost_its_end_while_it_was_read_is_noticed_and_nothing_is_passed_over() {
+    for (lost, refilled) in [(1, 0), (20, 0), (20, 5), (20, 20), (20, 60), (200, 100)] {
+        in_virtual_time(async |mut centre: Centre| {
+            let process = centre.start();
+            centre.feed(40).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let mut all = centre.world.events();
+            let kept = centre.last().saturating_sub(lost);
+            centre.world.lose_events_after(kept);
+            let new = centre.feed_unhappy(refilled).await;
+            tokio::time::sleep(SOON * 10).await;
+            let more = centre.feed_unhappy(10).await;
+            tokio::time::sleep(SOON).await;
+            let complaints = process.board.complaints(SOON * 10);
+            assert_eq!(complaints, Vec::<String>::new());
+            centre.each_alert_once(&[new, more].concat());
+            let standing = centre.world.events().into_iter();
+            all.extend(standing.filter(|event| event.position > kept));
+            centre.kinds_equal_the_model_of(&all);
+        });
+    }
+}
+
+#[test]
+fn two_losses_one_after_the_other_pass_nothing_over() {
+    in_virtual_time(async |mut centre: Centre| {
+        let process = centre.start();
+        centre.feed(40).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let mut all = Vec::new();
+        for lost in [10, 25] {
+            centre.world.lose_events_after(centre.last() - lost);
+            all = centre.feed_unhappy(30).await;
+            tokio::time::sleep(SOON * 10).await;
+        }
+        centre.each_alert_once(&all);
+        process.crash();
+        centre.world.lose_events_after(centre.last() - 3);
+        let more = centre.feed_unhappy(5).await;
+        let process = centre.start();
+        tokio::time::sleep(SOON * 10).await;
+        assert_eq!(process.board.complaints(SOON * 10), Vec::<String>::new());
+        centre.each_alert_once(&more);
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aftercall::{
     log::{
-        EventLog as _, Lane, PartitionId, Position,
+        Destination, EventLog as _, Headers, Lane, NewEvent, PartitionId, Position, RawEvent,
         memory::{Faults, World},
     },
     shard::{
@@ -14,7 +14,13 @@ use aftercall::{
     },
     traffic::Traffic,
 };
-use aftercall_actors::{key::Side, rules::RuleSet, time::EventTime};
+use aftercall_actors::{
+    key::{Key, Side},
+    output::Kind,
+    rules::RuleSet,
+    time::EventTime,
+};
+use serde_json::json;
 
 use crate::{process::Process, reference::Reference, states::states_equal_the_model};
 
@@ -67,6 +73,71 @@ impl Centre {
             let event = self.traffic.next_event(at).into_new_event();
             for answer in log.append(vec![event]).await {
                 answer.expect("stored");
+            }
+        }
+    }
+
+    /// Appends bad surveys, each of an agent of its own: one alert each. The answer is their response ids.
+    pub async fn feed_unhappy(&mut self, count: u64) -> Vec<String> {
+        let log = self.world.client();
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            self.sent += 1;
+            let id = format!("unhappy-{}", self.sent);
+            let data = json!({
+                "response_id": id, "interaction_id": id, "submitted_at": "2026-01-01T00:00:00Z", "csat": 1,
+                "comment": "Nobody called back.", "routing": { "agent_id": format!("of-{id}"), "queue_id": "q" },
+            });
+            let agent = format!("of-{id}");
+            let event = NewEvent {
+                destination: Destination::Actors {
+                    owner: Key::Agent(&agent).token(),
+                    customer: "_".to_owned(),
+                    event_type: "survey.response.created".to_owned(),
+                },
+                headers: Headers::from_pairs([
+                    ("ce-specversion", "1.0"),
+                    ("ce-id", id.as_str()),
+                    ("ce-source", "faults"),
+                    ("ce-type", "survey.response.created"),
+                ]),
+                payload: data.to_string().into(),
+                message_id: id.clone(),
+            };
+            for answer in log.append(vec![event]).await {
+                answer.expect("stored");
+            }
+            ids.push(id);
+        }
+        ids
+    }
+
+    /// Each of these bad surveys has raised its alert, once.
+    pub fn each_alert_once(&self, responses: &[String]) {
+        let outputs = self.world.outputs();
+        for response in responses {
+            let alert = format!("low_csat:{response}");
+            let found = outputs
+                .iter()
+                .filter(|stored| id(&stored.output.attributes) == alert)
+                .count();
+            assert_eq!(found, 1, "{alert}");
+        }
+    }
+
+    /// What was said, but for quarantined input, is what a plain model says of these events.
+    pub fn kinds_equal_the_model_of(&self, events: &[RawEvent]) {
+        let outputs = self.world.outputs();
+        for partition in PartitionId::all(PARTITIONS) {
+            let model = Reference::of(partition, PARTITIONS, &RuleSet::default_rules(), events);
+            for lane in Kind::ALL.map(Lane::Out) {
+                let said = model.said.iter().filter(|(of, ..)| *of == lane);
+                let said: Vec<_> = said.map(|(_, id, ..)| id.clone()).collect();
+                let stored = outputs
+                    .iter()
+                    .filter(|stored| stored.partition == partition && stored.output.lane == lane);
+                let stored: Vec<_> = stored.map(|s| id(&s.output.attributes)).collect();
+                assert_eq!(stored, said, "{partition} lane {}", lane.name());
             }
         }
     }

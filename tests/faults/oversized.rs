@@ -268,7 +268,7 @@ fn a_partition_that_was_stuck_with_a_large_state_goes_on() {
         // The states of all, whole, in one record that the older program could still write.
         let client = centre.world.client();
         let rules = RuleSet::default_rules();
-        let recovered = recover(&client, partition(), &rules).await;
+        let recovered = recover(&client, partition(), (&rules).into()).await;
         let mut engine = Engine::new(recovered.expect("recovered").start);
         let state = engine
             .states()

@@ -11,7 +11,7 @@ use aftercall::{
     log::{
         Log,
         jetstream::{JetStreamLog, Settings},
-        memory::Outage,
+        memory::{Outage, Part},
         sqlite::{FILE, SqliteLog, SqliteSettings},
     },
     traffic::Traffic,
@@ -250,7 +250,7 @@ fn timers_that_stand_still_because_no_tick_is_stored_are_said() {
         centre.feed(60).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(process.complaints(), Vec::<String>::new());
-        centre.world.set_outage(Some(Outage::EventsFull));
+        centre.world.set_outage(Some(Outage::Full(Part::Events)));
         tokio::time::sleep(Duration::from_secs(60)).await;
         let complaints = process.complaints();
         let says = |words: &str| complaints.iter().any(|text| text.contains(words));

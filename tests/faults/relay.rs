@@ -39,7 +39,7 @@ fn outputs_committed_but_unpublished_stand_once_however_late_the_recovery() {
 /// An owner that applies everything, commits it, and dies before its relay has begun.
 async fn commit_without_publishing(centre: &Centre, partition: PartitionId) -> Sealed {
     let log = centre.world.client();
-    let recovered = recover(&log, partition, &RuleSet::default_rules()).await;
+    let recovered = recover(&log, partition, (&RuleSet::default_rules()).into()).await;
     let mut engine = Engine::new(recovered.expect("recovered").start);
     let place = PartitionId::all(PARTITIONS).position(|other| other == partition);
     let feeds = route(centre.world.events(), PARTITIONS);
@@ -59,9 +59,66 @@ async fn publish(centre: &Centre, partition: PartitionId, sealed: &Sealed, count
         let mark = log.output_mark(partition, lane).await.expect("a mark");
         fences[lane.index()] = mark.map_or(0, |mark| mark.seq);
     }
-    let outputs = &sealed.outputs[..count.min(sealed.outputs.len())];
+    let outputs = sealed.outputs.iter().take(count);
+    let outputs: Vec<_> = outputs.map(|said| said.output.clone()).collect();
     if !outputs.is_empty() {
-        let stored = log.outputs_append(partition, &mut fences, outputs).await;
+        let stored = log.outputs_append(partition, &mut fences, &outputs).await;
         assert_eq!(stored.expect("stored"), outputs.len());
     }
+}
+
+/// While nothing runs, and while the relay has nothing to say: whatever was lost stands again, each once and in order.
+#[test]
+fn outputs_that_the_log_lost_are_published_again() {
+    for is_running in [false, true] {
+        for lost in [1, 7, u64::MAX] {
+            in_virtual_time(async |mut centre: Centre| {
+                let process = centre.start();
+                centre.feed(60).await;
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                let all = centre.world.outputs();
+                let last = all.last().map_or(0, |output| output.seq);
+                if is_running {
+                    centre.world.lose_outputs_after(last.saturating_sub(lost));
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    assert_eq!(centre.world.outputs().len(), all.len());
+                    centre.feed(20).await;
+                    centre.all_is_well(&process).await;
+                } else {
+                    process.crash();
+                    centre.world.lose_outputs_after(last.saturating_sub(lost));
+                    let process = centre.start();
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    assert_eq!(centre.world.outputs().len(), all.len());
+                    centre.feed(20).await;
+                    centre.all_is_well(&process).await;
+                }
+            });
+        }
+    }
+}
+
+/// What is lost again while it is published again comes all the same; what an operator removed does not.
+#[test]
+fn outputs_lost_twice_are_published_again_and_those_that_retention_removed_are_not() {
+    in_virtual_time(async |mut centre: Centre| {
+        let process = centre.start();
+        centre.feed(60).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let all = centre.world.outputs();
+        let last = all.last().map_or(0, |output| output.seq);
+        centre.world.lose_outputs_after(last / 2);
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        centre.world.lose_outputs_after(last / 3);
+        process.crash();
+        let process = centre.start();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(centre.world.outputs().len(), all.len());
+        process.crash();
+        centre.world.trim_outputs(u64::MAX);
+        let process = centre.start();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(centre.world.outputs().len(), 0);
+        process.crash();
+    });
 }

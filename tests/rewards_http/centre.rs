@@ -65,7 +65,8 @@ fn with_rules<F: Future<Output = ()>>(rules: Option<RuleSet>, test: impl FnOnce(
                 actor_bytes_max: u64::MAX,
                 shelf_folder: std::env::temp_dir(),
             };
-            let started = Hosts::start(Arc::new(world.client()), settings, rules).await;
+            let owner = Arc::new(aftercall::log::owner::Owner::this_process());
+            let started = Hosts::start(Arc::new(world.client()), settings, rules, owner).await;
             let started = started.unwrap();
             desk.set_board(started.board());
             desk.set_asker(started.asker());

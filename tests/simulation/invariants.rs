@@ -140,6 +140,7 @@ fn each_output_once_and_in_order(
         let committed: Vec<_> = records
             .iter()
             .flat_map(|record| publishable(partition, record))
+            .map(|said| said.output)
             .filter(|output| output.lane == lane)
             .collect();
         let standing: Vec<_> = stored

@@ -6,7 +6,7 @@ use aftercall::{
     envelope,
     log::{
         Destination, Headers, NewEvent,
-        memory::{Faults, Outage},
+        memory::{Faults, Outage, Part},
     },
 };
 use aftercall_actors::{
@@ -114,7 +114,7 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
             let what = Outage::ALL[draws.below(Outage::ALL.len() as u64) as usize];
             let ms = 1_000 + draws.below(40_000);
             // Events that come while it lasts, but where none can.
-            let sent_before = !matches!(what, Outage::EventsFull | Outage::Unreachable);
+            let sent_before = !matches!(what, Outage::Full(Part::Events) | Outage::Unreachable);
             let during = sent_before.then(|| {
                 let event = event(1_000 + number, draws);
                 sent.push(event.clone());

@@ -190,7 +190,7 @@ async fn states(world: &World) -> Result<BTreeMap<PartitionId, BTreeMap<String, 
     let log = world.client();
     let mut all = BTreeMap::new();
     for partition in PartitionId::all(PARTITIONS) {
-        let recovered = recover(&log, partition, &schedule::genesis())
+        let recovered = recover(&log, partition, (&schedule::genesis()).into())
             .await
             .map_err(|error| format!("recovers: {partition}: {error}"))?;
         let mut engine = Engine::new(recovered.start);

@@ -33,6 +33,8 @@ pub enum Fault {
     ServerFrozen,
     /// A stream takes nothing more for a while.
     Full(&'static str),
+    /// A power loss takes the end of a stream.
+    EndLost(&'static str),
     /// Fields of hundreds of kilobytes, and payloads of control characters.
     HugeInput,
     /// Thousands of events about one agent within moments.
@@ -41,15 +43,18 @@ pub enum Fault {
 
 impl Fault {
     /// Each of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::ServiceKilled,
         Self::Full("CX_OUT"),
         Self::HugeInput,
         Self::ServerKilled,
+        Self::EndLost("CX_OUT"),
         Self::Full("CX_JOURNAL"),
         Self::HotAgent,
         Self::ServerFrozen,
+        Self::EndLost("CX_SNAPSHOT"),
         Self::Full("CX_DEAD"),
+        Self::EndLost("CX_JOURNAL"),
     ];
 
     /// Lets it happen, and go by as far as it goes by.
@@ -71,6 +76,15 @@ impl Fault {
                 scene.server.resume();
             }
             Self::Full(stream) => full(&scene.server, stream).await,
+            Self::EndLost(stream) => {
+                scene.server.kill();
+                let copy = scene.server.copy_stream(stream);
+                scene.server.start_again();
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                scene.server.kill();
+                scene.server.put_back(stream, &copy);
+                scene.server.start_again();
+            }
             Self::HugeInput => huge_input(&scene.log).await,
             Self::HotAgent => hot_agent(&scene.log).await,
         }

@@ -57,8 +57,12 @@ impl Nats {
         // Left over from a process of the same number.
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).expect("a directory for the server");
+        let name = match lines.contains("server_name") {
+            true => "",
+            false => "server_name: test",
+        };
         let config = format!(
-            "server_name: test\njetstream {{\n  store_dir: \"{}\"\n  {jetstream}\n}}\n{lines}\n",
+            "{name}\njetstream {{\n  store_dir: \"{}\"\n  {jetstream}\n}}\n{lines}\n",
             directory.join("store").display()
         );
         fs::write(directory.join("server.conf"), config).expect("the server's configuration");
@@ -72,6 +76,60 @@ impl Nats {
         };
         (server.client_port, server.monitoring_port) = server.wait_for_ports();
         server
+    }
+
+    /// Three servers of one cluster, which know each other. Each has a store of its own.
+    pub fn cluster() -> [Self; 3] {
+        let listeners = [(); 3].map(|()| {
+            std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port for the cluster")
+        });
+        let ports = listeners
+            .each_ref()
+            .map(|listener| listener.local_addr().expect("its address").port());
+        drop(listeners);
+        let routes = ports
+            .map(|port| format!("nats://127.0.0.1:{port}"))
+            .join(", ");
+        let mut number = 0;
+        ports.map(|port| {
+            number += 1;
+            let lines = format!(
+                "server_name: n{number}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}"
+            );
+            Self::configured("", &lines)
+        })
+    }
+
+    /// A server by itself on a copy of this one's store. This one must be down.
+    pub fn alone_on_a_copy(&self) -> Self {
+        let store = self.directory.join("store/jetstream/$G");
+        let alone = Self::configured("", "");
+        let mut alone = alone;
+        alone.kill();
+        copy_tree(&store, &alone.directory.join("store/jetstream/$G"));
+        alone.start_again();
+        alone
+    }
+
+    /// Keeps a copy of a stream as it is on the disk. The server must be down.
+    pub fn copy_stream(&self, stream: &str) -> PathBuf {
+        let copy = self.directory.join(format!("copy-of-{stream}"));
+        let _ = fs::remove_dir_all(&copy);
+        copy_tree(&self.stream_directory(stream), &copy);
+        copy
+    }
+
+    /// Puts a copy in the place of a stream: all that was stored since is lost. The server must be down.
+    pub fn put_back(&self, stream: &str, copy: &Path) {
+        let directory = self.stream_directory(stream);
+        fs::remove_dir_all(&directory).expect("the stream's directory");
+        copy_tree(copy, &directory);
+    }
+
+    fn stream_directory(&self, stream: &str) -> PathBuf {
+        self.directory
+            .join("store/jetstream/$G/streams")
+            .join(stream)
     }
 
     /// The server's process.
@@ -198,6 +256,19 @@ impl Drop for Nats {
         self.kill();
         // What cannot be removed stays in the system's directory for temporary files.
         let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory for the copy");
+    for entry in fs::read_dir(from).expect("a directory to copy") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("its type").is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
     }
 }
 

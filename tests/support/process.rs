@@ -2,17 +2,20 @@
 
 #![allow(dead_code, reason = "each test uses its part of this")]
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use aftercall::{
-    log::{Log, PartitionId, health::STALL, memory::World, watched::WatchedLog},
+    log::{Log, PartitionId, health::STALL, memory::World, owner::Owner, watched::WatchedLog},
     shard::{
         batch::Feed,
         board::Board,
         drive::{Ended, Surroundings, acquire, drive},
         memory::MemoryBound,
         overseer::oversee,
-        reader::{self, Inlet},
+        reader::{self, Floors, Inlet, ReadError},
         ticker::Ticker,
     },
 };
@@ -22,6 +25,8 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
+
+static PROCESSES: AtomicU64 = AtomicU64::new(1);
 
 struct Direct(mpsc::Sender<Feed>);
 
@@ -91,13 +96,38 @@ pub fn complaints(board: &Board, log: &Log) -> Vec<String> {
     complaints
 }
 
-/// All of a process is one task, so that ending it ends everything at once.
+/// All of a process is one task, so that ending it ends everything at once. Where the log has lost its end, partitions
+/// that run are taken over anew, as the product's hosts do.
 async fn live(
     log: Log,
     (genesis, bytes_max): (RuleSet, u64),
     board: Arc<Board>,
     stopping: watch::Receiver<bool>,
 ) -> Vec<Ended> {
+    let mut faults = Vec::new();
+    loop {
+        let (ended, lost) = one_life(&log, (&genesis, bytes_max), &board, stopping.clone()).await;
+        let Some(lost) = lost else {
+            faults.extend(ended);
+            return faults;
+        };
+        faults.extend(
+            ended
+                .into_iter()
+                .filter(|ended| !matches!(ended, Ended::AsAsked)),
+        );
+        drop(board.wants_anew());
+        board.begin_anew(&lost);
+    }
+}
+
+async fn one_life(
+    log: &Log,
+    (genesis, bytes_max): (&RuleSet, u64),
+    board: &Arc<Board>,
+    stopping: watch::Receiver<bool>,
+) -> (Vec<Ended>, Option<ReadError>) {
+    let (log, genesis, board) = (Arc::clone(log), genesis.clone(), Arc::clone(board));
     let ticker = Arc::new(Ticker::default());
     let around = Surroundings {
         log: Arc::clone(&log),
@@ -109,19 +139,31 @@ async fn live(
             std::env::temp_dir(),
         )),
         genesis,
+        owner: Arc::new(Owner::new(PROCESSES.fetch_add(1, Ordering::Relaxed))),
     };
+    let alive = board
+        .partitions()
+        .into_iter()
+        .filter(|status| status.is_alive());
+    let alive: Vec<PartitionId> = alive.map(|status| status.partition).collect();
     let partitions: Vec<PartitionId> = PartitionId::all(log.partition_count()).collect();
-    let acquired = futures::future::join_all(partitions.iter().map(|p| acquire(&around, *p))).await;
+    let taking = partitions.iter().map(|partition| async {
+        match alive.contains(partition) {
+            true => Some(acquire(&around, *partition).await),
+            false => None,
+        }
+    });
+    let acquired = futures::future::join_all(taking).await;
     let mut inlets: Vec<Option<Box<dyn Inlet>>> = Vec::new();
     let mut floors = Vec::new();
     let mut ended = Vec::new();
     let mut drives = Vec::new();
     for (partition, outcome) in partitions.into_iter().zip(acquired) {
         match outcome {
-            Ok(acquired) => {
+            Some(Ok(acquired)) => {
                 let (feeds, inlet) = mpsc::channel(2);
                 inlets.push(Some(Box::new(Direct(feeds))));
-                floors.push(acquired.floor);
+                floors.push((acquired.floor, acquired.committed));
                 // Nobody asks here.
                 let (_, questions) = mpsc::channel(1);
                 let driving = drive(around.clone(), acquired, inlet, questions);
@@ -132,39 +174,43 @@ async fn live(
                     ended
                 });
             }
-            Err(fault) => {
+            Some(Err(fault)) => {
                 fault.show(&board, partition);
                 inlets.push(None);
                 ended.push(fault);
             }
+            None => inlets.push(None),
         }
     }
-    let Some(floor) = floors.into_iter().min() else {
-        return ended;
+    let Some(floors) = Floors::of(floors) else {
+        return (ended, None);
     };
     let reading = async {
-        if let Err(error) = reader::read(
+        let read = reader::read(
             Arc::clone(&log),
-            floor,
+            floors,
             inlets,
             Arc::clone(&board),
             Arc::clone(&around.memory),
             stopping,
-        )
-        .await
-        {
-            board.stop_all(&error);
+        );
+        match read.await {
+            Ok(()) => None,
+            Err(lost) if lost.is_anew() => Some(lost),
+            Err(error) => {
+                board.stop_all(&error);
+                None
+            }
         }
     };
-    let work = async {
-        let (_, drives) = tokio::join!(reading, futures::future::join_all(drives));
-        drives
-    };
+    let work = async { tokio::join!(reading, futures::future::join_all(drives)) };
     tokio::select! {
         biased;
-        drives = work => ended.extend(drives),
-        () = Arc::clone(&ticker).run(Arc::clone(&log)) => {}
-        () = oversee(Arc::clone(&log), Arc::clone(&board), ticker) => {}
+        (lost, drives) = work => {
+            ended.extend(drives);
+            (ended, lost)
+        }
+        () = Arc::clone(&ticker).run(Arc::clone(&log)) => (ended, None),
+        () = oversee(Arc::clone(&log), Arc::clone(&board), ticker) => (ended, None),
     }
-    ended
 }

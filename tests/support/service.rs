@@ -108,6 +108,20 @@ impl Service {
         }
     }
 
+    /// What it ended with, of itself.
+    #[allow(dead_code, reason = "not every test has one that ends of itself")]
+    pub async fn stop_of_itself(&mut self) -> (ExitStatus, Duration) {
+        let since = Instant::now();
+        let mut process = self.process.take().expect("a process");
+        loop {
+            if let Ok(Some(status)) = process.try_wait() {
+                return (status, since.elapsed());
+            }
+            assert!(since.elapsed() < PATIENCE, "it goes on: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub fn is_running(&mut self) -> bool {
         let process = self.process.as_mut();
         process.is_some_and(|process| matches!(process.try_wait(), Ok(None)))

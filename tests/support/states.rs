@@ -17,7 +17,7 @@ use crate::reference::Reference;
 pub async fn states_equal_the_model(log: &dyn EventLog, events: &[RawEvent], genesis: &RuleSet) {
     let count = log.partition_count();
     for (place, partition) in PartitionId::all(count).enumerate() {
-        let recovered = recover(log, partition, genesis).await;
+        let recovered = recover(log, partition, genesis.into()).await;
         let mut engine = Engine::new(recovered.expect("recovered").start);
         for events in events.chunks(BATCH_EVENTS_MAX) {
             engine.offer(route(events.to_vec(), count).swap_remove(place));

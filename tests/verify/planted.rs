@@ -1,10 +1,10 @@
 //! Differences that are planted are found, each by itself, and nothing else is.
 
-use std::{fs, path::Path, process::Output, sync::Arc};
+use std::{path::Path, process::Output};
 
 use aftercall::{
     deliver::parcel::Parcel,
-    log::{Lane, Log, PartitionId, sqlite::SqliteLog, sqlite::SqliteSettings},
+    log::{Lane, Log, PartitionId},
     sandbox::{self, Settings, Spawned, TOKEN, call::Vendor},
     shard::{
         engine::publishable,
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     centre::{Centre, Place, Plan},
+    copied::copied,
     program, settings,
     told::Told,
 };
@@ -76,13 +77,7 @@ impl Ended {
 
     /// The log copied, something planted in it, and what is found then: for programs, and for people.
     async fn with(&self, plant: impl AsyncFnOnce(Log, &Path)) -> (Told, Output) {
-        let folder = tempfile::tempdir().expect("a folder");
-        for file in fs::read_dir(self.centre.folder.path().join("data")).expect("the log") {
-            let file = file.expect("a file").path();
-            fs::copy(&file, folder.path().join(file.file_name().expect("a name"))).expect("a copy");
-        }
-        let log = SqliteLog::open(folder.path(), SqliteSettings::default()).expect("a log");
-        plant(Arc::new(log), &folder.path().join("aftercall.db")).await;
+        let folder = copied(&self.centre, plant).await;
         let dir = folder.path().display().to_string();
         let arguments = [
             "ledger",
@@ -395,6 +390,7 @@ async fn publish(log: &Log, agent: &str, id: &str, data: &Value) {
     let mut fences = [0; Lane::COUNT];
     fences[lane.index()] = mark.seq;
     let outputs = publishable(partition, &record);
+    let outputs: Vec<_> = outputs.into_iter().map(|said| said.output).collect();
     let stored = log.outputs_append(partition, &mut fences, &outputs).await;
     assert_eq!(stored.expect("stored"), 1);
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::super::{Failure, LogArgs, Setting, publish::style, terminal::Out};
 use crate::{
     app::Bus,
-    deliver::{channel::http::install_provider, courier::Courier, load},
+    deliver::{channel::http::install_provider, courier::Courier, load, policy::OutcomeRule},
     ledger::verify::{Discrepancy, Summary, verify},
 };
 
@@ -29,6 +29,7 @@ The book is worked out anew from the first event, and held against
   state     each agent as it is stored: points by workday and source, claims, rewards, debt, and every byte besides
   outcomes  each reward.outcome: the delivery records of the destination that it names prove that it told it
   outputs   each reward.requested and reward.reversal.requested: in the output stream once, with the book's data
+  deliveries  each request that a destination is past: it is delivering it, or has told what became of it
   provider  each destination with [destination.list]: every reward issued is there once, for as many points, and none
             that was not
 
@@ -39,7 +40,7 @@ One line a difference, or a JSON object a line, and a summary at the end. Exit c
 pub(in super::super) struct Verify {
     #[command(flatten)]
     log: LogArgs,
-    /// Destinations, of which those with a list are asked [default: deliver.destinations of the configuration]
+    /// Destinations: those with a list are asked, and the records are read of those that rewards are asked of [default: deliver.destinations of the configuration]
     #[arg(long, value_name = "FILE")]
     destinations: Option<PathBuf>,
     /// Field policy [default: deliver.fields of the configuration; not set: nothing may leave]
@@ -163,13 +164,17 @@ impl Verify {
             .destinations
             .as_ref()
             .or(configured.destinations.as_ref());
-        let Some(path) = path.filter(|_| !self.offline) else {
+        let Some(path) = path else {
             return Ok(Vec::new());
         };
         let fields = self.fields.as_ref().or(configured.fields.as_ref());
         let mut loaded = load::load(path, fields.map(PathBuf::as_path)).map_err(Failure::usage)?;
         let destinations = &mut loaded.checked.destinations.destinations;
-        destinations.retain(|destination| destination.list.is_some());
+        destinations.retain_mut(|destination| {
+            destination.list.take_if(|_| self.offline);
+            let rule = destination.policy.outcome.as_ref();
+            destination.list.is_some() || rule.is_some_and(OutcomeRule::is_of_rewards)
+        });
         install_provider();
         loaded.couriers().map_err(Failure::usage)
     }

@@ -26,6 +26,12 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// Whether another process delivers.
+    #[must_use]
+    pub const fn is_fenced(&self) -> bool {
+        matches!(self, Self::Line(LineError::Fenced(_)))
+    }
+
     /// Says on the board, and in the program's log, how it ended.
     pub fn show(&self, board: &Board, destination: &str) {
         let state = match self {
@@ -38,6 +44,7 @@ impl Ended {
                 LineError::Log(_)
                 | LineError::Record { .. }
                 | LineError::Broken { .. }
+                | LineError::Lost { .. }
                 | LineError::Refused(_),
             )
             | Self::Log(_) => DriverState::Stopped,

@@ -42,6 +42,16 @@ pub struct Standing {
     /// When the newest attempt began that showed that they are, in milliseconds of log time.
     #[prost(int64, optional, tag = "11")]
     pub let_in_from_ms: Option<i64>,
+    /// How much lower outputs stand now than they are counted: more each time the log lost its end.
+    #[prost(uint64, tag = "12")]
+    pub outputs_lower: Seq,
+    /// The same of dead letters.
+    #[prost(uint64, tag = "13")]
+    pub dead_lower: Seq,
+    /// Dead letters and decisions stored up to then were looked at before the log last lost some, in milliseconds; not set
+    /// if it never did.
+    #[prost(int64, optional, tag = "14")]
+    pub dead_seen_ms: Option<i64>,
 }
 
 /// One of the places within a destination that has a rate of its own: a channel of Slack's.
@@ -76,7 +86,7 @@ pub struct Item {
     /// Attempts that failed and count.
     #[prost(uint32, tag = "5")]
     pub failures: u32,
-    /// Whether nobody knows of an attempt if the destination acted on it.
+    /// Whether it is not known of an attempt if the destination acted on it.
     #[prost(bool, tag = "6")]
     pub unknown: bool,
     /// Log time of the first attempt, in milliseconds; later by as long as our credentials were not accepted since.
@@ -106,6 +116,9 @@ pub struct Item {
     /// The ids that the destination has given it, by name.
     #[prost(btree_map = "string, string", tag = "15")]
     pub kept: Kept,
+    /// Whether the log has lost its output, which is to be published again: it waits for the copy.
+    #[prost(bool, tag = "16")]
+    pub missing: bool,
 }
 
 /// What is remembered of a thread.

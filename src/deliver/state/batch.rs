@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     deliver::{
         carry::Turn,
-        record::{Alarmed, Case, Fact, Item, Taken},
+        record::{Alarmed, Case, Fact, Item, Spot, Taken},
     },
     log::Seq,
 };
@@ -58,6 +58,10 @@ pub struct Find {
     pub stored_at: LogTime,
     /// Its thread, or why that cannot be found out.
     pub thread: Result<Option<String>, String>,
+    /// What identifies it wherever it stands, if it says.
+    pub spot: Option<Spot>,
+    /// Where it stands, if that is not `seq`.
+    pub at: Seq,
 }
 
 /// An operator's word about a case: a round of an output that ended with a dead letter.
@@ -72,6 +76,14 @@ pub struct Decision {
 }
 
 impl Find {
+    /// Where it stands.
+    pub(super) const fn stands_at(&self) -> Seq {
+        match self.at {
+            0 => self.seq,
+            at => at,
+        }
+    }
+
     /// The fact of taking an output, and what makes it hopeless from the start.
     pub(super) fn taken(self, now: LogTime) -> (Taken, Option<String>) {
         let (thread, faulty) = match self.thread {
@@ -87,6 +99,8 @@ impl Find {
             at_ms: now.0,
             event_type: self.event_type,
             kind: u32::try_from(self.kind.index()).unwrap_or(u32::MAX),
+            spot: self.spot,
+            at: self.at,
         };
         (taken, faulty)
     }

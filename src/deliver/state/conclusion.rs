@@ -12,6 +12,9 @@ use crate::deliver::{
     record::{Ending, Reason, Seen, Sign},
 };
 
+/// Pause after an attempt that was not made.
+const UNMADE_PAUSE: Duration = Duration::from_millis(500);
+
 /// What an attempt's end means.
 #[derive(Clone, Debug)]
 pub struct Conclusion {
@@ -37,6 +40,8 @@ pub struct Conclusion {
     pub lanes: Vec<String>,
     pub status_word: Option<String>,
     pub response: Option<String>,
+    /// No attempt was made: the log has lost the output, and it is to be published again.
+    pub unmade: bool,
 }
 
 impl Conclusion {
@@ -58,6 +63,17 @@ impl Conclusion {
             lanes: Vec::new(),
             status_word: None,
             response: None,
+            unmade: false,
+        }
+    }
+
+    /// The output is not there to be sent: what became of it is found out before the next attempt.
+    pub fn unmade() -> Self {
+        let why = "the log has lost the output, which is to be published again".to_owned();
+        Self {
+            unmade: true,
+            after: UNMADE_PAUSE,
+            ..Self::new(Seen::NotReady, Sign::Withdrawn, why)
         }
     }
 
@@ -110,6 +126,7 @@ impl Conclusion {
             lanes: attempt.lanes.clone(),
             status_word: attempt.status.clone(),
             response: attempt.response.as_ref().map(Value::to_string),
+            unmade: false,
         }
     }
 

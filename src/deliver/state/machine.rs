@@ -17,7 +17,7 @@ use aftercall_actors::{
 use prost::Message as _;
 
 use super::{
-    Action, Batch, Decision, Find, Misfit, State,
+    Action, Batch, Decision, Find, Misfit, Places, State,
     conclusion::Conclusion,
     pace::{backoff, ms},
 };
@@ -26,8 +26,8 @@ use crate::{
         answer::Attempt,
         policy::OutcomeRule,
         record::{
-            AlarmTold, Case, Dropped, Ended, Ending, Fact, Looked, Merged, Note, Reason, Reopened,
-            Seen, Settled, Sign, Started, Step, Told,
+            AlarmTold, Case, Dropped, Ended, Ending, Fact, Found, Looked, Merged, Moved, Note,
+            Reason, Reopened, Seen, Settled, Sighting, Sign, Started, Step, Told,
         },
     },
     log::Seq,
@@ -60,6 +60,8 @@ pub struct Machine {
     owed: Vec<Action>,
     /// Outputs and dead letters passed over and in no fact yet.
     passed: Looked,
+    /// The same by what identifies them.
+    sighted: Places,
     /// Takes and starts nothing more.
     stopping: bool,
     /// What lets us in is another than what was refused: the next attempt need not wait for its minute.
@@ -87,6 +89,7 @@ impl Machine {
         let flying: Vec<Seq> = flying.map(|item| item.taken.seq).collect();
         let mut machine = Self {
             passed: state.looked(),
+            sighted: Places::default(),
             state,
             pending: VecDeque::new(),
             owed,
@@ -131,7 +134,8 @@ impl Machine {
             return false;
         }
         let state = &self.state;
-        if state.policy.merge.is_some() {
+        // What waits for a copy is kept waiting by nothing else.
+        if state.policy.merge.is_some() || state.missing() > 0 {
             return state.items.len() < ITEMS_MERGING_MAX;
         }
         // Behind an open breaker too their time runs.
@@ -147,13 +151,92 @@ impl Machine {
             Breaker::Open { until } => probes(*until),
             Breaker::HalfOpen => false,
         };
-        up && state.items.len() < ITEMS_MAX
+        // What has its verdict, and waits only for that to be told, holds up nothing: the log may not take a dead letter.
+        up && state.unsettled() < ITEMS_MAX && state.items.len() < ITEMS_MERGING_MAX
     }
 
     /// Whether there is room for an operator's decision.
     #[must_use]
     pub fn wants_decision(&self) -> bool {
         !self.stopping && self.state.items.len() < ITEMS_MERGING_MAX
+    }
+
+    /// Where outputs and dead letters are to be followed from, as the log counts them now.
+    #[must_use]
+    pub const fn follows(&self) -> Looked {
+        let places = self.state.places();
+        Looked {
+            output: self.passed.output.saturating_sub(places.outputs_lower()),
+            dead: self.passed.dead.saturating_sub(places.dead_lower()),
+        }
+    }
+
+    /// What is known of places, facts that are not handed out yet included.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        let mut places = self.state.places().clone();
+        if let Some(sighted) = self.sighted.clone().take() {
+            places.sighted(&sighted);
+        }
+        places
+    }
+
+    /// Takes note of an output that is looked at now. `false`: it is a copy of one that was, published again because the
+    /// log had lost it. An item that waits for it can go on.
+    pub fn sees(&mut self, sighting: Sighting) -> bool {
+        let Sighting { spot, at, .. } = sighting;
+        let is_copy = self.state.places().has_seen(&spot) || self.sighted.has_seen(&spot);
+        self.sighted.see(sighting);
+        if is_copy && !is_planted(Bug::CopiesDelivered) {
+            let waits = self.state.items.values();
+            let mut waits = waits.filter(|item| item.missing && item.taken.spot == Some(spot));
+            let seq = waits.next().map(|item| item.taken.seq);
+            if let Some(seq) = seq {
+                let spot = None;
+                self.commit(Fact::Found(Found { seq, at, spot }), None);
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Whether an output is what an item waits for: said anew, where the journal had lost the commit as well.
+    pub fn adopts(&mut self, find: &Find, at: Seq) -> bool {
+        if self.state.missing() == 0 {
+            return false;
+        }
+        let waits = self.state.items.values();
+        let mut waits = waits.filter(|item| {
+            let taken = &item.taken;
+            item.missing && taken.id == find.id && taken.event_type == find.event_type
+        });
+        let seq = waits.next().map(|item| item.taken.seq);
+        if let Some(seq) = seq {
+            let spot = find.spot;
+            self.commit(Fact::Found(Found { seq, at, spot }), None);
+        }
+        seq.is_some()
+    }
+
+    /// Takes note of when a dead letter or a decision was stored that is looked at now. `false`: it was looked at before
+    /// the log lost its end.
+    pub fn sees_dead(&mut self, at: LogTime) -> bool {
+        self.sighted.see_dead(at);
+        self.state.places().is_new_dead(at)
+    }
+
+    /// The log had lost its end.
+    pub fn moved(&mut self, now: LogTime, moved: Moved) {
+        // What was passed is counted on from.
+        if self.has_passed() {
+            let looked = Fact::Looked(self.passed);
+            self.commit(looked, None);
+        }
+        if let Some(sighted) = self.sighted.take() {
+            self.commit(Fact::Sighted(sighted), None);
+        }
+        let at_ms = now.0;
+        self.commit(Fact::Moved(Moved { at_ms, ..moved }), None);
     }
 
     /// An output that is not for this destination.
@@ -166,16 +249,40 @@ impl Machine {
         self.passed.dead = self.passed.dead.max(seq);
     }
 
-    /// An output for this destination.
-    pub fn take(&mut self, now: LogTime, find: Find) {
+    /// An output for this destination; the answer is the item that it became.
+    pub fn take(&mut self, now: LogTime, mut find: Find) -> Option<Seq> {
         if find.seq <= self.passed.output {
-            return;
+            return None;
+        }
+        if let Some(item) = self.state.items.get(&find.seq) {
+            // An operator had it tried again where the log has lost that this destination was past it.
+            let at = find.stands_at();
+            if item.taken.id == find.id {
+                let (seq, spot) = (find.seq, find.spot);
+                self.commit(Fact::Found(Found { seq, at, spot }), None);
+                self.pass(seq);
+                return None;
+            }
+            // So is that number: those to come are counted on behind it.
+            let last = self.state.items.last_key_value().map_or(0, |(seq, _)| *seq);
+            self.passed.output = last;
+            let output = Some(at.saturating_sub(1));
+            self.moved(
+                now,
+                Moved {
+                    output,
+                    ..Moved::default()
+                },
+            );
+            find.seq = at + self.state.places().outputs_lower();
+            find.at = at;
         }
         self.passed.output = find.seq;
         let (taken, faulty) = find.taken(now);
         let seq = taken.seq;
         self.commit(Fact::Taken(taken), None);
         self.admit(now, seq, faulty);
+        Some(seq)
     }
 
     /// An operator has decided about a dead letter. What is unfinished or was decided before stays as it is; but an
@@ -190,7 +297,11 @@ impl Machine {
             return;
         }
         if let Some(item) = self.state.items.get(&case.output) {
-            if item.settled.is_none() || item.round != case.round {
+            let is_other = |find: &Find| find.id != item.taken.id;
+            if item.settled.is_none()
+                || item.round != case.round
+                || retry.as_ref().is_some_and(is_other)
+            {
                 return;
             }
             self.told(case);
@@ -212,6 +323,11 @@ impl Machine {
     /// The result of an attempt that [`Action::Send`] asked for.
     pub fn finished(&mut self, now: LogTime, seq: Seq, attempt: &Attempt) {
         self.conclude(now, seq, Conclusion::of(attempt));
+    }
+
+    /// An attempt that [`Action::Send`] asked for was not made, since the log has lost the output.
+    pub fn unmade(&mut self, now: LogTime, seq: Seq) {
+        self.conclude(now, seq, Conclusion::unmade());
     }
 
     /// A verdict has been told of.
@@ -302,10 +418,18 @@ impl Machine {
                 break;
             }
         }
-        if self.pending.is_empty() && self.has_passed() {
-            let looked = Fact::Looked(self.passed);
-            self.apply(&looked);
-            batch.facts.push(looked);
+        if self.pending.is_empty() && (self.has_passed() || !batch.facts.is_empty()) {
+            if self.has_passed() {
+                let looked = Fact::Looked(self.passed);
+                self.apply(&looked);
+                batch.facts.push(looked);
+            }
+            let sighted = self.sighted.take();
+            if let Some(sighted) = sighted.and_then(|some| self.state.places().new_of(some)) {
+                let sighted = Fact::Sighted(sighted);
+                self.apply(&sighted);
+                batch.facts.push(sighted);
+            }
         }
         batch
     }
@@ -394,7 +518,8 @@ impl Machine {
         let number = item.attempts;
         let counts = match conclusion.seen {
             Seen::Unknown => retry.unknown_counts,
-            Seen::Failed | Seen::Throttled | Seen::Unreached | Seen::NotReady => true,
+            Seen::Failed | Seen::Throttled | Seen::Unreached => true,
+            Seen::NotReady => !conclusion.unmade,
             Seen::Misconfigured => is_planted(Bug::MisconfiguredCounts),
             Seen::Delivered | Seen::Rejected | Seen::Unsendable => false,
         };

@@ -24,6 +24,7 @@ mod clocks;
 mod lanes;
 mod lives;
 mod order;
+mod places;
 mod unclear;
 
 const SECOND: i64 = 1_000;
@@ -107,6 +108,8 @@ fn item_notes(run: &Run, seq: Seq) -> Vec<Note> {
 
 fn find(seq: Seq, thread: Option<&str>) -> Find {
     Find {
+        spot: None,
+        at: 0,
         seq,
         id: format!("out-{seq}"),
         kind: Kind::Reward,
@@ -119,6 +122,8 @@ fn find(seq: Seq, thread: Option<&str>) -> Find {
 
 fn taken(seq: Seq, thread: Option<&str>, at_ms: i64) -> Fact {
     Fact::Taken(Taken {
+        spot: None,
+        at: 0,
         seq,
         id: format!("out-{seq}"),
         subject: "agent/7".into(),

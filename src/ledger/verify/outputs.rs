@@ -6,7 +6,7 @@ use aftercall_actors::output::Kind;
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use super::{Check, Discrepancy, provider::Provider, watch::Said};
+use super::{Check, Discrepancy, deliveries::Deliverer, provider::Provider, watch::Said};
 use crate::{
     deliver::parcel::Parcel,
     log::{Lane, Log, LogError, PartitionId, Position, Seq, TailFrom, retry::read},
@@ -41,7 +41,7 @@ pub(super) async fn compare(
     last: Seq,
     published: &BTreeMap<u16, Position>,
     said: &mut BTreeMap<Box<str>, Said>,
-    providers: &mut [Provider],
+    (providers, deliverers): (&mut [Provider], &mut [Deliverer<'_>]),
     report: &mut impl FnMut(Discrepancy),
 ) -> Result<Found, LogError> {
     let mut reached: BTreeMap<u16, Position> = BTreeMap::new();
@@ -70,6 +70,9 @@ pub(super) async fn compare(
                     }
                     for provider in &mut *providers {
                         provider.note(&parcel);
+                    }
+                    for deliverer in &mut *deliverers {
+                        deliverer.note(&stored, &parcel);
                     }
                 }
                 Err(error) => {

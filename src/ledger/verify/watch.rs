@@ -122,6 +122,8 @@ pub(super) struct Reward {
     /// Points it costs.
     pub(super) points: i64,
     pub(super) standing: Standing,
+    /// What became of its request is known, and a person has to decide.
+    pub(super) in_review: bool,
     /// The event of its last line.
     pub(super) position: Position,
     /// The ids that its provider has given it, by name.
@@ -246,6 +248,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
                 agent: line.agent_id.as_str().into(),
                 points: 0,
                 standing: Standing::Claimed,
+                in_review: false,
                 position: line.position,
                 kept: Kept::new(),
             });
@@ -253,6 +256,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
             reward.points = line.held.saturating_sub(before);
         }
         reward.standing = reward.standing.after(line.kind);
+        reward.in_review = line.kind == Kind::NeedsReview;
         reward.position = line.position;
     }
 

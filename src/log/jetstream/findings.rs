@@ -157,6 +157,38 @@ pub fn streams(infos: &[Info]) -> Vec<Finding> {
     list
 }
 
+/// Streams with replicas and no leader: such a one takes nothing and gives nothing out.
+pub fn leaderless(infos: &[Info]) -> Vec<Finding> {
+    let silent = infos.iter().filter(|info| has_no_leader(info));
+    let mut list = Vec::new();
+    for info in silent {
+        let (name, replicas) = (&info.config.name, info.config.num_replicas);
+        list.push(finding(
+            Level::Bad,
+            &format!("{name} leader"),
+            format!(
+                "none of its {replicas} replicas leads, so nothing can be written or read. While most of its servers are down \
+                 that passes. If all are up, look for `critical write error` in their logs: older versions of aftercall could \
+                 stop a replicated stream for good (last message ids, which this one does not use there). Its content is on \
+                 the servers' disks: keep a copy of every store; then `nats stream edit {name} --replicas 1` (it times out, \
+                 and is noted all the same), stop the servers, and start `nats-server -js -sd COPY` by itself on a copy of one \
+                 store after the other until one has the stream; take it from there (`nats stream backup`), delete it in the \
+                 cluster, and put it back (`nats stream restore`)"
+            ),
+        ));
+    }
+    list
+}
+
+/// Whether a stream of a cluster has replicas and none of them leads.
+pub fn has_no_leader(info: &Info) -> bool {
+    let leader = info
+        .cluster
+        .as_ref()
+        .and_then(|cluster| cluster.leader.as_ref());
+    info.config.num_replicas > 1 && leader.is_none_or(String::is_empty)
+}
+
 /// Findings on settings that serve but are not as wished.
 pub fn differences(list: &[Difference]) -> Vec<Finding> {
     list.iter()

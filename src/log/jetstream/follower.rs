@@ -184,7 +184,10 @@ impl Follower {
         };
         match &taken {
             Ok(delivery) => (self.next, self.barren) = (delivery.seq + 1, 0),
-            Err(_) => self.open = None,
+            Err(_) => {
+                self.open = None;
+                self.link.doubt();
+            }
         }
         taken
     }

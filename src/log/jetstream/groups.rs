@@ -7,20 +7,27 @@
 //! (Fences by predicted sequences would do without ids and are wrong: another writer's message can stand just where
 //! ours was predicted.)
 //!
-//! Where somebody else writes into the stream too, chains keep breaking; and a server that syncs each message makes
-//! them slow. Then few messages go one by one and many as an atomic batch, which costs the server some milliseconds,
-//! staging a folder and syncing it, whatever is in it.
+//! Where another client writes into the stream too, chains keep breaking; and a server that syncs each message makes
+//! them slow. Then few messages go one by one in each lane and many as an atomic batch, which costs the server some
+//! milliseconds, staging a folder and syncing it, whatever is in it.
+//!
+//! A stream with replicas never sees a chain: its replicas check the last message id only when they apply a message, and
+//! one refusal there is a write error to them, which stops all of them for good. What fences a lane is checked before a
+//! message is proposed, and is harmless.
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_nats::{
     HeaderMap, Subject,
     header::{NATS_EXPECTED_LAST_MESSAGE_ID, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
+    jetstream::stream::Stream,
 };
 use bytes::Bytes;
+use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{atomic, link::Link};
@@ -31,6 +38,9 @@ const SINGLES_MAX: usize = 24;
 
 /// How long chains are left alone once one broke or several were slow.
 const AVOIDED: Duration = Duration::from_secs(10);
+
+/// How long it is trusted how many replicas the stream has.
+const REPLICAS_KNOWN: Duration = Duration::from_secs(2);
 
 /// Slower than this for each message, and the server is taken to sync each of them.
 const SLOW: Duration = Duration::from_micros(110);
@@ -44,8 +54,8 @@ const SLOW_GROUPS: u32 = 4;
 /// One message of a group.
 #[derive(Debug)]
 pub struct Message {
-    /// Its lane, among all lanes of the process.
-    pub line: (PartitionId, Lane),
+    /// Its lane.
+    pub line: Line,
     /// Where it goes.
     pub subject: Subject,
     /// Its headers, without fences.
@@ -55,6 +65,12 @@ pub struct Message {
     /// The sequence its lane's last message must have, on the first message of a lane.
     pub fence: Option<Seq>,
 }
+
+/// A lane, among all lanes of the process.
+type Line = (PartitionId, Lane);
+
+/// A message with its place in its group.
+type Numbered = (usize, Message);
 
 /// Where a part's sequences are waited for.
 type Done = oneshot::Sender<Result<Vec<Seq>, CommitError>>;
@@ -74,8 +90,8 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Starts the writer on the current runtime: the connection's, where no actor's work holds it up.
-    pub fn new(link: Link) -> Self {
+    /// Starts the writer of a stream on the current runtime: the connection's, where no actor's work holds it up.
+    pub fn new(link: Link, stream: Arc<Stream<()>>) -> Self {
         // Each partition has one part under way at most: the channel is bounded by its users.
         let (parts, arriving) = mpsc::unbounded_channel();
         let inbox = link.client.new_inbox();
@@ -84,6 +100,8 @@ impl Groups {
             name: inbox.rsplit('.').next().unwrap_or(&inbox).to_owned(),
             link,
             sent: 0,
+            stream,
+            alone_as_of: None,
             waiting: VecDeque::new(),
             alone: 0,
             avoided_until: None,
@@ -122,6 +140,9 @@ struct Writer {
     /// With the number of messages sent, a name for each that nobody else uses.
     name: String,
     sent: u64,
+    stream: Arc<Stream<()>>,
+    /// Whether the stream has one replica, as of when, and of which doubts.
+    alone_as_of: Option<(bool, Instant, u64)>,
     waiting: VecDeque<Part>,
     /// So many parts more go alone, since parts that went together were refused.
     alone: usize,
@@ -205,7 +226,8 @@ impl Writer {
 
     async fn send(&mut self, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
         let (began, len) = (Instant::now(), messages.len());
-        if self.avoided_until.is_some_and(|until| began < until) {
+        let is_avoided = self.avoided_until.is_some_and(|until| began < until);
+        if is_avoided || !self.is_without_replicas().await {
             return if len > SINGLES_MAX {
                 let first = atomic::send(&self.link, messages).await?;
                 Ok((first..).take(len).collect())
@@ -213,6 +235,7 @@ impl Writer {
                 self.one_by_one(messages).await
             };
         }
+        let began = Instant::now();
         let outcome = self.chain(messages).await;
         let slow = len >= TELLING && began.elapsed() > SLOW * u32::try_from(len).unwrap_or(1);
         self.slow_groups = if slow { self.slow_groups + 1 } else { 0 };
@@ -228,6 +251,22 @@ impl Writer {
             "chain"
         );
         outcome
+    }
+
+    /// Whether the stream stands on one server. An operator may give it replicas at any time, so this is asked often; where
+    /// it cannot be told, it has.
+    async fn is_without_replicas(&mut self) -> bool {
+        let doubts = self.link.doubts();
+        if let Some((is_alone, at, known)) = self.alone_as_of
+            && at.elapsed() < REPLICAS_KNOWN
+            && known == doubts
+        {
+            return is_alone;
+        }
+        let info = self.stream.get_info().await;
+        let is_alone = info.is_ok_and(|info| info.config.num_replicas <= 1);
+        self.alone_as_of = Some((is_alone, Instant::now(), doubts));
+        is_alone
     }
 
     /// Sends all messages, each only to be stored behind the one before; then waits for the answers.
@@ -261,28 +300,44 @@ impl Writer {
         Ok(seqs)
     }
 
-    /// Waits for each answer before the next message, which it fences.
+    /// Waits in each lane for each answer before the next message, which it fences. Lanes do not wait for each other.
     async fn one_by_one(&self, messages: Vec<Message>) -> Result<Vec<Seq>, CommitError> {
+        let len = messages.len();
         // A group has few lines: a list is quicker than a map.
-        let mut lines: Vec<((PartitionId, Lane), Seq)> = Vec::new();
-        let mut seqs = Vec::with_capacity(messages.len());
-        for Message {
-            line,
-            subject,
-            mut headers,
-            payload,
-            fence,
-        } in messages
-        {
-            let known = lines.iter().position(|(other, _)| *other == line);
-            let fence = known.map(|place| lines[place].1).or(fence).unwrap_or(0);
-            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
-            let seq = self.link.publish(subject, headers, payload).await?.sequence;
-            match known {
-                Some(place) => lines[place].1 = seq,
-                None => lines.push((line, seq)),
+        let mut lines: Vec<(Line, Vec<Numbered>)> = Vec::new();
+        for (number, message) in messages.into_iter().enumerate() {
+            match lines.iter_mut().find(|(line, _)| *line == message.line) {
+                Some((_, messages)) => messages.push((number, message)),
+                None => lines.push((message.line, vec![(number, message)])),
             }
-            seqs.push(seq);
+        }
+        let writing = lines
+            .into_iter()
+            .map(|(_, messages)| self.one_line(messages));
+        let mut seqs = vec![0; len];
+        for stored in join_all(writing).await {
+            for (number, seq) in stored? {
+                seqs[number] = seq;
+            }
+        }
+        Ok(seqs)
+    }
+
+    async fn one_line(&self, messages: Vec<Numbered>) -> Result<Vec<(usize, Seq)>, CommitError> {
+        let mut seqs: Vec<(usize, Seq)> = Vec::with_capacity(messages.len());
+        for (number, message) in messages {
+            let Message {
+                subject,
+                mut headers,
+                payload,
+                fence,
+                ..
+            } = message;
+            let before = seqs.last().map(|(_, seq)| *seq);
+            let fence = before.or(fence).unwrap_or(0);
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, fence.to_string());
+            let ack = self.link.publish(subject, headers, payload).await?;
+            seqs.push((number, ack.sequence));
         }
         Ok(seqs)
     }

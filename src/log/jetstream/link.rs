@@ -6,7 +6,10 @@
 use std::{
     future::Future,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -61,6 +64,9 @@ pub struct Link {
     publishing: Context,
     /// How often the connection was lost.
     losses: watch::Receiver<u64>,
+    /// How often there was cause to doubt that the server still holds what it had confirmed: it comes back from a power
+    /// loss without what it had not synced.
+    doubts: Arc<AtomicU64>,
 }
 
 impl Link {
@@ -71,6 +77,8 @@ impl Link {
     pub async fn connect(settings: &Settings) -> Result<Self, LogError> {
         let servers = servers(&settings.url)?;
         let (count, losses) = watch::channel(0);
+        let doubts = Arc::new(AtomicU64::new(0));
+        let doubted = Arc::clone(&doubts);
         let said = Mutex::new(String::new());
         let options = options(settings)
             .await?
@@ -80,7 +88,9 @@ impl Link {
             .ping_interval(Duration::from_secs(5))
             .reconnect_delay_callback(|_| Duration::from_millis(50))
             .event_callback(move |event| {
-                note(&event, &count, &said);
+                if note(&event, &count, &said) {
+                    doubted.fetch_add(1, Ordering::Relaxed);
+                }
                 std::future::ready(())
             });
         let shown = shown(&servers);
@@ -107,7 +117,18 @@ impl Link {
                 .build(client.clone()),
             client,
             losses,
+            doubts,
         })
+    }
+
+    /// How often there was cause for doubt.
+    pub fn doubts(&self) -> u64 {
+        self.doubts.load(Ordering::Relaxed)
+    }
+
+    /// There is: a server of a cluster can be away while the connection stands.
+    pub fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the connection stands.
@@ -263,8 +284,9 @@ impl Answer {
     }
 }
 
-/// Notes what happens to the connection. The same fault at every try to come back is one line.
-fn note(event: &Event, losses: &watch::Sender<u64>, said: &Mutex<String>) {
+/// Notes what happens to the connection, and says whether it gives cause for doubt. The same fault at every try to come
+/// back is one line.
+fn note(event: &Event, losses: &watch::Sender<u64>, said: &Mutex<String>) -> bool {
     let is_news = |text: String| {
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = *said != text;
@@ -275,10 +297,12 @@ fn note(event: &Event, losses: &watch::Sender<u64>, said: &Mutex<String>) {
         Event::Connected => {
             is_news(String::new());
             tracing::info!("connected to nats");
+            return true;
         }
         Event::Disconnected => {
             tracing::warn!("disconnected from nats");
             losses.send_modify(|count| *count += 1);
+            return true;
         }
         Event::Closed => {
             // Only ever by us: attempts to reconnect are unlimited.
@@ -298,6 +322,7 @@ fn note(event: &Event, losses: &watch::Sender<u64>, said: &Mutex<String>) {
         }
         Event::ServerError(_) | Event::ClientError(_) => {}
     }
+    false
 }
 
 /// The servers of an address with commas.

@@ -16,8 +16,8 @@ use super::{
     subjects,
 };
 use crate::log::{
-    CommitError, Headers, Lane, LaneFences, LogError, NewOutput, OutputMark, PartitionId, Seq,
-    StoredOutput, TailFrom,
+    CommitError, Headers, Kept, Lane, LaneFences, LogError, NewOutput, OutputMark, PartitionId,
+    Seq, StoredOutput, TailFrom,
 };
 
 /// Header with the number of the commit an output belongs to.
@@ -46,12 +46,13 @@ pub struct Outputs {
 impl Outputs {
     /// The outputs on a server where their streams are known to stand.
     pub fn new(link: Link, out: Stream<()>, dead: Stream<()>) -> Self {
+        let (out, dead) = (Arc::new(out), Arc::new(dead));
         Self {
-            out_groups: Groups::new(link.clone()),
-            dead_groups: Groups::new(link.clone()),
+            out_groups: Groups::new(link.clone(), Arc::clone(&out)),
+            dead_groups: Groups::new(link.clone(), Arc::clone(&dead)),
             link,
-            out: Arc::new(out),
-            dead: Arc::new(dead),
+            out,
+            dead,
         }
     }
 
@@ -96,6 +97,32 @@ impl Outputs {
             ordinal: u32::try_from(ordinal)
                 .map_err(|_| LogError::Corrupt(format!("`{subject}` has the ordinal {ordinal}")))?,
         }))
+    }
+
+    /// What has become of an output; see [`crate::log::EventLog::output_kept`].
+    pub async fn kept(
+        &self,
+        partition: PartitionId,
+        lane: Lane,
+        mark: OutputMark,
+    ) -> Result<Kept, LogError> {
+        let stream = self.stream(lane);
+        let error = match stream.get_raw_message(mark.seq).await {
+            Ok(message) => {
+                let is_it = *message.subject == *subjects::lane(lane, partition)
+                    && number(&message.headers, COMMIT_HEADER) == Some(mark.commit)
+                    && ordinal(&message.headers) == mark.ordinal;
+                return Ok(if is_it { Kept::Stands } else { Kept::Lost });
+            }
+            Err(error) => error,
+        };
+        if let Some(error) = answers::read(&error) {
+            return Err(error);
+        }
+        Ok(match last(stream).await? < mark.seq {
+            true => Kept::Lost,
+            false => Kept::Removed,
+        })
     }
 
     /// Stores a prefix of `outputs`; see [`crate::log::EventLog::outputs_append`].
@@ -197,6 +224,8 @@ impl Outputs {
             time: log_time(message.time.unix_timestamp_nanos()),
             lane,
             partition,
+            commit: number(&message.headers, COMMIT_HEADER).unwrap_or(0),
+            ordinal: ordinal(&message.headers),
             headers: Headers::Nats(message.headers),
             payload: message.payload,
         }))
@@ -206,6 +235,18 @@ impl Outputs {
     pub async fn last(&self) -> Result<Seq, LogError> {
         last(&self.out).await
     }
+}
+
+fn number(headers: &HeaderMap, name: &'static str) -> Option<u64> {
+    let value = headers.get(HeaderName::from_static(name))?;
+    value.as_str().parse().ok()
+}
+
+fn ordinal(headers: &HeaderMap) -> u32 {
+    let ordinal = number(headers, ORDINAL_HEADER);
+    ordinal
+        .and_then(|ordinal| u32::try_from(ordinal).ok())
+        .unwrap_or(0)
 }
 
 /// The last sequence of a stream, as its leader knows it.
@@ -225,12 +266,15 @@ async fn next_output(mut follower: Follower) -> Option<(Result<StoredOutput, Log
                 let Some((lane, partition)) = subjects::parse_lane(&message.subject) else {
                     continue;
                 };
+                let headers = message.headers.unwrap_or_default();
                 let output = StoredOutput {
                     seq: delivery.seq,
                     time: delivery.time,
                     lane,
                     partition,
-                    headers: message.headers.map_or(Headers::Empty, Headers::Nats),
+                    commit: number(&headers, COMMIT_HEADER).unwrap_or(0),
+                    ordinal: ordinal(&headers),
+                    headers: Headers::Nats(headers),
                     payload: message.payload,
                 };
                 return Some((Ok(output), follower));

@@ -21,27 +21,43 @@ pub struct Faults {
     pub duplicate_append_per_mille: u32,
 }
 
-/// A part of the log that is of no use for a while, and what its clients see of it.
+/// What is of no use for a while, and what clients of the log see of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
-    /// No event is taken: the log has no room for more.
-    EventsFull,
-    /// No journal record is taken.
-    JournalFull,
-    /// No output is taken.
-    OutputsFull,
+    /// A part takes nothing more, and says so.
+    Full(Part),
     /// Readers of events wait, and nothing comes, though it stands there.
     ReaderStill,
     /// Nothing is answered at all.
     Unreachable,
 }
 
+/// What a log keeps apart, each with its own bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Events.
+    Events,
+    /// Journal records.
+    Journal,
+    /// Snapshots.
+    Snapshots,
+    /// Outputs proper.
+    Outputs,
+    /// Quarantined input and dead letters.
+    Dead,
+    /// Delivery records.
+    Deliveries,
+}
+
 impl Outage {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::EventsFull,
-        Self::JournalFull,
-        Self::OutputsFull,
+    pub const ALL: [Self; 8] = [
+        Self::Full(Part::Events),
+        Self::Full(Part::Journal),
+        Self::Full(Part::Snapshots),
+        Self::Full(Part::Outputs),
+        Self::Full(Part::Dead),
+        Self::Full(Part::Deliveries),
         Self::ReaderStill,
         Self::Unreachable,
     ];

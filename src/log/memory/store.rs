@@ -9,7 +9,7 @@ use aftercall_actors::time::LogTime;
 use bytes::Bytes;
 
 use crate::log::{
-    Appended, Bounds, CommitError, DeadPlace, Headers, Lane, LaneFences, LogError, NewDead,
+    Appended, Bounds, CommitError, DeadPlace, Headers, Kept, Lane, LaneFences, LogError, NewDead,
     NewEvent, NewOutput, OutputMark, PartitionId, Position, RawEvent, Seq, Stored, StoredDead,
     StoredOutput,
 };
@@ -38,6 +38,8 @@ impl WorldOutput {
             time: self.time,
             lane: self.output.lane,
             partition: self.partition,
+            commit: self.output.commit,
+            ordinal: self.output.ordinal,
             headers: Headers::from_pairs(attributes.iter().map(|(n, v)| (*n, v.as_str()))),
             payload: self.output.payload.clone(),
         }
@@ -58,7 +60,7 @@ pub(super) struct Store {
     pub(super) journals: BTreeMap<PartitionId, Records>,
     /// Journal records that were trimmed.
     pub(super) archive: BTreeMap<PartitionId, Records>,
-    journal_seq: Seq,
+    pub(super) journal_seq: Seq,
     pub(super) snapshots: BTreeMap<PartitionId, Records>,
     snapshot_seq: Seq,
     pub(super) outputs: BTreeMap<Seq, WorldOutput>,
@@ -132,6 +134,16 @@ impl Store {
         };
         self.events.insert(self.last, stored);
         self.last
+    }
+
+    /// Forgets the events after `last` and their message ids, and gives their positions out again.
+    pub(super) fn lose_events_after(&mut self, last: Position) {
+        self.events.split_off(&(last + 1));
+        self.last = self.last.min(last);
+        let last = self.last;
+        self.ids.retain(|_, position| *position <= last);
+        let ids = &self.ids;
+        self.ids_by_age.retain(|(_, id)| ids.contains_key(id));
     }
 
     /// At most `max` events from `from` on without a hole; none if there are none yet.
@@ -208,6 +220,60 @@ impl Store {
 
     pub(super) fn output_mark(&self, partition: PartitionId, lane: Lane) -> Option<OutputMark> {
         self.marks.get(&(partition, lane)).copied()
+    }
+
+    pub(super) fn output_kept(&self, partition: PartitionId, lane: Lane, mark: OutputMark) -> Kept {
+        match self.outputs.get(&mark.seq) {
+            Some(stored)
+                if stored.partition == partition
+                    && stored.output.lane == lane
+                    && stored.output.commit == mark.commit
+                    && stored.output.ordinal == mark.ordinal =>
+            {
+                Kept::Stands
+            }
+            Some(_) => Kept::Lost,
+            None if mark.seq > self.output_seq => Kept::Lost,
+            None => Kept::Removed,
+        }
+    }
+
+    pub(super) fn lose_journals(&mut self, count: u64) {
+        self.journal_seq = self.journal_seq.saturating_sub(count);
+        lose_after(self.journals.values_mut(), self.journal_seq);
+    }
+
+    pub(super) fn lose_snapshots(&mut self, count: u64) {
+        self.snapshot_seq = self.snapshot_seq.saturating_sub(count);
+        lose_after(self.snapshots.values_mut(), self.snapshot_seq);
+    }
+
+    pub(super) fn lose_deliveries(&mut self, count: u64) {
+        self.delivery_seq = self.delivery_seq.saturating_sub(count);
+        lose_after(self.deliveries.values_mut(), self.delivery_seq);
+    }
+
+    /// Forgets the dead letters and decisions after `last`, and gives their sequences out again.
+    pub(super) fn lose_dead_after(&mut self, last: Seq) {
+        self.dead.split_off(&(last + 1));
+        self.dead_seq = self.dead_seq.min(last);
+        self.dead_ids.retain(|_, seq| *seq <= last);
+    }
+
+    /// Forgets the outputs after `last`, and gives their sequences out again.
+    pub(super) fn lose_outputs_after(&mut self, last: Seq) {
+        self.outputs.split_off(&(last + 1));
+        self.output_seq = self.output_seq.min(last);
+        self.marks.clear();
+        for (seq, stored) in &self.outputs {
+            let mark = OutputMark {
+                seq: *seq,
+                commit: stored.output.commit,
+                ordinal: stored.output.ordinal,
+            };
+            self.marks
+                .insert((stored.partition, stored.output.lane), mark);
+        }
     }
 
     /// Stores all of `outputs`, or none if a lane's fence does not hold.
@@ -329,6 +395,12 @@ impl Store {
         quarantined
             .chain(self.dead.values().filter(wanted).cloned())
             .collect()
+    }
+}
+
+fn lose_after<'a>(all: impl Iterator<Item = &'a mut Records>, last: Seq) {
+    for records in all {
+        records.split_off(&(last + 1));
     }
 }
 

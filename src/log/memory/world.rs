@@ -52,6 +52,9 @@ struct Inner {
     outage: Option<Outage>,
     dice: Dice,
     began: Option<Instant>,
+    /// How often something was lost.
+    doubts: u64,
+    keeps_journals: bool,
     /// How far the machine's clock is off.
     clock_off_ms: i64,
     pace: Option<Pace>,
@@ -74,6 +77,8 @@ impl World {
             outage: None,
             dice: Dice::new(faults.seed),
             began: None,
+            doubts: 0,
+            keeps_journals: false,
             clock_off_ms: 0,
             pace: None,
         };
@@ -105,12 +110,11 @@ impl World {
         self.inner().outage = outage;
     }
 
-    /// Last position, journal records and outputs: cheap to look at, and all that can grow but snapshots.
+    /// Last position, journal sequence and output sequence: cheap to look at, and all that can grow but snapshots.
     #[must_use]
-    pub fn totals(&self) -> (Position, usize, usize) {
+    pub fn totals(&self) -> (Position, Seq, Seq) {
         let store = &self.inner().store;
-        let records = store.journals.values().map(Records::len).sum();
-        (store.last, records, store.outputs.len())
+        (store.last, store.journal_seq, store.output_last())
     }
 
     /// Says from now on that records may be no longer than this; what stands stays. Larger ones are stored all the same:
@@ -229,8 +233,56 @@ impl World {
     /// that answers before it has synced.
     pub fn lose_events_after(&self, last: Position) {
         let mut inner = self.inner();
-        inner.store.events.split_off(&(last + 1));
-        inner.store.last = inner.store.last.min(last);
+        inner.store.lose_events_after(last);
+        inner.doubts += 1;
+    }
+
+    /// Removes the outputs after `last` and lets their sequences be given again.
+    pub fn lose_outputs_after(&self, last: Seq) {
+        let mut inner = self.inner();
+        inner.store.lose_outputs_after(last);
+        inner.doubts += 1;
+    }
+
+    /// Loses the dead letters and decisions after `last`: their sequences are given out again.
+    pub fn lose_dead_after(&self, last: Seq) {
+        let mut inner = self.inner();
+        inner.store.lose_dead_after(last);
+        inner.doubts += 1;
+    }
+
+    /// Removes the newest `count` records of all journals together, and lets their sequences be given again.
+    pub fn lose_journals(&self, count: u64) {
+        let mut inner = self.inner();
+        inner.store.lose_journals(count);
+        inner.doubts += 1;
+    }
+
+    /// Removes the newest `count` snapshot chunks of all partitions together, and lets their sequences be given again.
+    pub fn lose_snapshots(&self, count: u64) {
+        let mut inner = self.inner();
+        inner.store.lose_snapshots(count);
+        inner.doubts += 1;
+    }
+
+    /// Removes the newest `count` delivery records of all destinations together, and lets their sequences be given again.
+    pub fn lose_deliveries(&self, count: u64) {
+        let mut inner = self.inner();
+        inner.store.lose_deliveries(count);
+        inner.doubts += 1;
+    }
+
+    /// Keeps journals as they are from now on, as a log does that denies their removal.
+    pub fn keep_journals(&self) {
+        self.inner().keeps_journals = true;
+    }
+
+    pub(super) fn keeps_journals(&self) -> bool {
+        self.inner().keeps_journals
+    }
+
+    pub(super) fn doubts(&self) -> u64 {
+        self.inner().doubts
     }
 
     /// Flips a bit in the middle of a journal record. Says whether it was there.
@@ -271,9 +323,13 @@ impl World {
         change: impl FnOnce(&mut Store, LogTime) + Send + 'static,
     ) {
         let world = self.clone();
+        let doubts = self.doubts();
         tokio::spawn(async move {
             sleep(Duration::from_millis(after_ms)).await;
-            world.write(change);
+            // What takes the end of a log takes what is on its way with it.
+            if world.doubts() == doubts {
+                world.write(change);
+            }
         });
     }
 
@@ -305,10 +361,10 @@ impl World {
         }
     }
 
-    /// Whether this part is of no use now, alone or with all the others.
-    pub(super) fn is_out(&self, part: Outage) -> bool {
+    /// Whether this is of no use now, alone or with all else.
+    pub(super) fn is_out(&self, what: Outage) -> bool {
         let outage = self.inner().outage;
-        outage == Some(part) || outage == Some(Outage::Unreachable)
+        outage == Some(what) || outage == Some(Outage::Unreachable)
     }
 
     pub(super) fn fate(&self) -> Fate {

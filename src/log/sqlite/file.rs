@@ -4,8 +4,11 @@
 //! written as in subjects (`agent.3`), lanes by name, times in milliseconds since 1970.
 
 use std::{
+    fs, io,
     num::NonZeroU16,
     path::Path,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +16,7 @@ use std::{
 use aftercall_actors::time::LogTime;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+use super::place;
 use crate::log::{LogError, private};
 
 /// Name of the file in its folder.
@@ -128,16 +132,15 @@ pub(super) fn open_to_write(
     wanted: Option<NonZeroU16>,
     default: NonZeroU16,
 ) -> Result<(Connection, u16), LogError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if !path.exists() {
+        make(path, wanted.unwrap_or(default))?;
+    }
+    place::check(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)
         .map_err(|error| LogError::Settings(format!("cannot open {}: {error}", path.display())))?;
     connection.busy_timeout(BUSY).map_err(fault)?;
     refuse_a_stranger(&connection, path)?;
-    connection
-        .pragma_update(None, "page_size", PAGE_BYTES)
-        .map_err(fault)?;
     switch_to_wal(&connection, path)?;
     // Each commit is on the disk before it is answered.
     let settings = [
@@ -176,19 +179,60 @@ pub(super) fn open_to_write(
     }
 }
 
-/// Makes the file, empty, if there is none, so that it is its owner's from its first byte on; SQLite gives the files
-/// beside it the same rights. Those from before are closed to others as well.
+/// Makes a new file beside its place and puts it there whole, so that whatever stands there has once been a log. If
+/// another process comes first, its file stands.
+fn make(path: &Path, count: NonZeroU16) -> Result<(), LogError> {
+    let cannot = |error: &dyn std::fmt::Display| {
+        LogError::Settings(format!("cannot make {}: {error}", path.display()))
+    };
+    let made = place::beside(path, &format!(".{}-{}", process::id(), nonce()));
+    private::open(&made).map_err(|error| cannot(&error))?;
+    let mut connection = Connection::open(&made).map_err(|error| cannot(&error))?;
+    let done = connection
+        .pragma_update(None, "page_size", PAGE_BYTES)
+        .and_then(|()| {
+            let transaction = connection.transaction()?;
+            make_tables(&transaction, count)?;
+            transaction.commit()
+        });
+    drop(connection);
+    let placed = match fs::hard_link(&made, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Not every file system has links.
+        Err(_) if !path.exists() => fs::rename(&made, path),
+        linked => linked,
+    };
+    // Gone already where it was renamed.
+    let _ = fs::remove_file(&made);
+    done.map_err(|error| cannot(&error))?;
+    placed.map_err(|error| cannot(&error))?;
+    // The name is on the disk before anything is promised of what it names.
+    if let Some(folder) = path.parent()
+        && let Ok(folder) = fs::File::open(folder)
+    {
+        folder.sync_all().map_err(|error| cannot(&error))?;
+    }
+    Ok(())
+}
+
+/// Closes the file to others, if there is one, and those beside it, to which SQLite gives the same rights.
 pub(super) fn make_private(path: &Path) -> Result<(), LogError> {
     let unusable = |error: std::io::Error| {
         LogError::Settings(format!("cannot open {}: {error}", path.display()))
     };
-    private::open(path).map_err(unusable)?;
+    private::close_to_others(path).map_err(unusable)?;
     for end in ["-wal", "-shm"] {
         let mut beside = path.as_os_str().to_owned();
         beside.push(end);
         private::close_to_others(Path::new(&beside)).map_err(unusable)?;
     }
     Ok(())
+}
+
+/// Tells two that are made at once by one process.
+fn nonce() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// One more connection, for moving what is committed into the file.
@@ -242,11 +286,15 @@ pub(super) fn to_sql(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn refuse_a_stranger(connection: &Connection, path: &Path) -> Result<(), LogError> {
-    let path = path.display();
+fn refuse_a_stranger(connection: &Connection, file: &Path) -> Result<(), LogError> {
+    let path = file.display();
     let not_ours = || LogError::Settings(format!("{path} is not an event log of aftercall"));
     let application = number(connection, "application_id").map_err(|error| match error {
-        LogError::Corrupt(_) => not_ours(),
+        LogError::Corrupt(_) if !place::is_sqlite(file) => not_ours(),
+        LogError::Corrupt(why) => LogError::Corrupt(format!(
+            "{} is damaged: {why}; put it back from a copy",
+            file.display()
+        )),
         other => other,
     })?;
     let format = number(connection, "user_version")?;

@@ -155,7 +155,7 @@ fn outputs(
 ) -> Result<Chunk<StoredOutput>, LogError> {
     let mut select = connection
         .prepare_cached(
-            "SELECT seq, time, partition, lane, headers, payload FROM output
+            "SELECT seq, time, partition, lane, headers, payload, commit_number, ordinal FROM output
              WHERE seq > ?1 ORDER BY seq LIMIT ?2",
         )
         .map_err(fault)?;
@@ -180,7 +180,7 @@ pub(super) fn output_at(
 ) -> Result<Option<StoredOutput>, LogError> {
     let mut select = connection
         .prepare_cached(
-            "SELECT seq, time, partition, lane, headers, payload FROM output
+            "SELECT seq, time, partition, lane, headers, payload, commit_number, ordinal FROM output
              WHERE seq = ?1 AND lane <> 'dead'",
         )
         .map_err(fault)?;
@@ -198,6 +198,8 @@ fn output(row: &Row<'_>) -> Result<StoredOutput, LogError> {
         time: LogTime(row.get(1).map_err(fault)?),
         lane: lane(row)?,
         partition,
+        commit: row.get::<_, i64>(6).map_err(fault)?.cast_unsigned(),
+        ordinal: row.get(7).map_err(fault)?,
         headers,
         payload,
     })
@@ -239,7 +241,7 @@ pub(super) async fn dead_scan(
         // The partial index `output_dead` serves this.
         let mut select = connection
             .prepare_cached(
-                "SELECT seq, time, partition, lane, headers, payload FROM output
+                "SELECT seq, time, partition, lane, headers, payload, commit_number, ordinal FROM output
                  WHERE lane = 'dead' AND seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
             )
             .map_err(fault)?;

@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{batch::Batch, checkpoint::Checkpoints, file::fault, ids::MessageIds};
+use super::{batch::Batch, checkpoint::Checkpoints, file::fault, ids::MessageIds, place::Place};
 use crate::log::{LogError, clock::Clock};
 
 /// Writes that can wait before a new one has to.
@@ -81,14 +81,14 @@ impl Writer {
     /// [`LogError::Unreachable`] if the system gives no thread.
     pub(super) fn start(
         connection: Connection,
-        checkpoints: Checkpoints,
+        (checkpoints, place): (Checkpoints, Place),
         clock: Arc<Clock>,
         stored: watch::Sender<()>,
     ) -> Result<Self, LogError> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("log-writer".into())
-            .spawn(move || serve(connection, waiting, checkpoints, (&clock, &stored)))
+            .spawn(move || serve(connection, waiting, (checkpoints, place), (&clock, &stored)))
             .map_err(|error| LogError::Unreachable(error.to_string()))?;
         Ok(Self { queue })
     }
@@ -146,7 +146,7 @@ fn fold(connection: &Connection) -> Result<(), LogError> {
 fn serve(
     mut connection: Connection,
     mut waiting: mpsc::Receiver<Waiting>,
-    mut checkpoints: Checkpoints,
+    (mut checkpoints, place): (Checkpoints, Place),
     (clock, stored): (&Clock, &watch::Sender<()>),
 ) {
     let mut ids = MessageIds::default();
@@ -177,7 +177,15 @@ fn serve(
                 Err(_) => break,
             }
         }
-        let outcome = transact(&mut connection, &mut ids, clock, &mut jobs);
+        // Before and after: what goes into a file that is no longer there must not be answered.
+        let is_there = || {
+            place
+                .fault()
+                .map_or(Ok(()), |fault| Err(LogError::Unreachable(fault)))
+        };
+        let outcome = is_there()
+            .and_then(|()| transact(&mut connection, &mut ids, clock, &mut jobs))
+            .and_then(|()| is_there());
         if let Err(error) = &outcome {
             // Some of what it remembers was not stored: it reads the table again.
             ids = MessageIds::default();

@@ -116,9 +116,12 @@ fn engine(committed: Position) -> Engine {
         now: NOW,
         floor: 7,
         epoch: 1,
+        owner: 0,
         head: Head::default(),
         committed,
-        identity: 0,
+        mark: crate::log::EventMark::default(),
+        lanes: Default::default(),
+        said: Default::default(),
         relayed: Relayed::default(),
         left_out: std::collections::BTreeSet::new(),
     })

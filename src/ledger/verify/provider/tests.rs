@@ -24,6 +24,7 @@ fn provider(own: &[&str], orders: &[(&str, &str, Option<i64>, Option<&str>)]) ->
 
 fn reward(standing: Standing) -> Reward {
     Reward {
+        in_review: false,
         agent: "a".into(),
         points: 500,
         standing,
