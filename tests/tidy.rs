@@ -304,8 +304,8 @@ fn production_code_panics_nowhere() {
 }
 
 #[test]
-fn every_metric_is_in_the_readme() {
-    let readme = read("README.md");
+fn every_metric_is_in_the_docs() {
+    let operations = read("docs/operations.md");
     let mut metrics = BTreeSet::new();
     for file in sources(&["src/telemetry", "src/telemetry.rs"]) {
         let code = code_of(&read(&file));
@@ -316,8 +316,12 @@ fn every_metric_is_in_the_readme() {
         }));
     }
     assert!(metrics.len() > 20, "found only {metrics:?}");
-    metrics.retain(|name| !readme.contains(&format!("`{name}`")));
-    assert_eq!(metrics, BTreeSet::new(), "metrics the README does not name");
+    metrics.retain(|name| !operations.contains(&format!("`{name}`")));
+    assert_eq!(
+        metrics,
+        BTreeSet::new(),
+        "metrics that docs/operations.md does not name"
+    );
 }
 
 #[test]
@@ -351,21 +355,53 @@ fn ci_runs_what_the_readme_says() {
     assert!(read(".github/workflows/ci.yml").contains("- run: .ci/run\n"));
 }
 
+/// README, and all that it leads to.
+fn docs() -> Vec<String> {
+    let folder = std::fs::read_dir(root().join("docs")).expect("docs");
+    let names = folder.map(|entry| entry.expect("a file").file_name());
+    let mut docs: Vec<String> = names
+        .map(|name| format!("docs/{}", name.to_string_lossy()))
+        .collect();
+    docs.sort();
+    docs.extend(["README.md".to_owned(), "benches/README.md".to_owned()]);
+    docs
+}
+
 #[test]
-fn the_readmes_name_what_exists() {
+fn the_docs_name_what_exists() {
     let mut missing = Vec::new();
-    for readme in ["README.md", "benches/README.md"] {
-        for name in read(readme).split('`').skip(1).step_by(2) {
+    for doc in docs() {
+        let text = read(&doc);
+        for name in text.split('`').skip(1).step_by(2) {
             let is_path = name
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
-                && ["src/", "actors/", "tests/", "benches/", "config/", ".ci/"]
-                    .iter()
-                    .any(|folder| name.starts_with(folder));
+                && [
+                    "src/", "actors/", "tests/", "benches/", "config/", "docs/", ".ci/",
+                ]
+                .iter()
+                .any(|folder| name.starts_with(folder));
             if is_path && !root().join(name).exists() {
-                missing.push(format!("{readme}: {name}"));
+                missing.push(format!("{doc}: {name}"));
+            }
+        }
+        let folder = doc.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in text.split("](").skip(1) {
+            let link = link.split([')', '#']).next().unwrap_or_default();
+            if !link.is_empty() && !root().join(folder).join(link).exists() {
+                missing.push(format!("{doc}: {link}"));
             }
         }
     }
     assert_eq!(missing, Vec::<String>::new());
+}
+
+/// A newcomer reads it to the end, and finds every page from there.
+#[test]
+fn the_readme_is_short_and_leads_to_every_page() {
+    let readme = read("README.md");
+    assert!(readme.len() <= 9 << 10, "{} bytes", readme.len());
+    for doc in docs() {
+        assert!(doc == "README.md" || readme.contains(&doc), "{doc}");
+    }
 }

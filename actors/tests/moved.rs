@@ -289,7 +289,7 @@ fn s2_15_more_responses_than_are_remembered_forget_the_oldest_and_say_so() {
     }
     assert_eq!(judge(0), (false, ignored(Ignored::Duplicate)));
     let bytes = responses.bytes() / (4 * SEGMENT_MAX as u64);
-    // What README says it costs: of an owner in this partition, with its key.
+    // What `docs/rules.md` says it costs: of an owner in this partition, with its key.
     assert!(bytes <= 100, "{bytes} bytes a response");
     let stored: usize = responses
         .segments_from(0)

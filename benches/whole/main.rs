@@ -3,7 +3,7 @@
 //! `cargo bench --bench whole -- backlog [--events N]` works a backlog off: yardstick, JetStream, embedded.
 //! `cargo bench --bench whole -- live [--rate R] [--seconds S]` measures latency at a fixed rate.
 //! `cargo bench --bench whole -- memory [--customers N] [--gap N]` fills the actors, then measures memory and a
-//! restart behind a gap. Without a name all three run. README explains the figures.
+//! restart behind a gap. Without a name all three run. `docs/figures.md` explains the figures.
 
 mod backlog;
 mod live;

@@ -1,7 +1,7 @@
 //! Who may do what over HTTP: the roles of tokens, and the one table of what each route asks for.
 //!
 //! 401 says that the service does not know who asks; 403 that it does, and which role is missing. The routes are built
-//! from [`Route`], so none can be there without a line in the table, and a test holds the README to it.
+//! from [`Route`], so none can be there without a line in the table, and a test holds `docs/http.md` to it.
 
 use std::fmt;
 
@@ -223,19 +223,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s2_02_the_readme_says_of_every_route_which_role_it_needs() {
-        let readme = include_str!("../../README.md");
+    fn s2_02_the_docs_say_of_every_route_which_role_it_needs() {
+        let page = include_str!("../../docs/http.md");
         for route in Route::ALL {
             let roles = match route {
                 Route::Events => "by type, see below".to_owned(),
                 other => format!("`{}`", other.roles()),
             };
             let line = format!("| `{} {}` | {roles} |", route.method(), route.path());
-            assert!(readme.contains(&line), "README has no line `{line}`");
+            assert!(page.contains(&line), "docs/http.md has no line `{line}`");
         }
         for role in Role::ALL {
             let name = role.name().split(':').next().unwrap_or_default();
-            assert!(readme.contains(&format!("`{name}")), "README: {name}");
+            assert!(page.contains(&format!("`{name}")), "docs/http.md: {name}");
         }
     }
 
