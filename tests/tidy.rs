@@ -2,7 +2,7 @@
 //! that what is promised of files, metrics, settings and the README is so.
 //!
 //! Each check reads the files themselves, so it fails with the file and line to look at. The compiler and clippy
-//! (`clippy.toml`, `actors/clippy.toml`) hold the rest.
+//! (`.clippy.toml`, `actors/.clippy.toml`) hold the rest.
 
 #[path = "tidy/sources.rs"]
 mod sources;
