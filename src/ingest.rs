@@ -1,6 +1,7 @@
-//! What comes in shapes that are not ours, turned into events of the contract.
+//! Input in shapes other than CloudEvents, turned into events of the contract and carried into the log.
 //!
-//! Nothing here touches the log or a clock: bytes go in, events and findings come out, so a command, an HTTP endpoint
-//! and a watched folder can share it. `cli::import` is the command; `envelope` checks the events that are made.
+//! Reading is apart from carrying: bytes become events and findings without a log or a clock, and what stores them is
+//! told both. So a command (`cli::import`), an HTTP endpoint and a watched directory share all of it. `envelope` checks
+//! the events that are made.
 
 pub mod wfm;

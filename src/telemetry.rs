@@ -301,7 +301,7 @@ impl Metrics {
             ),
             replay_divergence: make.counter(
                 "aftercall_replay_divergence_total",
-                "Outputs that replay produced otherwise than they were committed: the logic changed or is not deterministic",
+                "Outputs that replay produced at or before the committed position, where it must be silent: the logic changed or is not deterministic",
             ),
             states_left_out: make.counter(
                 "aftercall_states_left_out_total",

@@ -46,7 +46,8 @@ impl Account {
         }
     }
 
-    /// Takes note of a fact, now that it is committed. `item` is what it is about, if that is still there.
+    /// Takes note of a fact, now that it is committed. `stored_at` is when the log stored the output it is about, if that is
+    /// still held.
     pub fn committed(&self, fact: &Fact, stored_at: Option<LogTime>) {
         match fact {
             Fact::Ended(ended) => self.ended(ended),
