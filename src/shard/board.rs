@@ -282,9 +282,9 @@ impl Board {
     /// The newest commit of a partition that this process knows of.
     #[must_use]
     pub fn commit(&self, partition: PartitionId) -> u64 {
-        let mut found = self.partitions().into_iter();
-        let found = found.find(|status| status.partition == partition);
-        found.map_or(0, |status| status.commit)
+        let mut commit = 0;
+        self.update(partition, |status| commit = status.commit);
+        commit
     }
 
     /// Notes that a partition has ended and is to be taken over anew.
@@ -318,6 +318,13 @@ impl Board {
         }
         let anew = self.anew.lock();
         *anew.unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+
+    /// Whether partitions are to be taken over anew.
+    #[must_use]
+    pub fn is_asked_anew(&self) -> bool {
+        let anew = self.anew.lock();
+        anew.unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Why partitions are to be taken over anew, if they are. Asked once.

@@ -34,6 +34,7 @@ pub(super) async fn own(around: Surroundings) {
         return;
     };
     let mut silence: Option<Silence> = None;
+    let mut gone = GONE;
     while log.is_shared() {
         tokio::time::sleep(LOOK_EVERY).await;
         let Ok(Some(head)) = log.journal_head(first).await else {
@@ -44,6 +45,10 @@ pub(super) async fn own(around: Surroundings) {
         let Some(sealing) = Sealing::of(&head.bytes) else {
             continue;
         };
+        if owner.is_this() && sealing.commit < board.commit(first) {
+            board.ask_anew(first, &"its journal has lost its end");
+            continue;
+        }
         let was_another = owner.is_another();
         owner.stands(sealing.owner);
         if owner.is_this() {
@@ -58,9 +63,11 @@ pub(super) async fn own(around: Surroundings) {
         }
         let so_far = silence.take().filter(|silence| silence.head == head.seq);
         let mut silent = so_far.unwrap_or_else(|| Silence::behind(head.seq));
-        match silent.has_gone(&log).await {
+        match silent.has_gone(&log, gone).await {
             Ok(true) => {
                 tracing::warn!("the process that had the log commits nothing: this one takes over");
+                // Should it only have been slow to recover: two that take turns must not go on like that for ever.
+                gone *= 2;
                 owner.begin_anew();
                 board.take_back();
             }
@@ -88,7 +95,7 @@ impl Silence {
         }
     }
 
-    async fn has_gone(&mut self, log: &Log) -> Result<bool, LogError> {
+    async fn has_gone(&mut self, log: &Log, gone: Duration) -> Result<bool, LogError> {
         match &self.asked {
             None if self.since.elapsed() >= SILENT => {
                 let heads = heads(log).await?;
@@ -99,7 +106,7 @@ impl Silence {
                 }
                 Ok(false)
             }
-            Some((at, before)) if at.elapsed() >= GONE => {
+            Some((at, before)) if at.elapsed() >= gone => {
                 // The first partition alone may have stopped.
                 let is_silent = heads(log).await? == *before;
                 *self = Self::behind(self.head);

@@ -183,7 +183,7 @@ async fn read_on(
         };
         loop {
             wait_for_memory(&memory, &board).await;
-            let raws = match place.read(&log, &mut *reader).await {
+            let raws = match place.read(&log, &board, &mut *reader).await {
                 Ok(raws) => raws,
                 Err(error) => {
                     pause_if_transient(error).await?;
@@ -245,15 +245,25 @@ impl Place {
     async fn read(
         &mut self,
         log: &Log,
+        board: &Board,
         reader: &mut dyn EventReader,
     ) -> Result<Vec<RawEvent>, LogError> {
         if self.doubts.is_none() {
             self.look(log).await?;
         }
-        let read = tokio::time::timeout(LOOK_EVERY, reader.next(BATCH_EVENTS_MAX)).await;
+        let doubts = log.doubts();
+        let mut reading = std::pin::pin!(reader.next(BATCH_EVENTS_MAX));
+        // A reader that is given up half way would never come to mend what keeps it waiting.
+        let read = loop {
+            match tokio::time::timeout(LOOK_EVERY, &mut reading).await {
+                Ok(read) => break read,
+                Err(_) if board.is_asked_anew() => return Ok(Vec::new()),
+                Err(_) => self.look(log).await?,
+            }
+        };
         let is_due = self.looked_at.elapsed() >= LOOK_EVERY;
-        let in_doubt = Some(log.doubts()) != self.doubts;
-        if is_due || in_doubt || matches!(read, Ok(Err(_)) | Err(_)) {
+        let in_doubt = Some(doubts) != self.doubts || log.doubts() != doubts;
+        if is_due || in_doubt || read.is_err() {
             self.look(log).await?;
         }
         if in_doubt {
@@ -261,7 +271,7 @@ impl Place {
             let why = "what was read in doubt is read again";
             return Err(LogError::Unreachable(why.to_owned()));
         }
-        let raws = read.unwrap_or_else(|_| Ok(Vec::new()))?;
+        let raws = read?;
         let (Some(first), Some(last)) = (raws.first(), raws.last()) else {
             return Ok(raws);
         };

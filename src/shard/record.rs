@@ -19,8 +19,12 @@ use crate::{
 
 pub use crate::log::{mark::identity, stored::RecordError};
 
-/// The newest format this program knows; it is written where a record holds changes of states, or leaves one out.
-pub const FORMAT: u32 = 2;
+/// The newest format this program knows; it is written where a log had lost its end: what such a record says of what comes
+/// again an older program must not pass over.
+pub const FORMAT: u32 = 3;
+
+/// The format where a record holds changes of states, or leaves one out.
+pub const FORMAT_CHANGES: u32 = 2;
 
 /// The format of all other records, which every version of the program reads.
 pub const FORMAT_PLAIN: u32 = 1;
@@ -34,7 +38,7 @@ pub struct Record {
     /// Times the partition changed hands, this owner's taking over included.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
-    /// Consecutive from 1.
+    /// From 1, one more each time; more only where the journal had lost its end (`lost_after`).
     #[prost(uint64, tag = "3")]
     pub commit: u64,
     /// SHA-256 of the previous record's bytes; empty in the first.
@@ -300,8 +304,12 @@ impl Record {
     #[must_use]
     pub fn format_needed(&self) -> u32 {
         let has_changes = self.states.iter().any(|state| state.changes.is_some());
-        if has_changes || !self.left_out.is_empty() {
+        let says_again = self.outputs.iter().any(|output| output.stood.is_some());
+        let is_behind_loss = self.rewound_from > 0 || self.lost_after.is_some();
+        if says_again || is_behind_loss || self.lost_from.is_some() {
             FORMAT
+        } else if has_changes || !self.left_out.is_empty() {
+            FORMAT_CHANGES
         } else {
             FORMAT_PLAIN
         }

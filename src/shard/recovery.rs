@@ -1,8 +1,8 @@
 //! Taking a partition over: fence the former owner, then compute what it knew.
 //!
 //! The newest complete generation, then the states in later journal records, then (in `drive.rs`) replay from the
-//! floor. Everything read is checked against everything else: hashes along the journal, commit numbers without
-//! holes, the log's end against the committed position, and the event there.
+//! floor. Everything read is checked against everything else: hashes along the journal, commit numbers that follow each
+//! other but where the journal had lost its end, the log's end against the committed position, and the event there.
 //!
 //! An event log that lost its end (a power loss before it had synced) is no reason to stop: what was said stays said,
 //! with the states of those who said it, and the journal goes on from the last event at which both agree, so that
@@ -333,7 +333,7 @@ async fn acquire(
     let mut mine: Option<(Bytes, Record)> = None;
     let mut fenced = 0;
     while fenced < TRIES_MAX {
-        // Before the head: what stands by then was committed before, whoever goes on meanwhile.
+        // Before the head: what stands by then was committed before, by what owner there is meanwhile.
         let published = newest_commit_published(log, partition).await?;
         let stored = retry(|| log.journal_head(partition)).await?;
         if let (Some(stored), Some((bytes, record))) = (&stored, &mine)
@@ -372,6 +372,7 @@ async fn acquire(
             let clock = u64::try_from(log.now().0).unwrap_or(0);
             record.commit = newest.max(clock) + 1;
         }
+        record.format = record.format_needed();
         let bytes = record.to_bytes();
         match log.journal_append(partition, expected, bytes.clone()).await {
             Ok(seq) => {
@@ -529,12 +530,27 @@ async fn newest_commit_published(
     for lane in Lane::all() {
         let mark = match lane {
             Lane::Out(_) => retry(|| log.output_mark(partition, lane)).await?,
-            // Where quarantined input goes can be out of order, and holds up nothing else.
-            Lane::Dead => log.output_mark(partition, lane).await.unwrap_or_default(),
+            Lane::Dead => last_quarantined(log, partition).await.unwrap_or_default(),
         };
         newest = newest.max(mark.map_or(0, |mark| mark.commit));
     }
     Ok(newest)
+}
+
+/// The last quarantined input that stands. Where it goes can be out of order, and holds up nothing else: it is not asked
+/// for without end.
+async fn last_quarantined(
+    log: &dyn EventLog,
+    partition: PartitionId,
+) -> Result<Option<OutputMark>, LogError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match log.output_mark(partition, Lane::Dead).await {
+            Err(_) if tries < DEAD_TRIES => tokio::time::sleep(RETRY_PAUSE).await,
+            answer => return answer,
+        }
+    }
 }
 
 /// Where the journal, or the event log, had lost its end and was gone on with, and what was said behind it has not all been
@@ -597,14 +613,7 @@ impl Gaps {
         }
         let kinds = Kind::ALL.map(Lane::Out);
         self.add_standing(log, partition, &kinds, &mut said).await?;
-        // Where quarantined input goes can be out of order, and holds up nothing else.
-        let mut tries = 0;
-        while let Err(error) = log.output_mark(partition, Lane::Dead).await {
-            tries += 1;
-            if tries < DEAD_TRIES {
-                tokio::time::sleep(RETRY_PAUSE).await;
-                continue;
-            }
+        if let Err(error) = last_quarantined(log, partition).await {
             tracing::warn!(%partition, %error, "input that was quarantined may be quarantined once more");
             return Ok(said);
         }
@@ -680,7 +689,8 @@ async fn stands_before(
         .collect();
     known.sort_unstable_by_key(|(_, mark)| std::cmp::Reverse(mark.seq));
     for (lane, mark) in known {
-        if mark::kept(log, partition, lane, mark).await? == Kept::Stands {
+        // Behind one that retention removed nothing is missing either.
+        if mark::kept(log, partition, lane, mark).await? != Kept::Lost {
             return Ok(mark.seq);
         }
     }
@@ -866,4 +876,4 @@ fn chain(
     }
 }
 
-const _: () = assert!(record::FORMAT == 2, "a new format needs its golden file");
+const _: () = assert!(record::FORMAT == 3, "a new format needs its golden file");

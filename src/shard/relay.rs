@@ -1,4 +1,4 @@
-//! Publishes committed outputs: in order, each once, whoever crashes.
+//! Publishes committed outputs: in order, each once, through crashes and changes of owner.
 //!
 //! A lane's last message says how far the lane is, and every write is fenced by it. So a relay that lost an
 //! answer, or follows another owner's, reads the marks and goes on behind them; the server's dedupe window
@@ -266,10 +266,16 @@ async fn quarantine(
                 relay.look().await?;
             }
             if relay.queue.outputs.is_empty() && relay.progress.inner().dead_behind {
+                // What comes from now on is handed on, or says so once more.
                 relay.progress.inner().dead_behind = false;
                 let mark = relay.queue.marks[Lane::Dead.index()];
                 let from = mark.map_or(0, |mark| mark.commit);
-                return relay.publish_again(from, false).await;
+                let outcome = relay.publish_again(from, false).await;
+                if !matches!(outcome, Ok(true)) {
+                    relay.queue.outputs.clear();
+                    relay.progress.inner().dead_behind = true;
+                }
+                return outcome;
             }
             match relay.queue.outputs.is_empty() {
                 true => Ok(true),
@@ -428,7 +434,8 @@ impl<'a> Relay<'a> {
     /// journal later.
     async fn take_dead(&mut self, committed: Committed) {
         match self.missing(committed.outputs).await {
-            Ok(outputs) => self.queue.take(committed.at, outputs),
+            // How far everything is, the other relay keeps account of.
+            Ok(outputs) => self.queue.outputs.extend(outputs),
             Err(_) => self.progress.inner().dead_behind = true,
         }
     }
@@ -525,8 +532,12 @@ impl<'a> Relay<'a> {
             };
             // What waits is newer, and goes out behind it.
             let waiting = std::mem::take(&mut self.queue.outputs);
-            let is_done = self.publish_again(commit, true).await?;
+            let is_done = self.publish_again(commit, true).await;
+            if !matches!(is_done, Ok(true)) {
+                self.queue.outputs.clear();
+            }
             self.queue.outputs.extend(waiting);
+            let is_done = is_done?;
             let marks = &self.queue.marks;
             self.queue.outputs.retain(|output| !stands(marks, output));
             if is_done {
@@ -611,7 +622,6 @@ impl<'a> Relay<'a> {
                     Ok(true) => {}
                     failed => {
                         self.queue.outputs.clear();
-                        self.progress.inner().dead_behind |= is_quarantine;
                         return failed;
                     }
                 }
@@ -641,7 +651,14 @@ impl<'a> Relay<'a> {
                 return Ok(from);
             }
             if let Some(stored) = records.next().await {
-                let stored = stored?;
+                let stored = match stored {
+                    Ok(stored) => stored,
+                    Err(error) if error.is_transient() => {
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 let record = Record::read(&stored.bytes).map_err(|error| {
                     LogError::Corrupt(format!("journal record {}: {error}", stored.seq))
                 })?;

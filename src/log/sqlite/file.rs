@@ -196,6 +196,10 @@ fn make(path: &Path, count: NonZeroU16) -> Result<(), LogError> {
             transaction.commit()
         });
     drop(connection);
+    if let Err(error) = done {
+        let _ = fs::remove_file(&made);
+        return Err(cannot(&error));
+    }
     let placed = match fs::hard_link(&made, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         // Not every file system has links.
@@ -204,7 +208,6 @@ fn make(path: &Path, count: NonZeroU16) -> Result<(), LogError> {
     };
     // Gone already where it was renamed.
     let _ = fs::remove_file(&made);
-    done.map_err(|error| cannot(&error))?;
     placed.map_err(|error| cannot(&error))?;
     // The name is on the disk before anything is promised of what it names.
     if let Some(folder) = path.parent()
