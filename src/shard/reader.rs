@@ -266,15 +266,14 @@ impl Place {
         if is_due || in_doubt || read.is_err() {
             self.look(log).await?;
         }
-        if in_doubt {
-            // It may have been read before the log lost it.
-            let why = "what was read in doubt is read again";
-            return Err(LogError::Unreachable(why.to_owned()));
-        }
         let raws = read?;
         let (Some(first), Some(last)) = (raws.first(), raws.last()) else {
             return Ok(raws);
         };
+        if in_doubt && mark::settled(&**log, &EventMark::of(last)).await? != Standing::Same {
+            let why = "what was read has been lost since, and is read again";
+            return Err(LogError::Unreachable(why.to_owned()));
+        }
         if first.position != self.next {
             return Err(LogError::Gap {
                 expected: self.next,
