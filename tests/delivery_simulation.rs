@@ -13,12 +13,16 @@
 mod invariants;
 #[path = "support/seeds.rs"]
 mod seeds;
+#[path = "support/stories.rs"]
+mod stories;
 #[path = "delivery_simulation/story.rs"]
 mod story;
 #[path = "delivery_simulation/vendor.rs"]
 mod vendor;
 
-use aftercall::planted::{self, Bug};
+use aftercall::planted::Bug;
+
+use stories::number;
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 1_500;
@@ -28,28 +32,14 @@ const SEEDS_TO_FIND: u64 = 1_500;
 
 #[test]
 fn seeds_hold() {
-    let seeds = number("DELIVERY_SEEDS").unwrap_or(SEEDS);
-    let began = std::time::Instant::now();
-    let failed = seeds::run(seeds, |seed| story::run(seed, false));
-    println!("{seeds} seeds in {:.1?}", began.elapsed());
-    for (seed, broken) in failed.iter().take(5) {
-        println!("seed {seed}: {broken}");
-    }
-    let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
-    assert!(failed.is_empty(), "broken in seeds {seeds:?}");
+    stories::all_hold("DELIVERY_SEEDS", SEEDS, |seed| story::run(seed, false));
 }
 
 #[test]
 fn each_planted_bug_is_found() {
-    for bug in Bug::OF_DELIVERY {
-        planted::plant(Some(bug));
-        let found =
-            (0..SEEDS_TO_FIND).find_map(|seed| Some((seed, story::run(seed, false).err()?)));
-        planted::plant(None);
-        let (seed, broken) =
-            found.unwrap_or_else(|| panic!("{bug:?} not found in {SEEDS_TO_FIND} seeds"));
-        println!("planted {bug:?} found by seed {seed}: {broken}");
-    }
+    stories::each_is_found(&Bug::OF_DELIVERY, SEEDS_TO_FIND, |seed| {
+        story::run(seed, false)
+    });
 }
 
 #[test]
@@ -71,8 +61,4 @@ fn a_seed_is_a_run() {
 fn one_seed() {
     let seed = number("DELIVERY_SEED").unwrap_or(1);
     story::run(seed, true).expect("the seed holds");
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
 }

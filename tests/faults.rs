@@ -31,3 +31,5 @@ mod relay;
 mod service;
 #[path = "support/states.rs"]
 mod states;
+#[path = "support/unhappy.rs"]
+mod unhappy;

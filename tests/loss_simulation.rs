@@ -12,21 +12,26 @@
 mod process;
 #[path = "support/seeds.rs"]
 mod seeds;
+#[path = "support/stories.rs"]
+mod stories;
+#[path = "support/unhappy.rs"]
+mod unhappy;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use aftercall::{
     log::{
-        Destination, EventLog as _, Headers, Lane, NewEvent, PartitionId,
+        EventLog as _, Lane, PartitionId,
         memory::{Faults, Outage, Part, World},
     },
-    planted::{self, Bug},
+    planted::Bug,
     shard::{board::State, drive::Ended, record::Record},
 };
-use aftercall_actors::{key::Key, rules::RuleSet};
-use serde_json::{Value, json};
+use aftercall_actors::rules::RuleSet;
+use serde_json::Value;
 
 use process::Process;
+use stories::{Draws, number};
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 600;
@@ -45,25 +50,12 @@ const LIFE_MAX: Duration = Duration::from_secs(36_000);
 
 #[test]
 fn seeds_hold() {
-    let seeds = number("LOSS_SEEDS").unwrap_or(SEEDS);
-    let failed = seeds::run(seeds, |seed| run(seed, false));
-    for (seed, broken) in failed.iter().take(5) {
-        println!("seed {seed}: {broken}");
-    }
-    let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
-    assert!(failed.is_empty(), "broken in seeds {seeds:?}");
+    stories::all_hold("LOSS_SEEDS", SEEDS, |seed| run(seed, false));
 }
 
 #[test]
 fn each_planted_bug_is_found() {
-    for bug in Bug::OF_LOSS {
-        planted::plant(Some(bug));
-        let found = (0..SEEDS_TO_FIND).find_map(|seed| Some((seed, run(seed, false).err()?)));
-        planted::plant(None);
-        let (seed, broken) =
-            found.unwrap_or_else(|| panic!("{bug:?} not found in {SEEDS_TO_FIND} seeds"));
-        println!("planted {bug:?} found by seed {seed}: {broken}");
-    }
+    stories::each_is_found(&Bug::OF_LOSS, SEEDS_TO_FIND, |seed| run(seed, false));
 }
 
 #[test]
@@ -75,41 +67,8 @@ fn one_seed() {
     run(seed, true).expect("the seed holds");
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// A seeded sequence of draws (xorshift64*).
-struct Draws(u64);
-
-impl Draws {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `sides`.
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
-}
-
 fn run(seed: u64, tell: bool) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| error.to_string())?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let life = tokio::time::timeout(LIFE_MAX, live(seed, tell)).await;
-        life.unwrap_or_else(|_| Err("ends: it never did".to_owned()))
-    })
+    stories::in_virtual_time(LIFE_MAX, live(seed, tell))
 }
 
 async fn live(seed: u64, tell: bool) -> Result<(), String> {
@@ -308,29 +267,10 @@ async fn feed(world: &World, sent: &mut u64, count: u64) {
     for _ in 0..count {
         *sent += 1;
         let id = format!("r{sent}");
-        let agent = format!("of-{id}");
-        let data = json!({
-            "response_id": id, "interaction_id": id, "submitted_at": "2026-01-01T00:00:00Z", "csat": 1,
-            "comment": "Nobody called back.", "routing": { "agent_id": agent, "queue_id": "q" },
-        });
-        let event = NewEvent {
-            destination: Destination::Actors {
-                owner: Key::Agent(&agent).token(),
-                customer: "_".to_owned(),
-                event_type: "survey.response.created".to_owned(),
-            },
-            headers: Headers::from_pairs([
-                ("ce-specversion", "1.0"),
-                ("ce-id", id.as_str()),
-                ("ce-source", "losses"),
-                ("ce-type", "survey.response.created"),
-            ]),
-            payload: match *sent % 9 {
-                4 => format!("no event {id}").into(),
-                _ => data.to_string().into(),
-            },
-            message_id: id.clone(),
-        };
+        let mut event = unhappy::bad_survey(&id, "losses");
+        if *sent % 9 == 4 {
+            event.payload = format!("no event {id}").into();
+        }
         while log
             .append(vec![event.clone()])
             .await

@@ -33,6 +33,8 @@ use aftercall_actors::{
 use serde_json::json;
 use tokio::{sync::watch, task::JoinHandle};
 
+use crate::stories::{Draws, in_virtual_time};
+
 use crate::{
     invariants,
     vendor::{Books, Call, Vendor, hash, judgement},
@@ -55,27 +57,6 @@ const LIFE_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How long everything may take to be finished once all troubles are over.
 const PEACE_MAX: Duration = Duration::from_secs(1_800);
 
-/// A seeded sequence of draws (xorshift64*).
-#[derive(Clone, Debug)]
-pub struct Draws(u64);
-
-impl Draws {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
-}
-
 /// What can be said of a run from outside, when it is over.
 pub struct Aftermath {
     pub world: World,
@@ -94,7 +75,7 @@ pub struct Aftermath {
 
 /// Runs a seed; the answer says what is broken.
 pub fn run(seed: u64, tell: bool) -> Result<(), String> {
-    within_runtime(async move {
+    in_virtual_time(LIFE_MAX, async move {
         let aftermath = live(seed, tell).await?;
         if tell {
             show(&aftermath);
@@ -105,24 +86,12 @@ pub fn run(seed: u64, tell: bool) -> Result<(), String> {
 
 /// The vendor's calls in a run.
 pub fn ledger(seed: u64) -> Vec<Call> {
-    let calls = within_runtime(async move {
+    let calls = in_virtual_time(LIFE_MAX, async move {
         let aftermath = live(seed, false).await?;
         let calls = aftermath.vendor.books().calls.clone();
         Ok(calls)
     });
     calls.expect("the seed holds")
-}
-
-fn within_runtime<T>(story: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| error.to_string())?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let life = tokio::time::timeout(LIFE_MAX, story).await;
-        life.unwrap_or_else(|_| Err("ends: it never did".to_owned()))
-    })
 }
 
 struct Process {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aftercall::{
     log::{
-        Destination, EventLog as _, Headers, Lane, NewEvent, PartitionId, Position, RawEvent,
+        EventLog as _, Lane, PartitionId, Position, RawEvent,
         memory::{Faults, World},
     },
     shard::{
@@ -14,15 +14,11 @@ use aftercall::{
     },
     traffic::Traffic,
 };
-use aftercall_actors::{
-    key::{Key, Side},
-    output::Kind,
-    rules::RuleSet,
-    time::EventTime,
-};
-use serde_json::json;
+use aftercall_actors::{key::Side, output::Kind, rules::RuleSet, time::EventTime};
 
-use crate::{process::Process, reference::Reference, states::states_equal_the_model};
+use crate::{
+    process::Process, reference::Reference, states::states_equal_the_model, unhappy::bad_survey,
+};
 
 /// Partitions a side.
 pub const PARTITIONS: u16 = 2;
@@ -84,26 +80,7 @@ impl Centre {
         for _ in 0..count {
             self.sent += 1;
             let id = format!("unhappy-{}", self.sent);
-            let data = json!({
-                "response_id": id, "interaction_id": id, "submitted_at": "2026-01-01T00:00:00Z", "csat": 1,
-                "comment": "Nobody called back.", "routing": { "agent_id": format!("of-{id}"), "queue_id": "q" },
-            });
-            let agent = format!("of-{id}");
-            let event = NewEvent {
-                destination: Destination::Actors {
-                    owner: Key::Agent(&agent).token(),
-                    customer: "_".to_owned(),
-                    event_type: "survey.response.created".to_owned(),
-                },
-                headers: Headers::from_pairs([
-                    ("ce-specversion", "1.0"),
-                    ("ce-id", id.as_str()),
-                    ("ce-source", "faults"),
-                    ("ce-type", "survey.response.created"),
-                ]),
-                payload: data.to_string().into(),
-                message_id: id.clone(),
-            };
+            let event = bad_survey(&id, "faults");
             for answer in log.append(vec![event]).await {
                 answer.expect("stored");
             }

@@ -15,6 +15,8 @@ mod reference;
 mod schedule;
 #[path = "../support/seeds.rs"]
 mod seeds;
+#[path = "../support/stories.rs"]
+mod stories;
 mod story;
 mod watcher;
 

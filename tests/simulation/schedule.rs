@@ -18,27 +18,7 @@ use aftercall_actors::{
 };
 use serde_json::{Value, json};
 
-/// A seeded sequence of draws (xorshift64*).
-#[derive(Clone, Debug)]
-pub struct Draws(u64);
-
-impl Draws {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `sides`.
-    pub fn below(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
-    }
-
-    pub fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
-}
+use crate::stories::Draws;
 
 /// What a schedule does next.
 #[derive(Clone, Debug)]

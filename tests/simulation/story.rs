@@ -14,7 +14,8 @@ use aftercall::{
 use crate::{
     invariants,
     process::Process,
-    schedule::{self, BEGAN, Draws, Step},
+    schedule::{self, BEGAN, Step},
+    stories::{Draws, in_virtual_time},
     watcher::{Broken, watch},
 };
 
@@ -26,15 +27,7 @@ const LIFE_MAX: Duration = Duration::from_secs(3600);
 
 /// Runs a seed; the answer says what is broken.
 pub fn run(seed: u64, tell: bool) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| error.to_string())?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let life = tokio::time::timeout(LIFE_MAX, live(seed, tell)).await;
-        life.unwrap_or_else(|_| Err("ends: it never did".to_owned()))
-    })
+    in_virtual_time(LIFE_MAX, live(seed, tell))
 }
 
 async fn live(seed: u64, tell: bool) -> Result<(), String> {
