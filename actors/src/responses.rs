@@ -266,8 +266,8 @@ impl Responses {
         Some(Turn { owner, others })
     }
 
-    /// Offers the items of segments that have become full to be held once for all who have the same: `share` gives back
-    /// those that are held.
+    /// Offers the items of each segment that has become full to be held once a process: `share` gives back the copy to
+    /// hold.
     pub fn share(&mut self, mut share: impl FnMut(Shared) -> Shared) {
         let last = self.last_number();
         while self.unshared < last {

@@ -271,10 +271,7 @@ async fn quarantine(
                 let mark = relay.queue.marks[Lane::Dead.index()];
                 let from = mark.map_or(0, |mark| mark.commit);
                 let outcome = relay.publish_again(from, false).await;
-                if !matches!(outcome, Ok(true)) {
-                    relay.queue.outputs.clear();
-                    relay.progress.inner().dead_behind = true;
-                }
+                relay.progress.inner().dead_behind |= !matches!(outcome, Ok(true));
                 return outcome;
             }
             match relay.queue.outputs.is_empty() {
@@ -533,9 +530,6 @@ impl<'a> Relay<'a> {
             // What waits is newer, and goes out behind it.
             let waiting = std::mem::take(&mut self.queue.outputs);
             let is_done = self.publish_again(commit, true).await;
-            if !matches!(is_done, Ok(true)) {
-                self.queue.outputs.clear();
-            }
             self.queue.outputs.extend(waiting);
             let is_done = is_done?;
             let marks = &self.queue.marks;
@@ -579,7 +573,14 @@ impl<'a> Relay<'a> {
     }
 
     /// Publishes from the journal what of `commit` and later ones does not stand. `false`: the lanes have to be read again.
+    /// Nothing waits in the queue after it: what is left when it breaks off comes from the journal again.
     async fn publish_again(&mut self, commit: u64, is_lost: bool) -> Result<bool, RelayError> {
+        let is_done = self.publish_from(commit, is_lost).await;
+        self.queue.outputs.clear();
+        is_done
+    }
+
+    async fn publish_from(&mut self, commit: u64, is_lost: bool) -> Result<bool, RelayError> {
         let taken = self.progress.inner().taken;
         let from = self.record_of(commit, taken).await?;
         if is_lost {
@@ -620,10 +621,7 @@ impl<'a> Relay<'a> {
                 let waiting = self.queue.outputs.len();
                 match self.write().await {
                     Ok(true) => {}
-                    failed => {
-                        self.queue.outputs.clear();
-                        return failed;
-                    }
+                    failed => return failed,
                 }
                 again += waiting - self.queue.outputs.len();
             }

@@ -1,13 +1,13 @@
 //! When each of many keys was seen: open addressing over marks of keys, so that finding, adding and forgetting one costs
-//! the same whatever number there is.
+//! the same for a few keys and for many.
 //!
-//! A mark leads to a time, and entries in order of time say whether it is the key's. Never iterated, so no order of it
-//! shows anywhere.
+//! A mark leads to a time, and entries in order of time say whether it is the key's. It is never iterated, so decisions
+//! cannot depend on the order of its slots.
 
 use super::KeyHash;
 use crate::time::LogTime;
 
-/// Fewest slots.
+/// A table begins with so many slots.
 const SLOTS_MIN: usize = 1_024;
 
 /// Mark and time of a key; the mark is 0 in an empty slot, and odd in any other.
@@ -15,7 +15,7 @@ type Slot = (u64, LogTime);
 
 const EMPTY: Slot = (0, LogTime(0));
 
-/// Times by mark.
+/// The times at which keys were seen, found by 64 bits of the key.
 #[derive(Clone, Debug)]
 pub(super) struct Times {
     /// A power of two of them, at most three quarters full.
@@ -28,7 +28,7 @@ const fn mark_of(key: KeyHash) -> u64 {
 }
 
 impl Times {
-    /// Of these keys.
+    /// A table of these keys and times, with room for as many again.
     pub(super) fn of(keys: impl ExactSizeIterator<Item = (KeyHash, LogTime)>) -> Self {
         let size = (keys.len() * 2).next_power_of_two().max(SLOTS_MIN);
         let mut times = Self {
@@ -82,7 +82,7 @@ impl Times {
             hole = self.next(hole);
         }
         self.len -= 1;
-        // Whoever stands behind the hole and could stand in it moves up, so that no search ends too early.
+        // A slot behind the hole that may stand in it moves up, so that no search ends too early.
         let mut place = self.next(hole);
         while self.slots[place].0 != 0 {
             let home = self.home(self.slots[place].0);

@@ -1,11 +1,11 @@
 //! Finds a response's place by its key: open addressing over places alone, as a key stands where the place leads to.
 //!
-//! A `BTreeMap` would take five times the room, and this is held once a partition. Never iterated, so no order of it
-//! shows anywhere.
+//! A `BTreeMap` would take five times the room, and this is held once a partition. It is never iterated, so decisions
+//! cannot depend on the order of its slots.
 
 use crate::dedupe::KeyHash;
 
-/// Fewest slots.
+/// A table begins with so many slots.
 const SLOTS_MIN: usize = 16;
 
 /// Places by key. Equal to any other: it follows from what it finds.

@@ -42,14 +42,14 @@ impl Shared {
         xxh3_64(&keys.collect::<Vec<u8>>())
     }
 
-    /// Whether nobody else holds them.
+    /// Whether this is the only copy held in the process.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 }
 
-/// Items in order.
+/// The remembered responses of a segment, in the order of the log; those of a full segment never change again.
 #[derive(Clone, Debug)]
 pub(super) enum Items {
     Growing(Vec<Item>),
@@ -67,7 +67,7 @@ impl Deref for Items {
     }
 }
 
-/// Whoever holds them.
+/// By their content, held alone or shared.
 impl PartialEq for Items {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
@@ -167,7 +167,7 @@ pub(super) struct Segment {
     more: Vec<(u16, More)>,
 }
 
-/// What stands at a place.
+/// The entry for a place in a list that is ordered by place.
 fn at<T>(list: &[(u16, T)], place: usize) -> Option<&T> {
     let found = list.binary_search_by_key(&place, |(place, _)| usize::from(*place));
     found.ok().and_then(|at| list.get(at)).map(|(_, what)| what)
