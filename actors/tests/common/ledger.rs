@@ -419,6 +419,7 @@ impl Ledger {
             // It stands as before.
             Issued | Debt if matches!(entry, Held | Cancelled) => {
                 self.rewards[place].entry = next;
+                self.rewards[place].waits = false;
                 return true;
             }
             Cancelled if entry == Cancelled => self.rewards[place].waits = false,

@@ -405,11 +405,28 @@ impl<'a> Life<'a> {
         let Some(body) = self.last.clone() else {
             return;
         };
-        let effects = self.apply(body);
+        let before = self.stage.actor.clone();
+        let effects = self.apply(body.clone());
         assert!(!effects.is_empty());
         let is_ignored = |effect: &Effect| matches!(effect, Effect::Ignore(_));
         assert!(effects.iter().all(is_ignored), "{effects:?}");
-        self.agrees();
+        match body {
+            // Its partition knows it again: neither it nor the time reaches the agent.
+            Body::SurveyResponse(_) => assert_eq!(self.stage.actor, before),
+            Body::RewardDecided(_) | Body::Outcome(..) => {
+                self.pass_time();
+                let is_withdrawn = self.withdraws(matches!(body, Body::RewardDecided(_)));
+                self.ignored(&effects, is_withdrawn);
+            }
+            _too_old if effects == ignored(Ignored::TooOld) => {
+                self.pass_time();
+                self.agrees();
+            }
+            _moves_points => {
+                self.pass_time();
+                self.moved(0, &effects);
+            }
+        }
     }
 
     fn settle(&mut self) {

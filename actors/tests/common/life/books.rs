@@ -122,11 +122,7 @@ impl Life<'_> {
         };
         let effects = self.apply(body);
         self.pass_time();
-        let held = self.ledger.held();
-        if is_decision {
-            self.ledger.withdraw();
-        }
-        let is_withdrawn = self.ledger.held() != held;
+        let is_withdrawn = self.withdraws(is_decision);
         let Booked { entry, program, .. } = self.ledger.rewards[place];
         let is_running = self.view().tiers.iter().any(|tier| tier.program == program);
         if (entry, word, is_running) == (Entry::Awaiting, "approve", false) {
@@ -160,8 +156,17 @@ impl Life<'_> {
         }
     }
 
+    /// Before a decision is taken, what is not covered any more is not claimed any more: whether something was.
+    pub fn withdraws(&mut self, is_decision: bool) -> bool {
+        let held = self.ledger.held();
+        if is_decision {
+            self.ledger.withdraw();
+        }
+        self.ledger.held() != held
+    }
+
     /// An answer that changes nothing, though what it came too late for may have freed points.
-    fn ignored(&mut self, effects: &[Effect], is_withdrawn: bool) {
+    pub fn ignored(&mut self, effects: &[Effect], is_withdrawn: bool) {
         let [Effect::Ignore(_), more @ ..] = effects else {
             panic!("{effects:?}");
         };
