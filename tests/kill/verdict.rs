@@ -17,7 +17,7 @@ use futures::StreamExt as _;
 
 use crate::{reference::Reference, states};
 
-/// The log answers at all within this time.
+/// The log answers each call within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An output as its reader gets it.
@@ -42,46 +42,50 @@ pub struct Story {
 
 /// Reads it all. Nobody may write any more.
 pub async fn read(log: &Log) -> Story {
-    let reading = async {
-        let count = log.partition_count();
-        let last = log.bounds().await.expect("bounds").last;
-        let mut events: Vec<RawEvent> = Vec::new();
-        let mut reader = log.read(1).await.expect("a reader");
-        while (events.len() as u64) < last {
-            events.extend(reader.next(2_000).await.expect("events"));
-        }
-        let mut committed = BTreeMap::new();
-        let mut ends = BTreeMap::new();
-        for partition in PartitionId::all(count) {
-            let head = log.journal_head(partition).await.expect("a journal");
-            let record = Record::read(&head.expect("a record").bytes).expect("a good record");
-            committed.insert(partition, record.position);
-            for lane in Lane::all() {
-                if let Some(mark) = log.output_mark(partition, lane).await.expect("a mark") {
-                    ends.insert((partition, lane), mark.seq);
-                }
+    let count = log.partition_count();
+    let last = soon(log.bounds()).await.expect("bounds").last;
+    let mut events: Vec<RawEvent> = Vec::new();
+    let mut reader = soon(log.read(1)).await.expect("a reader");
+    while (events.len() as u64) < last {
+        events.extend(soon(reader.next(2_000)).await.expect("events"));
+    }
+    let mut committed = BTreeMap::new();
+    let mut ends = BTreeMap::new();
+    for partition in PartitionId::all(count) {
+        let head = soon(log.journal_head(partition)).await.expect("a journal");
+        let record = Record::read(&head.expect("a record").bytes).expect("a good record");
+        committed.insert(partition, record.position);
+        for lane in Lane::all() {
+            let mark = soon(log.output_mark(partition, lane)).await;
+            if let Some(mark) = mark.expect("a mark") {
+                ends.insert((partition, lane), mark.seq);
             }
         }
-        let mut outputs: BTreeMap<_, Vec<Said>> = BTreeMap::new();
-        let mut tail = log.outputs_tail(&[], TailFrom::Start).await.expect("tail");
-        while !ends.is_empty() {
-            let stored = tail.next().await.expect("no end").expect("an output");
-            let place = (stored.partition, stored.lane);
-            if ends.get(&place) == Some(&stored.seq) {
-                ends.remove(&place);
-            }
-            outputs.entry(place).or_default().push(said(&stored));
+    }
+    let mut outputs: BTreeMap<_, Vec<Said>> = BTreeMap::new();
+    let tail = soon(log.outputs_tail(&[], TailFrom::Start)).await;
+    let mut tail = tail.expect("a tail");
+    while !ends.is_empty() {
+        let stored = soon(tail.next()).await;
+        let stored = stored.expect("no end").expect("an output");
+        let place = (stored.partition, stored.lane);
+        if ends.get(&place) == Some(&stored.seq) {
+            ends.remove(&place);
         }
-        Story {
-            count,
-            events,
-            committed,
-            outputs,
-        }
-    };
-    tokio::time::timeout(PATIENCE, reading)
-        .await
-        .expect("the whole log can be read")
+        outputs.entry(place).or_default().push(said(&stored));
+    }
+    Story {
+        count,
+        events,
+        committed,
+        outputs,
+    }
+}
+
+/// An answer of the log, which may not hang.
+async fn soon<T>(answering: impl Future<Output = T>) -> T {
+    let answer = tokio::time::timeout(PATIENCE, answering).await;
+    answer.expect("the log answers")
 }
 
 fn said(stored: &StoredOutput) -> Said {
