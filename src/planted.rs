@@ -34,6 +34,9 @@ pub enum Bug {
     ClockFollowed,
     /// An actor that was passivated and has changed is stored by what has changed since it was read again.
     PassivatedKeepsChanges,
+    /// What is for other partitions is passed over only with the next event of one's own, and not before those who are due
+    /// are woken.
+    PassedOverLate,
     /// Delivery tells of a verdict before the commit that holds it.
     ToldBeforeCommit,
     /// Delivery sends an attempt before the commit that counts it.
@@ -60,7 +63,7 @@ pub enum Bug {
 
 impl Bug {
     /// Those of the shards.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CommitWithoutFence,
         Self::SnapshotAheadOfMark,
         Self::DedupeForgottenOnRestart,
@@ -72,6 +75,7 @@ impl Bug {
         Self::ClockFollowed,
         Self::LeftOutMarked,
         Self::PassivatedKeepsChanges,
+        Self::PassedOverLate,
     ];
 
     /// Those of a log that loses its ends.

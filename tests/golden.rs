@@ -17,6 +17,7 @@ use aftercall::{
         checksum,
         record::{
             self, LaneRecord as JournalLane, OutputRecord, Record, RecordError, StateRecord, Stood,
+            WokenRecord,
         },
         snapshot::{self, Manifest, PackedActor, Piece},
     },
@@ -68,6 +69,22 @@ fn a_record_behind_a_loss_reads_as_it_was_written() {
         (sealing.commit, sealing.owner),
         (record.commit, record.owner)
     );
+}
+
+/// What was added for a commit between two actors that one event wakes.
+#[test]
+fn a_record_in_the_midst_of_waking_reads_as_it_was_written() {
+    let mut record = record();
+    record.woken = Some(WokenRecord {
+        due_ms: 1_767_225_600_123,
+        key: "customer/c9".to_owned(),
+    });
+    record.format = record.format_needed();
+    assert_eq!(record.format, 4, "no older program reads past it");
+    let golden = golden("record-v4.bin", &record.to_bytes());
+    let read = Record::read(&golden).expect("a record that stays readable");
+    assert_eq!(read, record);
+    assert_eq!(record.to_bytes(), golden);
 }
 
 #[test]
@@ -176,6 +193,7 @@ fn the_formats_written_now_have_golden_files() {
         format!("delivery-v{}-places.bin", delivery::FORMAT),
         format!("delivery-v{}-losses.bin", delivery::FORMAT),
         "record-v2.bin".to_owned(),
+        "record-v3.bin".to_owned(),
         format!("snapshot-chunk-v{}.bin", snapshot::FORMAT),
         format!("snapshot-manifest-v{}.bin", snapshot::FORMAT),
     ] {
@@ -332,6 +350,7 @@ fn record() -> Record {
         lanes: Vec::new(),
         lost_after: None,
         lost_from: None,
+        woken: None,
         owner: 0,
         genesis_rules: "version = \"2026-11\"\n".to_owned(),
         left_out: Vec::new(),

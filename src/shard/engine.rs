@@ -30,7 +30,7 @@ use crate::{
     shard::{
         batch::{Entry, Feed},
         quarantine,
-        record::{self, LaneRecord, OutputRecord, Record, StateRecord, Stood},
+        record::{self, LaneRecord, OutputRecord, Record, StateRecord, Stood, WokenRecord},
         table::{Index, LIVE_MAX, Table, Written},
         tally::Tally,
         witness::{Nobody, Step, Witness},
@@ -149,6 +149,10 @@ pub struct Engine {
     room: Room,
     /// Actors that replay hears again, since a record left their states out.
     left_out: BTreeSet<String>,
+    /// The last one that the event behind `applied` has woken, if there are others that it has not woken yet.
+    woken: Option<WokenRecord>,
+    /// Those that a former owner had woken, until replay has come to them.
+    rewaking: Option<Woken>,
     /// Counts for the metrics, handed over with each commit or when asked.
     pub tally: Tally,
 }
@@ -262,6 +266,17 @@ pub struct Start {
     pub said: Said,
     /// Actors whose states stand in no record, though they spoke.
     pub left_out: BTreeSet<String>,
+    /// Set where a former owner had woken some of those who were due, and not yet the others.
+    pub woken: Option<Woken>,
+}
+
+/// How far the waking of those due at a moment has come.
+#[derive(Clone, Debug)]
+pub struct Woken {
+    /// The last one woken.
+    pub last: WokenRecord,
+    /// Log time at which they were woken.
+    pub now: LogTime,
 }
 
 impl Engine {
@@ -291,6 +306,8 @@ impl Engine {
                 record: RECORD_BYTES_MAX,
             },
             left_out: start.left_out,
+            woken: start.woken.as_ref().map(|woken| woken.last.clone()),
+            rewaking: start.woken,
             tally: Tally::default(),
         }
     }
@@ -369,30 +386,34 @@ impl Engine {
     pub fn apply_seen(&mut self, witness: &mut impl Witness) -> Result<(), EngineError> {
         while let Some((feed, mut next)) = self.feeds.pop_front() {
             while let Some(number) = feed.picks.get(next) {
+                let place = usize::from(*number);
+                if !is_planted(Bug::PassedOverLate) {
+                    self.pass_over(&feed.batch.entries[..place]);
+                }
                 if self.is_full() {
                     self.feeds.push_front((feed, next));
                     return Ok(());
                 }
-                let entry = &feed.batch.entries[usize::from(*number)];
+                let entry = &feed.batch.entries[place];
                 if entry.position > self.applied && !self.apply_entry(entry, witness)? {
                     self.feeds.push_front((feed, next));
                     return Ok(());
                 }
                 next += 1;
             }
-            // What lies between and behind the picks is for other partitions: it counts as applied here.
-            if let Some(last) = feed
-                .batch
-                .entries
-                .last()
-                .filter(|last| last.position > self.applied)
-            {
-                self.applied = last.position;
-                self.mark = last.mark();
-            }
+            self.pass_over(&feed.batch.entries);
         }
         self.table.passivate(LIVE_MAX);
         Ok(())
+    }
+
+    /// What lies between and behind the picks is for other partitions: it counts as applied here. Before those who are due
+    /// are woken as well: they may say more than a commit takes, and the commit has to stand behind all that is replayed.
+    fn pass_over(&mut self, entries: &[Entry]) {
+        if let Some(last) = entries.last().filter(|last| last.position > self.applied) {
+            self.applied = last.position;
+            self.mark = last.mark();
+        }
     }
 
     /// Puts every actor on the disk, in a file in `folder`, but those whose states the next record holds: memory is short.
@@ -420,12 +441,19 @@ impl Engine {
         entry: &Entry,
         witness: &mut impl Witness,
     ) -> Result<bool, EngineError> {
+        if self.is_live(entry.position) {
+            self.wake_again(entry, witness)?;
+        }
         self.now = self.now.max(entry.time);
         for index in self.table.due(self.now, entry.position) {
             if self.is_full() {
                 return Ok(false);
             }
-            self.wake(index, entry, witness)?;
+            self.woken = self.table.due_record(index);
+            self.wake(index, entry, self.is_live(entry.position), witness)?;
+        }
+        if self.is_live(entry.position) {
+            self.woken = None;
         }
         let in_future = plausible::refused(&entry.ahead, &self.rules.settings().ahead_max);
         match &entry.event {
@@ -538,18 +566,35 @@ impl Engine {
                 effects,
             });
         })?;
-        self.perform(index, entry);
+        self.perform(index, entry, self.is_live(entry.position));
         if self.is_live(entry.position) {
             self.tally.applied += 1;
         }
         Ok(())
     }
 
-    /// Wakes an actor before the event is applied: its state then covers all before the event, and not the event.
+    /// Wakes those whom a former owner had woken before it could apply the event: what they said then stands in its records,
+    /// and where their states do as well they are not due any more.
+    fn wake_again(&mut self, entry: &Entry, witness: &mut impl Witness) -> Result<(), EngineError> {
+        let Some(Woken { last, now }) = self.rewaking.take() else {
+            return Ok(());
+        };
+        self.now = self.now.max(now);
+        for index in self.table.due(now, entry.position) {
+            if self.table.due_record(index).as_ref() <= Some(&last) {
+                self.wake(index, entry, false, witness)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes an actor before the event is applied: its state then covers all before the event, and not the event. What it
+    /// says is not heard where it stands already.
     fn wake(
         &mut self,
         index: Index,
         entry: &Entry,
+        is_heard: bool,
         witness: &mut impl Witness,
     ) -> Result<(), EngineError> {
         let context = Context {
@@ -574,7 +619,7 @@ impl Engine {
                 effects,
             });
         })?;
-        self.perform(index, entry);
+        self.perform(index, entry, is_heard);
         Ok(())
     }
 
@@ -593,9 +638,8 @@ impl Engine {
         }
     }
 
-    /// Takes the effects of one actor's step.
-    fn perform(&mut self, index: Index, entry: &Entry) {
-        let live = self.is_live(entry.position);
+    /// Takes the effects of one actor's step, which is new (`live`) or one that a former owner has spoken for.
+    fn perform(&mut self, index: Index, entry: &Entry, live: bool) {
         let mut said = Vec::new();
         for effect in std::mem::take(&mut self.effects) {
             match effect {
@@ -731,6 +775,7 @@ impl Engine {
             states,
             genesis_rules: String::new(),
             left_out,
+            woken: self.woken.clone(),
         };
         record.format = record.format_needed();
         let bytes = record.to_bytes();

@@ -19,9 +19,13 @@ use crate::{
 
 pub use crate::log::{mark::identity, stored::RecordError};
 
-/// The newest format this program knows; it is written where a log had lost its end: what such a record says of what comes
-/// again an older program must not pass over.
-pub const FORMAT: u32 = 3;
+/// The newest format this program knows; it is written where a commit falls between two actors that one event wakes: whom
+/// such a record calls woken an older program would wake again.
+pub const FORMAT: u32 = 4;
+
+/// The format where a log had lost its end: what such a record says of what comes again an older program must not pass
+/// over.
+pub const FORMAT_LOSS: u32 = 3;
 
 /// The format where a record holds changes of states, or leaves one out.
 pub const FORMAT_CHANGES: u32 = 2;
@@ -99,6 +103,21 @@ pub struct Record {
     /// it is still being said again; 0 if nothing is left before that.
     #[prost(uint64, optional, tag = "25")]
     pub lost_from: Option<Seq>,
+    /// Set where the event behind `position` has moved time on to `time_ms` and woken some of those who were due by then,
+    /// and not yet the others: the last of them. What they said stands here and in records before.
+    #[prost(message, optional, tag = "26")]
+    pub woken: Option<WokenRecord>,
+}
+
+/// An actor that was woken. Those due at a moment are woken earliest first, and by key where they are due at once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
+pub struct WokenRecord {
+    /// Log time at which it had wanted to be woken, in milliseconds.
+    #[prost(int64, tag = "1")]
+    pub due_ms: i64,
+    /// The actor, as in an output's subject.
+    #[prost(string, tag = "2")]
+    pub key: String,
 }
 
 /// An output as committed; envelope and all are derived from it and its record.
@@ -306,8 +325,10 @@ impl Record {
         let has_changes = self.states.iter().any(|state| state.changes.is_some());
         let says_again = self.outputs.iter().any(|output| output.stood.is_some());
         let is_behind_loss = self.rewound_from > 0 || self.lost_after.is_some();
-        if says_again || is_behind_loss || self.lost_from.is_some() {
+        if self.woken.is_some() {
             FORMAT
+        } else if says_again || is_behind_loss || self.lost_from.is_some() {
+            FORMAT_LOSS
         } else if has_changes || !self.left_out.is_empty() {
             FORMAT_CHANGES
         } else {

@@ -33,7 +33,7 @@ use crate::planted::{Bug, is_planted};
 
 use super::{
     checksum,
-    engine::{Head, LOGIC, Publishable, Relayed, Said, Start, publishable},
+    engine::{Head, LOGIC, Publishable, Relayed, Said, Start, Woken, publishable},
     record::{self, FORMAT_PLAIN, LaneRecord, Record, RecordError, StateRecord, Stood, link},
     snapshot::{self, Manifest, Needed, Packer, Piece},
     table::{RestoredDeadline, Table},
@@ -283,6 +283,10 @@ pub(super) async fn load(
             },
             head: head.clone(),
             left_out,
+            woken: record.woken.clone().map(|last| Woken {
+                last,
+                now: LogTime(record.time_ms),
+            }),
         },
         packer,
         unrelayed,
@@ -419,6 +423,7 @@ fn next_owner(last: &Record, bytes: &[u8], agreed: Option<(EventMark, Seq)>) -> 
         rewound_from: agreed.map_or(0, |_| last.position),
         lost_after: None,
         lost_from: agreed.into_iter().chain(last.lost_from).min(),
+        woken: last.woken.clone().filter(|_| agreed.is_none()),
         format: FORMAT_PLAIN,
         epoch: last.epoch + 1,
         commit: last.commit + 1,
@@ -876,4 +881,4 @@ fn chain(
     }
 }
 
-const _: () = assert!(record::FORMAT == 3, "a new format needs its golden file");
+const _: () = assert!(record::FORMAT == 4, "a new format needs its golden file");

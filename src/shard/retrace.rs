@@ -300,6 +300,7 @@ fn blank(partition: PartitionId, rules: RuleSet, quiet_until: Position) -> Engin
         lanes: LaneMarks::default(),
         said: Said::default(),
         left_out: BTreeSet::new(),
+        woken: None,
     })
 }
 

@@ -105,11 +105,55 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
         if jumps && draws.one_in(12) {
             steps.extend(jump(number, draws));
         }
+        if draws.one_in(120) {
+            steps.extend(crowd(number, draws));
+        }
         if draws.one_in(3) {
             steps.push(Step::Wait {
                 ms: draws.below(3_000),
             });
         }
+    }
+    steps
+}
+
+/// Many customers, whose profiles are to be updated together, more than a small record takes; and now and then another
+/// owner while they wait for it.
+fn crowd(number: u64, draws: &mut Draws) -> Vec<Step> {
+    const CUSTOMERS: u64 = 40;
+    let publish = |event| Step::Publish(Box::new(event));
+    let twice = (0..2 * CUSTOMERS).map(|contact| {
+        let customer = format!("k{}", contact % CUSTOMERS);
+        let at = EventTime(BEGAN.0 + 1_000 * number as i64);
+        let data = json!({
+            "interaction_id": format!("k{number}-{contact}"), "channel": "chat",
+            "customer": { "customer_id": customer }, "started_at": at.to_string(), "ended_at": at.to_string(),
+        });
+        let number = 1_000_000 + 100 * number + contact;
+        publish(NewEvent {
+            destination: destination(
+                Key::Nobody.token(),
+                Key::Customer(&customer).token(),
+                "interaction.completed",
+            ),
+            ..actors_event(number, "", &customer, "interaction.completed", data)
+        })
+    });
+    let mut steps: Vec<Step> = twice.collect();
+    // Of agents: all that comes for the customers' side then are positions.
+    let agents = (0..draws.below(4)).map(|event| {
+        let number = 2_000_000 + 100 * number + event;
+        let data = json!({
+            "response_id": format!("e{number}"), "agent_id": "a0", "score": 9, "submitted_at": BEGAN.0,
+        });
+        publish(owners_event(number, Key::Agent("a0"), "enps.response.submitted", data))
+    });
+    steps.extend(agents);
+    steps.push(Step::Wait {
+        ms: draws.below(2_000),
+    });
+    if draws.one_in(2) {
+        steps.extend([Step::Crash, Step::Start]);
     }
     steps
 }

@@ -124,6 +124,7 @@ fn engine(committed: Position) -> Engine {
         said: Default::default(),
         relayed: Relayed::default(),
         left_out: std::collections::BTreeSet::new(),
+        woken: None,
     })
 }
 
