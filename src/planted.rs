@@ -37,6 +37,8 @@ pub enum Bug {
     /// What is for other partitions is passed over only with the next event of one's own, and not before those who are due
     /// are woken.
     PassedOverLate,
+    /// Those whom a former owner had woken are woken anew, and heard.
+    WokenAgain,
     /// Delivery tells of a verdict before the commit that holds it.
     ToldBeforeCommit,
     /// Delivery sends an attempt before the commit that counts it.
@@ -63,7 +65,7 @@ pub enum Bug {
 
 impl Bug {
     /// Those of the shards.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::CommitWithoutFence,
         Self::SnapshotAheadOfMark,
         Self::DedupeForgottenOnRestart,
@@ -76,6 +78,7 @@ impl Bug {
         Self::LeftOutMarked,
         Self::PassivatedKeepsChanges,
         Self::PassedOverLate,
+        Self::WokenAgain,
     ];
 
     /// Those of a log that loses its ends.

@@ -576,7 +576,8 @@ impl Engine {
     /// Wakes those whom a former owner had woken before it could apply the event: what they said then stands in its records,
     /// and where their states do as well they are not due any more.
     fn wake_again(&mut self, entry: &Entry, witness: &mut impl Witness) -> Result<(), EngineError> {
-        let Some(Woken { last, now }) = self.rewaking.take() else {
+        let former = self.rewaking.take();
+        let Some(Woken { last, now }) = former.filter(|_| !is_planted(Bug::WokenAgain)) else {
             return Ok(());
         };
         self.now = self.now.max(now);

@@ -105,7 +105,7 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
         if jumps && draws.one_in(12) {
             steps.extend(jump(number, draws));
         }
-        if draws.one_in(120) {
+        if draws.one_in(100) {
             steps.extend(crowd(number, draws));
         }
         if draws.one_in(3) {
@@ -117,8 +117,8 @@ pub fn steps(draws: &mut Draws) -> Vec<Step> {
     steps
 }
 
-/// Many customers, whose profiles are to be updated together, more than a small record takes; and now and then another
-/// owner while they wait for it.
+/// Many customers, whose profiles are to be updated together, more than a small record takes; and another owner while
+/// they wait for it, or while it is being said.
 fn crowd(number: u64, draws: &mut Draws) -> Vec<Step> {
     const CUSTOMERS: u64 = 40;
     let publish = |event| Step::Publish(Box::new(event));
@@ -139,7 +139,12 @@ fn crowd(number: u64, draws: &mut Draws) -> Vec<Step> {
             ..actors_event(number, "", &customer, "interaction.completed", data)
         })
     });
-    let mut steps: Vec<Step> = twice.collect();
+    let mut steps = Vec::new();
+    // Where nobody is there meanwhile, they are due all at once.
+    if draws.one_in(2) {
+        steps.push(Step::Crash);
+    }
+    steps.extend(twice);
     // Of agents: all that comes for the customers' side then are positions.
     let agents = (0..draws.below(4)).map(|event| {
         let number = 2_000_000 + 100 * number + event;
@@ -149,12 +154,17 @@ fn crowd(number: u64, draws: &mut Draws) -> Vec<Step> {
         publish(owners_event(number, Key::Agent("a0"), "enps.response.submitted", data))
     });
     steps.extend(agents);
-    steps.push(Step::Wait {
-        ms: draws.below(2_000),
-    });
-    if draws.one_in(2) {
-        steps.extend([Step::Crash, Step::Start]);
-    }
+    steps.extend([
+        Step::Wait {
+            ms: draws.below(4_000),
+        },
+        Step::Start,
+        Step::Wait {
+            ms: draws.below(1_500),
+        },
+        Step::Crash,
+        Step::Start,
+    ]);
     steps
 }
 
