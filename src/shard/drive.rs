@@ -183,11 +183,13 @@ pub async fn drive(
         start,
         packer,
         unrelayed,
+        quarantined_from,
         rewound_from: _,
         lost_after: _,
     } = acquired.recovered;
     let partition = start.partition;
-    let progress = Progress::starting_at(start.relayed, start.lanes);
+    let quarantined = quarantined_from.map(|commit| (commit, start.head.seq));
+    let progress = Progress::starting_at(start.relayed, start.lanes, quarantined);
     let (to_relay, commits) = mpsc::channel(RELAY_COMMITS_MAX.max(unrelayed.len()));
     for (at, outputs) in unrelayed {
         if to_relay.try_send(Committed { at, outputs }).is_err() {

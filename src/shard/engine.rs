@@ -179,15 +179,27 @@ pub struct Said {
     lost_from: Option<Seq>,
 }
 
-/// Lane, id, and a hash of the words where they count.
-type SaidKey = (usize, String, u128);
+/// An output by lane, id and, where the same id can stand for other data, a hash of the data.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SaidKey {
+    lane: usize,
+    id: String,
+    data: u128,
+}
 
-fn said_key(lane: Lane, (id, data): (&str, &[u8])) -> SaidKey {
-    let words = match lane {
-        Lane::Out(_) => 0,
-        Lane::Dead => record::identity(data),
-    };
-    (lane.index(), id.to_owned(), words)
+impl SaidKey {
+    /// Of an output with this id and data.
+    #[must_use]
+    pub fn of(lane: Lane, id: &str, data: &[u8]) -> Self {
+        Self {
+            lane: lane.index(),
+            id: id.to_owned(),
+            data: match lane {
+                Lane::Out(_) => 0,
+                Lane::Dead => record::identity(data),
+            },
+        }
+    }
 }
 
 impl Said {
@@ -201,18 +213,17 @@ impl Said {
         }
     }
 
-    /// Takes note of one, by id and data.
-    pub fn add(&mut self, lane: Lane, said: (&str, &[u8]), stood: Stood) {
-        let known = self.outputs.entry(said_key(lane, said)).or_default();
-        known.push_back(stood);
+    /// Takes note of one.
+    pub fn add(&mut self, said: SaidKey, stood: Stood) {
+        self.outputs.entry(said).or_default().push_back(stood);
     }
 
     /// Takes one of them out, if this is one.
-    pub fn take(&mut self, lane: Lane, said: (&str, &[u8])) -> Option<Stood> {
+    pub fn take(&mut self, lane: Lane, id: &str, data: &[u8]) -> Option<Stood> {
         if self.outputs.is_empty() {
             return None;
         }
-        let key = said_key(lane, said);
+        let key = SaidKey::of(lane, id, data);
         let known = self.outputs.get_mut(&key)?;
         let stood = known.pop_front();
         if known.is_empty() {
@@ -695,7 +706,7 @@ impl Engine {
 
     fn push(&mut self, mut output: OutputRecord) {
         if let Some(lane) = output.lane() {
-            output.stood = self.said.take(lane, (&output.id, &output.data));
+            output.stood = self.said.take(lane, &output.id, &output.data);
         }
         let bytes = output_bytes(&output);
         self.pending.bytes += bytes;

@@ -33,8 +33,9 @@ use crate::planted::{Bug, is_planted};
 
 use super::{
     checksum,
-    engine::{Head, LOGIC, Publishable, Relayed, Said, Start, Woken, publishable},
+    engine::{Head, LOGIC, Publishable, Relayed, Said, SaidKey, Start, Woken, publishable},
     record::{self, FORMAT_PLAIN, LaneRecord, Record, RecordError, StateRecord, Stood, link},
+    relay,
     snapshot::{self, Manifest, Needed, Packer, Piece},
     table::{RestoredDeadline, Table},
 };
@@ -94,8 +95,12 @@ pub struct Recovered {
     pub start: Start,
     /// Goes on with the snapshots.
     pub packer: Packer,
-    /// Outputs of committed records that may not stand in their lanes yet, in order, and the commits they end at.
+    /// Outputs of committed records that may not stand in their lanes yet, in order, and the commits they end at. Few: while
+    /// outputs do not get out, commits wait.
     pub unrelayed: Vec<(Relayed, Vec<Publishable>)>,
+    /// The first commit with quarantined input that may not stand yet. That can be any amount, as nothing waits for it: it
+    /// is read from the journal when it can be published.
+    pub quarantined_from: Option<u64>,
     /// Where the event log was found to have lost its end by this taking over: the position that had been committed.
     pub rewound_from: Option<Position>,
     /// Where the journal was found to have lost its end: the last commit that was left.
@@ -195,7 +200,8 @@ pub(super) async fn load(
     let mut gaps = Gaps::default();
     let mut genesis_rules = None;
     let mut left_out = BTreeSet::new();
-    let mut unrelayed = Vec::new();
+    let lanes = LaneRecord::marks(&record.lanes);
+    let (mut unrelayed, mut quarantined_from) = (Vec::new(), None);
     let mut previous: Option<(u64, Bytes)> = None;
     let mut records = retry(|| log.journal_scan(partition, from.max(1), head.seq)).await?;
     let mut last_seq = 0;
@@ -226,8 +232,14 @@ pub(super) async fn load(
                 commit: read.commit,
                 seq,
             };
-            // What of it stands in the lanes the relay sees there.
-            let outputs = publishable(partition, &read);
+            // What has come to stand since, the relay sees in the lanes.
+            let mut outputs = publishable(partition, &read);
+            outputs.retain(|said| !relay::stands(&lanes, &said.output));
+            let missing = outputs.len();
+            outputs.retain(|said| said.output.lane != Lane::Dead);
+            if outputs.len() < missing {
+                quarantined_from.get_or_insert(read.commit);
+            }
             if !outputs.is_empty() || seq == head.seq {
                 unrelayed.push((relayed, outputs));
             }
@@ -276,7 +288,7 @@ pub(super) async fn load(
                 commit: record.relayed,
                 seq: record.relayed_seq,
             },
-            lanes: LaneRecord::marks(&record.lanes),
+            lanes,
             said: match lost_from {
                 Some(from) => gaps.said(log, partition, (from, bounds.last)).await?,
                 None => Said::default(),
@@ -290,6 +302,7 @@ pub(super) async fn load(
         },
         packer,
         unrelayed,
+        quarantined_from,
         rewound_from: (record.rewound_from > 0).then_some(record.rewound_from),
         lost_after: record.lost_after,
     })
@@ -568,10 +581,10 @@ struct Gaps {
     lanes: LaneMarks,
     /// What was said again since, as what it stood.
     said_again: BTreeSet<(Lane, u64, u32)>,
-    /// Whether events that were applied are applied once more, and the input among them that is quarantined already, by id
-    /// and data: no actor knows it.
+    /// Whether events that were applied are applied once more, and the input among them that is quarantined already: no
+    /// actor knows it.
     is_rewound: bool,
-    quarantined: Vec<(String, Bytes, Stood)>,
+    quarantined: Vec<(SaidKey, Stood)>,
 }
 
 impl Gaps {
@@ -591,8 +604,8 @@ impl Gaps {
                     ordinal,
                     seq: 0,
                 };
-                let said = (output.id.clone(), output.data.clone(), stood);
-                self.quarantined.push(said);
+                let said = SaidKey::of(Lane::Dead, &output.id, &output.data);
+                self.quarantined.push((said, stood));
             }
             if let (Some(lane), Some(stood)) = (output.lane(), output.stood) {
                 self.said_again.insert((lane, stood.commit, stood.ordinal));
@@ -609,8 +622,8 @@ impl Gaps {
     ) -> Result<Said, RecoveryError> {
         let mut said = Said::again(lost_from, until);
         if self.is_rewound {
-            for (id, data, stood) in &self.quarantined {
-                said.add(Lane::Dead, (id, data), *stood);
+            for (quarantined, stood) in &self.quarantined {
+                said.add(quarantined.clone(), *stood);
             }
         }
         if self.commits.is_empty() {
@@ -674,7 +687,7 @@ impl Gaps {
             {
                 let id = stored.headers.get("ce-id").unwrap_or_default();
                 let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy();
-                said.add(stored.lane, (&id, &stored.payload), stood);
+                said.add(SaidKey::of(stored.lane, &id, &stored.payload), stood);
             }
         }
         Ok(())

@@ -104,13 +104,20 @@ struct Inner {
 }
 
 impl Progress {
-    /// A relay that has got to `relayed`, with this in the lanes.
+    /// A relay that has got to `relayed`, with this in the lanes. `quarantined`: the first commit with quarantined input that
+    /// may not stand, and the journal sequence up to which that is to be read from there.
     #[must_use]
-    pub fn starting_at(relayed: Relayed, lanes: LaneMarks) -> Arc<Self> {
+    pub fn starting_at(
+        relayed: Relayed,
+        lanes: LaneMarks,
+        quarantined: Option<(u64, Seq)>,
+    ) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Inner {
             relayed,
             lanes,
-            taken: relayed.seq,
+            dead_from: quarantined.map(|(commit, _)| commit),
+            dead_behind: quarantined.is_some(),
+            taken: quarantined.map_or(relayed.seq, |(_, to)| to),
             ..Inner::default()
         })))
     }
@@ -269,7 +276,8 @@ async fn quarantine(
                 // What comes from now on is handed on, or says so once more.
                 relay.progress.inner().dead_behind = false;
                 let mark = relay.queue.marks[Lane::Dead.index()];
-                let from = mark.map_or(0, |mark| mark.commit);
+                let first = relay.progress.inner().dead_from;
+                let from = mark.map_or(0, |mark| mark.commit).max(first.unwrap_or(0));
                 let outcome = relay.publish_again(from, false).await;
                 relay.progress.inner().dead_behind |= !matches!(outcome, Ok(true));
                 return outcome;
@@ -714,6 +722,6 @@ impl Queue {
 }
 
 /// Whether an output is already in its lane.
-fn stands(marks: &LaneMarks, output: &NewOutput) -> bool {
+pub(super) fn stands(marks: &LaneMarks, output: &NewOutput) -> bool {
     place(marks[output.lane.index()]) >= Some((output.commit, output.ordinal))
 }

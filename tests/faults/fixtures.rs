@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aftercall::{
     log::{
-        EventLog as _, Lane, PartitionId, Position, RawEvent,
+        Destination, EventLog as _, Headers, Lane, NewEvent, PartitionId, Position, RawEvent,
         memory::{Faults, World},
     },
     shard::{
@@ -87,6 +87,49 @@ impl Centre {
             ids.push(id);
         }
         ids
+    }
+
+    /// Appends messages that are no event, for the partitions of many agents.
+    pub async fn feed_unreadable(&mut self, count: usize) {
+        let log = self.world.client();
+        for _ in 0..count {
+            self.sent += 1;
+            let message_id = format!("unreadable-{}", self.sent);
+            let event = NewEvent {
+                destination: Destination::Actors {
+                    owner: message_id.clone(),
+                    customer: "_".to_owned(),
+                    event_type: "interaction.completed".to_owned(),
+                },
+                headers: Headers::Empty,
+                payload: "no event".into(),
+                message_id,
+            };
+            for answer in log.append(vec![event]).await {
+                answer.expect("stored");
+            }
+        }
+    }
+
+    /// How much input stands quarantined: each once, and of a partition in the log's order.
+    pub fn quarantined(&self) -> usize {
+        let mut all = 0;
+        for partition in PartitionId::all(PARTITIONS) {
+            let outputs = self.world.outputs().into_iter();
+            let its = outputs.filter(|s| s.partition == partition && s.output.lane == Lane::Dead);
+            let positions = its.map(|stored| {
+                let id = id(&stored.output.attributes);
+                let position = id.strip_prefix("dead:").expect("a position");
+                position.parse::<Position>().expect("a number")
+            });
+            let positions: Vec<Position> = positions.collect();
+            assert!(
+                positions.is_sorted_by(|one, next| one < next),
+                "{partition}"
+            );
+            all += positions.len();
+        }
+        all
     }
 
     /// Each of these bad surveys has raised its alert, once.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use aftercall::{
-    log::{EventLog as _, Lane, PartitionId},
+    log::{
+        EventLog as _, Lane, PartitionId,
+        memory::{Outage, Part},
+    },
     shard::{
         batch::route,
         engine::{Engine, Sealed},
@@ -119,6 +122,42 @@ fn outputs_lost_twice_are_published_again_and_those_that_retention_removed_are_n
         let process = centre.start();
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(centre.world.outputs().len(), 0);
+        process.crash();
+    });
+}
+
+/// Quarantined input waits for nothing and holds up nothing, so that any amount may wait while its stream is full. A taking
+/// over leaves it in the journal, and it stands once when there is room again, in order.
+#[test]
+fn a_taking_over_does_not_collect_the_quarantined_input_that_cannot_get_out() {
+    const UNREADABLE: usize = 3_000;
+    in_virtual_time(async |mut centre: Centre| {
+        let process = centre.start();
+        let outage = Outage::Full(Part::Dead);
+        centre.world.set_outage(Some(outage));
+        let alerts = centre.feed_unhappy(50).await;
+        centre.feed_unreadable(UNREADABLE).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        process.crash();
+        let log = centre.world.client();
+        let mut left = 0;
+        for partition in PartitionId::all(PARTITIONS) {
+            let recovered = recover(&log, partition, (&RuleSet::default_rules()).into()).await;
+            let recovered = recovered.expect("recovered");
+            let collected: usize = recovered.unrelayed.iter().map(|(_, said)| said.len()).sum();
+            assert!(collected < 100, "{partition} collects {collected}");
+            left += usize::from(recovered.quarantined_from.is_some());
+        }
+        assert!(left > 0, "nothing was left in the journal");
+        let process = centre.start();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(centre.quarantined(), 0);
+        centre.world.set_outage(None);
+        centre.feed_unreadable(7).await;
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert_eq!(centre.quarantined(), UNREADABLE + 7);
+        centre.each_alert_once(&alerts);
+        centre.kinds_equal_the_model_of(&centre.world.events());
         process.crash();
     });
 }
