@@ -261,20 +261,21 @@ impl<T> Dedupe<T> {
         for key in gone {
             self.forget(*key);
         }
-        let mut is_behind = false;
-        for entry in news.entries {
-            match self.position(entry.key) {
-                Some(place) if !is_behind => self.entries[place] = entry,
-                // One that came after one that is missing here stands behind it.
-                Some(_) => {
-                    self.forget(entry.key);
-                    self.push(entry);
-                }
-                None => {
-                    is_behind = true;
-                    self.push(entry);
-                }
-            }
+        let mut news = news.entries.into_iter().peekable();
+        while let Some(entry) = news.peek()
+            && let Some(place) = self.position(entry.key)
+            && let Some(entry) = news.next()
+        {
+            self.entries[place] = entry;
+        }
+        // What came after one that is missing here stands behind it. All of it leaves first: entries are found by the order
+        // of their times, which has to hold until then.
+        let behind: Vec<Entry<T>> = news.collect();
+        for entry in &behind {
+            self.forget(entry.key);
+        }
+        for entry in behind {
+            self.push(entry);
         }
         self.mark();
     }
@@ -480,6 +481,67 @@ mod tests {
             }
             let again: Dedupe<usize> = memory.iter().copied().collect();
             prop_assert_eq!(&again, &memory);
+        }
+
+        /// What has changed since a mark, folded over the memory as of then or as of any later moment, is the memory:
+        /// its order and each way to find a key included. Keys come again, change, leave and expire.
+        #[test]
+        fn changes_fit_to_the_memory_as_of_their_mark_and_to_any_later_one(
+            before in steps(0..2_000),
+            since in steps(1..600),
+            snapshots in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
+        ) {
+            let (mut memory, mut now) = (Dedupe::default(), 0i64);
+            for step in before {
+                take(&mut memory, &mut now, step);
+            }
+            memory.mark();
+            let mut states = vec![memory.clone()];
+            for step in since {
+                take(&mut memory, &mut now, step);
+                states.push(memory.clone());
+            }
+            prop_assume!(!memory.is_lost());
+            let news: Dedupe<u64> = memory.news().iter().copied().collect();
+            let chosen = snapshots.iter().map(|index| index.get(&states));
+            for state in chosen.chain(&states[..1]) {
+                let mut folded: Dedupe<u64> = state.iter().copied().collect();
+                folded.fold(memory.gone(), news.clone());
+                prop_assert!(folded == memory, "{} entries", memory.iter().len());
+                for entry in memory.iter() {
+                    prop_assert_eq!(folded.get(entry.key), Some(&entry.value));
+                }
+            }
+        }
+    }
+
+    /// Which key, what happens to it, and how much time passes first.
+    type Step = (u64, u8, i64);
+
+    fn steps(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
+        let step = (
+            0u64..1_500,
+            0u8..10,
+            prop_oneof![6 => Just(0i64), 1 => 0i64..8],
+        );
+        prop::collection::vec(step, count)
+    }
+
+    fn take(memory: &mut Dedupe<u64>, now: &mut i64, (n, what, passed): Step) {
+        *now += passed;
+        memory.expire(LogTime(*now), TTL_MS);
+        match what {
+            0 => {
+                memory.forget(key(n));
+            }
+            1..=3 => {
+                if let Some((_, value)) = memory.get_mut(key(n)) {
+                    *value += 1;
+                }
+            }
+            _ => {
+                memory.remember(LogTime(*now), key(n), 0);
+            }
         }
     }
 }

@@ -188,8 +188,8 @@ pub async fn drive(
         lost_after: _,
     } = acquired.recovered;
     let partition = start.partition;
-    let quarantined = quarantined_from.map(|commit| (commit, start.head.seq));
-    let progress = Progress::starting_at(start.relayed, start.lanes, quarantined);
+    let progress =
+        Progress::starting_at(start.relayed, start.lanes, start.head.seq, quarantined_from);
     let (to_relay, commits) = mpsc::channel(RELAY_COMMITS_MAX.max(unrelayed.len()));
     for (at, outputs) in unrelayed {
         if to_relay.try_send(Committed { at, outputs }).is_err() {

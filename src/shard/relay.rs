@@ -104,20 +104,21 @@ struct Inner {
 }
 
 impl Progress {
-    /// A relay that has got to `relayed`, with this in the lanes. `quarantined`: the first commit with quarantined input that
-    /// may not stand, and the journal sequence up to which that is to be read from there.
+    /// A relay that has got to `relayed`, with this in the lanes, behind a journal that ends at `head`. `quarantined`: the
+    /// first commit with quarantined input that may not stand.
     #[must_use]
     pub fn starting_at(
         relayed: Relayed,
         lanes: LaneMarks,
-        quarantined: Option<(u64, Seq)>,
+        head: Seq,
+        quarantined: Option<u64>,
     ) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Inner {
             relayed,
             lanes,
-            dead_from: quarantined.map(|(commit, _)| commit),
+            dead_from: quarantined,
             dead_behind: quarantined.is_some(),
-            taken: quarantined.map_or(relayed.seq, |(_, to)| to),
+            taken: head,
             ..Inner::default()
         })))
     }
