@@ -309,7 +309,10 @@ async fn quarantine(
         while relay.queue.outputs.len() < DEAD_WAITING_MAX
             && let Ok(committed) = commits.try_recv()
         {
-            relay.take_dead(committed).await;
+            // Behind what is to be read from the journal it comes from there as well, in its turn.
+            if !relay.progress.inner().dead_behind {
+                relay.take_dead(committed).await;
+            }
         }
         if relay.progress.inner().dead_behind {
             continue;
