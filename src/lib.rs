@@ -13,5 +13,6 @@ pub mod planted;
 pub mod sandbox;
 pub mod schema;
 pub mod shard;
+pub mod supervise;
 pub mod telemetry;
 pub mod traffic;

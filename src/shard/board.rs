@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::{
     log::{PartitionId, Position},
     planted::{Bug, is_planted},
+    supervise::Panicked,
     telemetry::metrics,
 };
 
@@ -223,6 +224,8 @@ pub struct Board {
     anew: Mutex<Option<String>>,
     /// Actors take more memory than they may, and nothing more of them can go to the disk.
     crowded: AtomicBool,
+    /// Tasks of the process that panicked and are about to begin anew, and how they panicked.
+    restarting: Mutex<BTreeMap<&'static str, String>>,
 }
 
 impl Board {
@@ -253,6 +256,7 @@ impl Board {
             losses: Mutex::default(),
             anew: Mutex::default(),
             crowded: AtomicBool::new(false),
+            restarting: Mutex::default(),
         }
     }
 
@@ -436,6 +440,16 @@ impl Board {
         self.crowded.swap(crowded, Ordering::Relaxed)
     }
 
+    /// Notes that a task which all partitions need has panicked and is about to begin anew; `None`: that it has.
+    pub fn set_restarting(&self, task: &'static str, panicked: Option<&Panicked>) {
+        let restarting = self.restarting.lock();
+        let mut restarting = restarting.unwrap_or_else(PoisonError::into_inner);
+        match panicked {
+            Some(panicked) => restarting.insert(task, panicked.to_string()),
+            None => restarting.remove(task),
+        };
+    }
+
     /// Why this process is not ready, or nothing if it is: a partition that is stopped or fenced, still recovering,
     /// or has work and has not got on with it for `stall`.
     #[must_use]
@@ -467,7 +481,12 @@ impl Board {
                 .to_owned()
         });
         let complaints = self.partitions().into_iter().flat_map(complaints);
-        complaints.chain(crowded).collect()
+        let restarting = self.restarting.lock();
+        let restarting = restarting.unwrap_or_else(PoisonError::into_inner);
+        let restarting = restarting
+            .iter()
+            .map(|(task, panicked)| format!("{task} {panicked}; it is about to begin anew"));
+        complaints.chain(crowded).chain(restarting).collect()
     }
 
     /// What running partitions do not get on with, each kind in the words of the first, and how many they are.

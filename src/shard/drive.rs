@@ -26,7 +26,8 @@ use crate::{
     log::{
         CommitError, EventLog, EventMark, Log, LogError, PartitionId, Position, Seq, owner::Owner,
     },
-    planted::{Bug, is_planted},
+    planted::{Bug, PanicIn, is_planted, panic_if_planted},
+    supervise::Panicked,
     telemetry::{SnapshotKind, metrics},
 };
 
@@ -97,6 +98,9 @@ pub enum Ended {
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A mistake of the program: what it had in memory is gone, and what was committed stands.
+    #[error("its host {0}")]
+    Panicked(#[from] Panicked),
 }
 
 impl From<RelayError> for Ended {
@@ -126,7 +130,8 @@ impl Ended {
             | Self::Engine(_)
             | Self::Relay(_)
             | Self::Refused { .. }
-            | Self::Log(_) => State::Stopped,
+            | Self::Log(_)
+            | Self::Panicked(_) => State::Stopped,
         };
         tracing::error!(%partition, reason = %self, "partition ended");
         board.end(partition, state, self);
@@ -152,6 +157,7 @@ pub async fn acquire(around: &Surroundings, partition: PartitionId) -> Result<Ac
         known: around.board.commit(partition),
         owner: around.owner.id(),
     };
+    panic_if_planted(PanicIn::TakeOver);
     let recovered = recover(&*around.log, partition, taking).await?;
     let start = &recovered.start;
     around.board.update(partition, |status| {
@@ -250,6 +256,7 @@ impl Partition {
             self.begin_piece();
             self.finish();
             self.account();
+            panic_if_planted(PanicIn::Partition);
             let wake = self.wake_at();
             let outcome = tokio::select! {
                 biased;
