@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::HttpConfig,
-    deliver::board::Board as DeliveryBoard,
+    delivery::status::Board as DeliveryBoard,
     log::{Log, health::STALL},
     shard::{ask::Asker, board::Board},
     telemetry,
