@@ -33,7 +33,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
     config::HttpConfig,
-    deliver::board::Board as DeliveryBoard,
+    delivery::status::Board as DeliveryBoard,
     log::{Log, health::STALL},
     planted::{PanicIn, panic_if_planted},
     shard::{ask::Asker, board::Board},

@@ -373,7 +373,7 @@ fn with_centre<F: Future<Output = ()>>(plant: impl FnOnce(), test: impl FnOnce(C
 fn on<F: Future<Output = ()>>(world: &World, plant: impl FnOnce(), test: impl FnOnce(Centre) -> F) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    aftercall::deliver::channel::http::install_provider();
+    aftercall::sinks::client::install_provider();
     plant();
     System::new().block_on(async move {
         let log: Log = Arc::new(world.client());

@@ -1,6 +1,6 @@
 //! `aftercall fields`: what of an output would leave for a destination, before anything is sent anywhere.
 //!
-//! The decision is the one of delivery (`deliver::fields`), so what is shown here is what leaves there. No network and
+//! The decision is the one of delivery (`sinks::fields`), so what is shown here is what leaves there. No network and
 //! no log; of keys only those that the fields at hand are declared to need.
 
 use std::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    deliver::{
+    sinks::{
         fields::{Allowed, FieldError, FieldPolicy, SHIPPED},
         load,
     },

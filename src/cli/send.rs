@@ -19,12 +19,11 @@ use super::{
 };
 use crate::{
     app::Bus,
-    deliver::{
-        answer::{Attempt, Verdict},
-        courier::Courier,
-        examples, load,
+    delivery::{
+        attempt::{Attempt, Verdict},
         parcel::Parcel,
     },
+    sinks::{courier::Courier, examples, load},
 };
 
 /// Show what would be sent to a destination for one output, and with --really send it

@@ -3,7 +3,9 @@
 use std::{path::Path, process::Command, sync::Arc};
 
 use aftercall::{
-    deliver::letter::{AttemptNote, Choice, Decision, Entry, Letter, Output as Original, Reason},
+    delivery::dead_letter::{
+        AttemptNote, Choice, Decision, Entry, Letter, Output as Original, Reason,
+    },
     log::{
         Destination, Headers, Log, NewDead, NewEvent, Seq,
         jetstream::{JetStreamLog, Settings},

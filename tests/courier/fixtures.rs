@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeSet, fs, sync::Arc};
 
-use aftercall::deliver::{
-    answer::{Answer, Attempt, Verdict},
-    courier::{Courier, couriers},
-    examples,
-    fields::FieldPolicy,
-    file,
-    parcel::Parcel,
+use aftercall::{
+    delivery::{
+        attempt::{Answer, Attempt, Verdict},
+        parcel::Parcel,
+    },
+    sinks::{
+        courier::{Courier, couriers},
+        examples,
+        fields::FieldPolicy,
+        file,
+    },
 };
 use aftercall_actors::output::Output;
 use serde_json::Value;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use aftercall::{
-    deliver::parcel::Parcel,
+    delivery::parcel::Parcel,
     envelope,
     log::{
         Lane, Log, TailFrom,

@@ -6,8 +6,8 @@ use std::{
 };
 
 use aftercall::{
-    deliver::{
-        letter::{Entry, Reason, fold},
+    delivery::{
+        dead_letter::{Entry, Reason, fold},
         parcel::Parcel,
     },
     envelope,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall::{
-    deliver::{
-        letter::{Choice, Entry, Letter, Reason},
+    delivery::{
+        dead_letter::{Choice, Entry, Letter, Reason},
         policy::Policy,
     },
     log::Seq,

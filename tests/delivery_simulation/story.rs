@@ -7,22 +7,21 @@ use std::{
     time::Duration,
 };
 
-use aftercall::shard::record::{FORMAT, Record};
 use aftercall::{
-    deliver::{
-        board::{Board, DriverState},
-        carry::Carry,
-        destination::Start,
+    delivery::{
+        dead_letter::{Choice, Entry, fold::Letters},
         driver::{Ended, drive},
-        letter::{Choice, Entry, fold::Letters},
-        line::LineError,
-        policy::{Limits, Merge, OutcomeRule, Policy, Rate, Retry},
+        journal::LineError,
+        policy::{Limits, Merge, OutcomeRule, Policy, Rate, Retry, Start},
+        status::{Board, DriverState},
+        transport::Carry,
     },
     envelope::{Origin, output_attributes},
     log::{
         EventLog as _, Lane, LaneFences, Log, NewOutput, PartitionId, StoredDead,
         memory::{Faults, World},
     },
+    shard::record::{FORMAT, Record},
 };
 use aftercall_actors::{
     breaker::{self, Trip},

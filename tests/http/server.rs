@@ -163,6 +163,6 @@ pub fn read_head(stream: &mut TcpStream) -> String {
 
 /// The client wants to know whose cryptography it is to use, even where it needs none.
 fn client() -> Client {
-    aftercall::deliver::channel::http::install_provider();
+    aftercall::sinks::client::install_provider();
     Client::new()
 }

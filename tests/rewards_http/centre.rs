@@ -53,7 +53,7 @@ pub fn with_desk_alone<F: Future<Output = ()>>(test: impl FnOnce(Arc<Centre>) ->
 
 fn with_rules<F: Future<Output = ()>>(rules: Option<RuleSet>, test: impl FnOnce(Arc<Centre>) -> F) {
     // The client wants to know whose cryptography it is to use, even where it needs none.
-    aftercall::deliver::channel::http::install_provider();
+    aftercall::sinks::client::install_provider();
     System::new().block_on(async move {
         let world = World::new(PARTITIONS, Faults::default());
         let config = Config::default().http;

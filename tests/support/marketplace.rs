@@ -11,7 +11,7 @@ use std::{
 };
 
 use aftercall::{
-    deliver::parcel::Parcel,
+    delivery::parcel::Parcel,
     log::{Lane, Log, PartitionId, TailFrom},
     sandbox::{
         self, Spawned, TOKEN,

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Output};
 
 use aftercall::{
-    deliver::parcel::Parcel,
+    delivery::parcel::Parcel,
     log::{Lane, Log, PartitionId},
     sandbox::{self, Settings, Spawned, TOKEN, call::Vendor},
     shard::{

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     cli::render,
-    deliver::letter::{
+    delivery::dead_letter::{
         Decision, Entry, Unreadable,
         fold::{Case, Letters, Open},
     },

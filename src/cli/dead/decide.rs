@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::Bus,
     cli::{render, terminal::Out},
-    deliver::letter::{Choice, Decision, Entry, fold::Open},
+    delivery::dead_letter::{Choice, Decision, Entry, fold::Open},
     log::{AppendError, Log, Seq},
 };
 
@@ -296,7 +296,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        deliver::letter::Reason,
+        delivery::dead_letter::Reason,
         log::memory::{Faults, World},
     };
 

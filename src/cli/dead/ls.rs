@@ -8,7 +8,7 @@ use super::{Failure, Filter, LogArgs, Setting, book::Book};
 use crate::{
     app::Bus,
     cli::{render, terminal::Out},
-    deliver::letter::fold::Open,
+    delivery::dead_letter::fold::Open,
 };
 
 /// The place of what is no destination's.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Check, Discrepancy, deliveries::Deliverer, provider::Provider, watch::Said};
 use crate::{
-    deliver::parcel::Parcel,
+    delivery::parcel::Parcel,
     log::{Lane, Log, LogError, PartitionId, Position, Seq, TailFrom, retry::read},
 };
 

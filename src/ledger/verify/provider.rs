@@ -12,13 +12,13 @@ use super::{
     watch::{Reward, Standing},
 };
 use crate::{
-    deliver::{
+    delivery::parcel::Parcel,
+    log::Position,
+    sinks::{
         courier::Courier,
-        listing::{Named, Order},
-        parcel::Parcel,
+        http::listing::{Named, Order},
         selector::Selector,
     },
-    log::Position,
 };
 
 /// A destination that says what it has.
