@@ -18,6 +18,7 @@ pub mod delivery;
 pub mod imports;
 pub mod logging;
 mod process;
+pub mod status;
 
 /// `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

@@ -9,20 +9,20 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use aftercall_actors::{key::Side, time::LogTime};
+use aftercall_actors::time::LogTime;
 use tokio::time::Instant;
 
 use crate::{
     log::{PartitionId, Position},
     planted::{Bug, is_planted},
     supervise::Panicked,
-    telemetry::metrics,
+    telemetry::{metrics, status::StatusBoard},
 };
 
 /// Where a partition stands in its life.
@@ -214,8 +214,7 @@ fn as_text<S: serde::Serializer>(
 /// The accounts of all partitions of this process, and how far the log goes.
 #[derive(Debug)]
 pub struct Board {
-    partitions: Vec<Mutex<PartitionStatus>>,
-    count: u16,
+    partitions: StatusBoard<PartitionId, PartitionStatus>,
     read: AtomicU64,
     end: AtomicU64,
     /// Where the event log had lost its end, by partition: the position committed, and the one that both agree on.
@@ -247,10 +246,9 @@ impl Board {
             snapshot_at: None,
         };
         Self {
-            partitions: PartitionId::all(partition_count)
-                .map(|p| Mutex::new(blank(p)))
-                .collect(),
-            count: partition_count,
+            partitions: StatusBoard::new(
+                PartitionId::all(partition_count).map(|partition| (partition, blank(partition))),
+            ),
             read: AtomicU64::new(0),
             end: AtomicU64::new(0),
             losses: Mutex::default(),
@@ -286,9 +284,8 @@ impl Board {
     /// The newest commit of a partition that this process knows of.
     #[must_use]
     pub fn commit(&self, partition: PartitionId) -> u64 {
-        let mut commit = 0;
-        self.update(partition, |status| commit = status.commit);
-        commit
+        let status = self.partitions.get(&partition);
+        status.map_or(0, |status| status.commit)
     }
 
     /// Notes that a partition has ended and is to be taken over anew.
@@ -351,13 +348,7 @@ impl Board {
 
     /// Changes one partition's account.
     pub fn update(&self, partition: PartitionId, change: impl FnOnce(&mut PartitionStatus)) {
-        let side = match partition.side {
-            Side::Agent => 0,
-            Side::Customer => usize::from(self.count),
-        };
-        if let Some(status) = self.partitions.get(side + usize::from(partition.index)) {
-            change(&mut lock(status));
-        }
+        self.partitions.update(&partition, change);
     }
 
     /// Notes that a partition has ended for a reason of its own: it holds no actors any more.
@@ -391,10 +382,7 @@ impl Board {
     /// All accounts, agents' partitions first.
     #[must_use]
     pub fn partitions(&self) -> Vec<PartitionStatus> {
-        self.partitions
-            .iter()
-            .map(|status| lock(status).clone())
-            .collect()
+        self.partitions.all()
     }
 
     /// Last position this process has read from the log.
@@ -502,11 +490,6 @@ impl Board {
         }
         found
     }
-}
-
-fn lock(status: &Mutex<PartitionStatus>) -> MutexGuard<'_, PartitionStatus> {
-    // A status is a plain value: whatever panicked while holding it left it readable.
-    status.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
