@@ -50,6 +50,16 @@ impl Panicked {
     }
 }
 
+impl From<tokio::task::JoinError> for Panicked {
+    fn from(error: tokio::task::JoinError) -> Self {
+        match error.try_into_panic() {
+            Ok(payload) => Self::of(&*payload),
+            // Its runtime has ended, and with it all that could show this.
+            Err(error) => Self(error.to_string()),
+        }
+    }
+}
+
 /// A panic's message without what it may quote of events: only its first line (a failed assertion has both values
 /// behind it), nothing within double quotes (as debug output writes texts), and nothing behind the text that could not be
 /// cut.

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aftercall_actors::rules::RuleSet;
+use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use futures::future::{FutureExt as _, LocalBoxFuture, OptionFuture};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -17,14 +18,16 @@ use super::{
     board::{Board, Standing, State},
     engine::{Engine, EngineError, Sealed},
     memory::MemoryBound,
-    recovery::{RETRY_PAUSE, Recovered, RecoveryError, Taking, recover, retry},
+    recovery::{Recovered, RecoveryError, Taking, recover, retry},
     relay::{Committed, Progress, RelayError, relay},
     snapshot::{Generation, Needed, Packer, Write},
     ticker::Ticker,
 };
 use crate::{
     log::{
-        CommitError, EventLog, EventMark, Log, LogError, PartitionId, Position, Seq, owner::Owner,
+        CommitError, EventLog, EventMark, Log, LogError, PartitionId, Position, Seq,
+        owner::Owner,
+        retry::{doubling, next_pause},
     },
     planted::{Bug, PanicIn, is_planted, panic_if_planted},
     supervise::Panicked,
@@ -43,8 +46,9 @@ const SNAPSHOT_POSITIONS: Position = 250_000;
 /// A stopping process spends at most this long on a last snapshot.
 const FINAL_SNAPSHOT_MAX: Duration = Duration::from_secs(2);
 
-/// Longest pause between tries to commit.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Between tries to commit. A log without room is not helped by being asked fifty times a second.
+const COMMIT_PAUSES: ExponentialBuilder =
+    doubling(Duration::from_millis(20), Duration::from_secs(1));
 
 /// Commits waiting for the relay before the next one has to wait.
 const RELAY_COMMITS_MAX: usize = 4;
@@ -508,7 +512,7 @@ async fn commit(
     mut sealed: Sealed,
 ) -> Result<(Sealed, Seq), Ended> {
     let began = Instant::now();
-    let mut pause = RETRY_PAUSE / 5;
+    let mut pauses = COMMIT_PAUSES.build();
     loop {
         match log
             .journal_append(partition, sealed.expected, sealed.bytes.clone())
@@ -532,11 +536,7 @@ async fn commit(
                 }
                 match settle(&*log, partition, &sealed).await? {
                     Some(seq) => return Ok(confirmed(partition, sealed, seq, began)),
-                    None => {
-                        tokio::time::sleep(pause).await;
-                        // A log without room is not helped by being asked fifty times a second.
-                        pause = (pause * 2).min(RETRY_PAUSE_MAX);
-                    }
+                    None => tokio::time::sleep(next_pause(&mut pauses)).await,
                 }
             }
         }
