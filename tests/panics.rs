@@ -25,7 +25,7 @@ use aftercall::{
     },
     telemetry::metrics,
 };
-use aftercall_actors::{output::Kind, rules::RuleSet};
+use aftercall_actors::{contract::output::Kind, rules::RuleSet};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -72,8 +72,8 @@ pub async fn append(
             answers = found;
         }
         open.retain(|i| matches!(answers.get(*i), Some(Err(AppendError::Unknown(_)))));
-        // What a log that is gone did not take, it never will.
         let pause = next_pause(&mut pauses);
+        // What a log that is gone did not take, it never will.
         let is_over = log.fault().is_some() || Instant::now() + pause >= deadline;
         if open.is_empty() || is_over {
             return answers;

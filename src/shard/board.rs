@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use tokio::time::Instant;
 
 use crate::{

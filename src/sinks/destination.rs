@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use aftercall_actors::output::Severity;
+use aftercall_actors::contract::output::Severity;
 
 use super::{
     expression::{Condition, Expression},

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use lettre::message::Mailbox;
 use serde_json::{Map, Value};
 

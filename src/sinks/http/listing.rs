@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 use backoff::BackoffBuilder as _;
 use serde_json::Value;
 
