@@ -18,20 +18,14 @@ use std::{
 };
 
 use aftercall_actors::{
+    contract::time::LogTime,
     rules::{RuleErrors, RuleSet},
-    time::LogTime,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::{Config, DeliverConfig, LogConfig, Place, UrlLogin, units::Span},
-    deliver::{
-        self,
-        board::Board as DeliveryBoard,
-        carry::Carry,
-        host::Deliveries,
-        payout::{self, Payer},
-    },
+    delivery::{host::Deliveries, status::Board as DeliveryBoard, transport::Carry},
     desk::{self, Desk, imports::Imports, tokens::Tokens},
     envelope,
     ingest::wfm::{
@@ -47,6 +41,10 @@ use crate::{
         watched::WatchedLog,
     },
     shard::{HostSettings, Hosts, board::Board},
+    sinks::{
+        load,
+        payout::{self, Payer},
+    },
 };
 
 pub mod watch;
@@ -236,13 +234,11 @@ pub fn parse_rules(text: &str, origin: &str) -> Result<RuleSet, RulesError> {
 ///
 /// # Errors
 /// If a file cannot be read or holds mistakes; all of them.
-pub fn load_couriers(
-    config: &DeliverConfig,
-) -> Result<Vec<Arc<dyn Carry>>, deliver::load::LoadErrors> {
+pub fn load_couriers(config: &DeliverConfig) -> Result<Vec<Arc<dyn Carry>>, load::LoadErrors> {
     let Some(destinations) = &config.destinations else {
         return Ok(Vec::new());
     };
-    let loaded = deliver::load::load(destinations, config.fields.as_deref())?;
+    let loaded = load::load(destinations, config.fields.as_deref())?;
     for warning in loaded.checked.warnings() {
         tracing::warn!("{warning}");
     }
@@ -431,6 +427,16 @@ impl Engine {
             tracing::info!(version = rules.version(), position, "rules activated");
         }
         Ok(position)
+    }
+
+    /// Why the process has to stop, if it has to: nothing that is written is kept, or HTTP has ended.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let server = || {
+            let has_ended = self.server.has_ended();
+            has_ended.then(|| "the HTTP server has ended by itself".to_owned())
+        };
+        self.log.fault().or_else(server)
     }
 
     /// How the partitions are.

@@ -3,7 +3,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
-pub mod deliver;
+pub mod delivery;
 pub mod desk;
 pub mod envelope;
 pub mod ingest;
@@ -13,5 +13,7 @@ pub mod planted;
 pub mod sandbox;
 pub mod schema;
 pub mod shard;
+pub mod sinks;
+pub mod supervise;
 pub mod telemetry;
 pub mod traffic;

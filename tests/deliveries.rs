@@ -1,5 +1,5 @@
 //! Destinations as a process runs them: an actor each, on arbiters, supervised. What they decide is proved by
-//! `src/deliver/state/tests.rs` and the simulation; here it is that they live, end and do not hold each other up.
+//! `src/delivery/state/tests.rs` and the simulation; here it is that they live, end and do not hold each other up.
 
 #[path = "support/outputs.rs"]
 mod outputs;
@@ -12,14 +12,13 @@ use std::{
 };
 
 use aftercall::{
-    deliver::{
-        answer::{Answer, Attempt, Fault, Verdict},
-        board::{Board, DriverState},
-        carry::{Carry, Turn},
-        destination::Start,
+    delivery::{
+        attempt::{Answer, Attempt, Fault, Verdict},
         host::Deliveries,
         parcel::Parcel,
-        policy::{Limits, Policy, Retry},
+        policy::{Limits, Policy, Retry, Start},
+        status::{Board, DriverState},
+        transport::{Carry, Turn},
     },
     log::{
         Lane, Log,
@@ -29,7 +28,7 @@ use aftercall::{
 };
 use aftercall_actors::{
     breaker::{self, Trip},
-    output::Kind,
+    contract::output::Kind,
 };
 use async_trait::async_trait;
 use outputs::Outputs;
@@ -286,7 +285,7 @@ async fn store(log: &Log, numbers: std::ops::Range<u32>) {
         .await;
 }
 
-fn status(board: &Board, name: &str) -> aftercall::deliver::board::DestinationStatus {
+fn status(board: &Board, name: &str) -> aftercall::delivery::status::DestinationStatus {
     let mut all = board.destinations();
     all.retain(|status| status.destination == name);
     all.remove(0)
@@ -295,7 +294,7 @@ fn status(board: &Board, name: &str) -> aftercall::deliver::board::DestinationSt
 async fn until(
     board: &Board,
     name: &str,
-    holds: impl Fn(&aftercall::deliver::board::DestinationStatus) -> bool,
+    holds: impl Fn(&aftercall::delivery::status::DestinationStatus) -> bool,
 ) {
     let began = Instant::now();
     while !holds(&status(board, name)) {

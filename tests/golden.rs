@@ -7,7 +7,7 @@
 use std::{fs, path::PathBuf};
 
 use aftercall::{
-    deliver::record::{
+    delivery::record::{
         self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Found, Item,
         LaneRecord, Looked, Memory, Merged, Misconfigured, Moved, Note, Reason, Seen, Settled,
         Sighted, Sighting, Sign, Spot, Standing, Started, Step, Taken, Told,
@@ -22,7 +22,7 @@ use aftercall::{
         snapshot::{self, Manifest, PackedActor, Piece},
     },
 };
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use bytes::Bytes;
 use prost::Message;
 

@@ -2,11 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use aftercall::deliver::{
-    answer::{Answer, Fault},
-    channel::email::{Letter, Server, mailbox, message_id},
-    destination::SmtpSecurity,
-    message::email::Email,
+use aftercall::{
+    delivery::attempt::{Answer, Fault},
+    sinks::{
+        destination::SmtpSecurity,
+        email::{
+            address::mailbox,
+            message::Email,
+            smtp::{Letter, Server, message_id},
+        },
+    },
 };
 use lettre::transport::smtp::authentication::Credentials;
 use serde_json::{Value, json};
@@ -278,7 +283,7 @@ fn letter(from: &str, to: &[&str]) -> Letter {
     }
 }
 
-fn sealed(letter: Letter) -> aftercall::deliver::channel::email::Sealed {
+fn sealed(letter: Letter) -> aftercall::sinks::email::smtp::Sealed {
     letter.seal().expect("a letter")
 }
 

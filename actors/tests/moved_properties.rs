@@ -5,11 +5,13 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_actors::{
+    contract::{
+        event::Body,
+        output::{Alert, Output},
+        time::LogTime,
+    },
     effect::{Effect, Ignored},
-    event::Body,
-    output::{Alert, Output},
-    responses::{Facts, Responses},
-    time::LogTime,
+    responses::{Arrival, Facts, Responses},
 };
 use common::{
     centre::{Centre, read_again},
@@ -243,7 +245,7 @@ proptest! {
             draw ^= draw << 17;
             let (n, content) = ((draw >> 20) % spread, draw >> 60 & 1);
             let facts = &bodies[(2 * n + content) as usize];
-            let turn = responses.judge(LogTime(now_ms), ttl_ms, facts, None, &mut Vec::new());
+            let turn = responses.judge(facts, Arrival { now: LogTime(now_ms), ttl_ms, local: None }, &mut Vec::new());
             let known = plain.entry(n).or_insert((now_ms, BTreeSet::new()));
             if now_ms - known.0 >= ttl_ms {
                 *known = (now_ms, BTreeSet::new());

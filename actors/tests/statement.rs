@@ -3,16 +3,20 @@
 mod common;
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     agent::Agent,
+    contract::{
+        event::{Body, RewardDecided},
+        key::Key,
+        time::{EventTime, LogTime},
+    },
     effect::Effect,
-    event::{Body, RewardDecided},
-    key::Key,
-    points::Workday,
-    redemption::REVERSE,
+    rewards::{
+        points::Workday,
+        redemption::REVERSE,
+        statement::{Earnings, Judgement, Period, Statement, Verdict},
+    },
     rules::RuleSet,
-    statement::{Earnings, Judgement, Period, Statement, Verdict},
-    time::{EventTime, LogTime},
 };
 use common::*;
 use jiff::tz::TimeZone;
@@ -419,11 +423,8 @@ fn judged(agent: &Stage, reward: &str, decision: &str) -> Option<Judgement> {
 }
 
 fn judged_at(agent: &Stage, after_ms: i64, reward: &str, decision: &str) -> Option<Judgement> {
-    let context = Context {
-        now: LogTime(NOW_MS + after_ms),
-        rules: &agent.rules,
-    };
-    agent_of(agent).judge(&context, &decision_of(reward, decision))
+    let now = LogTime(NOW_MS + after_ms);
+    agent_of(agent).judge(now, &agent.rules, &decision_of(reward, decision))
 }
 
 fn decision_of(reward: &str, decision: &str) -> RewardDecided {

@@ -21,13 +21,14 @@ use std::{
 };
 
 use aftercall::{
-    deliver::{board::Board, carry::Carry, driver::drive, load},
+    delivery::{driver::drive, status::Board, transport::Carry},
     log::{
         Log,
         jetstream::{JetStreamLog, Settings},
     },
+    sinks::load,
 };
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use hdrhistogram::Histogram;
 use nats::Nats;
 use outputs::Outputs;
@@ -63,7 +64,7 @@ fn main() {
         .collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name);
     // The clients want to know whose cryptography they are to use, even where they need none.
-    aftercall::deliver::channel::http::install_provider();
+    aftercall::sinks::client::install_provider();
     let server = Nats::start();
     // The log's connection lives on a runtime of its own, as in the service.
     let bus = tokio::runtime::Builder::new_multi_thread()
@@ -241,7 +242,7 @@ fn output(number: usize) -> (String, Value) {
 struct Running {
     board: Arc<Board>,
     stop: watch::Sender<bool>,
-    driving: JoinHandle<aftercall::deliver::driver::Ended>,
+    driving: JoinHandle<aftercall::delivery::driver::Ended>,
 }
 
 impl Running {

@@ -90,7 +90,7 @@ impl Service {
             .spawn()
             .expect("the binary starts");
         // The client wants to know whose cryptography it is to use, even where it needs none.
-        aftercall::deliver::channel::http::install_provider();
+        aftercall::sinks::client::install_provider();
         Self {
             child,
             address,

@@ -8,7 +8,7 @@ use super::{Failure, Global, servers_of_environment, terminal::Out};
 use crate::{
     app,
     config::{Config, Place},
-    deliver::{
+    sinks::{
         alarms,
         file::Checked,
         load,

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use super::{Failure, LogArgs, Setting};
 use crate::{
     app::Bus,
-    deliver::letter::{Choice, Reason},
+    delivery::dead_letter::{Choice, Reason},
     envelope,
 };
 

@@ -1,6 +1,6 @@
 //! `aftercall fields`: what of an output would leave for a destination, before anything is sent anywhere.
 //!
-//! The decision is the one of delivery (`deliver::fields`), so what is shown here is what leaves there. No network and
+//! The decision is the one of delivery (`sinks::fields`), so what is shown here is what leaves there. No network and
 //! no log; of keys only those that the fields at hand are declared to need.
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aftercall_actors::output::Output;
+use aftercall_actors::contract::output::Output;
 use clap::Args;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    deliver::{
+    sinks::{
         fields::{Allowed, FieldError, FieldPolicy, SHIPPED},
         load,
     },

@@ -6,7 +6,7 @@
 
 use std::{fs, path::PathBuf};
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     output::{Kind, Output},
     time::LogTime,
 };
@@ -19,12 +19,11 @@ use super::{
 };
 use crate::{
     app::Bus,
-    deliver::{
-        answer::{Attempt, Verdict},
-        courier::Courier,
-        examples, load,
+    delivery::{
+        attempt::{Attempt, Verdict},
         parcel::Parcel,
     },
+    sinks::{courier::Courier, examples, load},
 };
 
 /// Show what would be sent to a destination for one output, and with --really send it

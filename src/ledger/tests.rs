@@ -8,15 +8,18 @@ mod rewards;
 use std::{cell::RefCell, ops::ControlFlow, rc::Rc};
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     agent::Agent,
+    contract::{
+        event::{Body, Event},
+        key::Key,
+        time::LogTime,
+    },
     effect::Effects,
-    event::{Body, Event},
-    key::Key,
-    redemption::REVERSE,
     responses::{Share, Version},
+    rewards::redemption::REVERSE,
     rules::RuleSet,
-    time::LogTime,
+    turn::Turn,
 };
 use serde_json::json;
 
@@ -50,7 +53,7 @@ impl Till {
             ControlFlow::Continue(())
         });
         Self {
-            actor: Actor::new(aftercall_actors::key::Side::Agent),
+            actor: Actor::new(aftercall_actors::contract::key::Side::Agent),
             rules,
             book: Book::new(None, None, sink),
             lines,
@@ -86,12 +89,10 @@ impl Till {
         let rules = &self.rules;
         let mut effects = Vec::new();
         self.book.before(key, &self.actor);
-        let context = Context { now, rules };
+        let mut turn = Turn::new(key, now, rules, &mut effects);
         match share {
-            Some(share) => self
-                .actor
-                .respond(key, &context, &event, share, &mut effects),
-            None => self.actor.apply(key, &context, &event, &mut effects),
+            Some(share) => self.actor.respond(&mut turn, &event, share),
+            None => self.actor.apply(&mut turn, &event),
         }
         self.book.after(&Step {
             entry: &entry,

@@ -26,23 +26,27 @@ mod watch;
 use std::{collections::BTreeMap, fmt};
 
 use aftercall_actors::{
-    key::Side,
+    contract::{
+        key::Side,
+        time::{EventTime, LogTime},
+    },
     rules::RuleSet,
-    time::{EventTime, LogTime},
 };
 use serde::Serialize;
 
 use crate::{
-    deliver::{courier::Courier, line::LineError, listing::ListingError},
+    delivery::journal::LineError,
     log::{Log, LogError, PartitionId, Position, retry::read},
     shard::{
         record::{Record, RecordError},
         retrace::{Retrace, RetraceError},
         witness::Nobody,
     },
+    sinks::{courier::Courier, http::listing::ListingError},
 };
-
-use self::{deliveries::Deliverer, provider::Provider, watch::Watch};
+use deliveries::Deliverer;
+use provider::Provider;
+use watch::Watch;
 
 /// What was compared with the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,9 +1,9 @@
 //! What stands in the dead-letter stream, and what a destination may be called in the log.
 //!
-//! What a letter or a decision says is the affair of `deliver/letter.rs`; here they are headers and bytes. Quarantined
+//! What a letter or a decision says is the affair of `delivery/dead_letter.rs`; here they are headers and bytes. Quarantined
 //! input stands in the same stream, written by the shards through its lane (`Lane::Dead`), and is only read here.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use bytes::Bytes;
 
 use super::{Headers, LogError, PartitionId, Seq, StoredOutput};

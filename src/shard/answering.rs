@@ -12,13 +12,15 @@ use std::{
 };
 
 use aftercall_actors::{
-    actor::{Actor, Context, StateError},
+    actor::{Actor, StateError},
     agent::Agent,
-    event::RewardDecided,
-    key::Key,
-    statement::{Earnings, Judgement, Period, Window},
-    time::{EventTime, LogTime},
-    value::{Id, key_of},
+    contract::{
+        event::RewardDecided,
+        key::Key,
+        time::{EventTime, LogTime},
+        value::{Id, key_of},
+    },
+    rewards::statement::{Earnings, Judgement, Period, Window},
 };
 use tokio::sync::mpsc;
 
@@ -325,11 +327,7 @@ fn judge(
         by: wish.by.clone(),
         at: EventTime(at.0),
     };
-    let context = Context {
-        now: at,
-        rules: &engine.rules,
-    };
-    let judgement = agent.judge(&context, &decided)?;
+    let judgement = agent.judge(at, &engine.rules, &decided)?;
     Some(Box::new((decided, judgement)))
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::log::{Finding, Level, PartitionId};
-use aftercall_actors::{key::Side, responses::Shared, rules::Settings};
+use aftercall_actors::{contract::key::Side, responses::Shared, rules::Settings};
 
 /// Bytes of resident actors, by partition, against a bound.
 #[derive(Debug)]
@@ -146,10 +146,9 @@ pub fn finding(bytes_max: u64, partition_count: u16, settings: &Settings) -> Fin
 #[cfg(test)]
 mod tests {
     use aftercall_actors::{
-        event::Body,
-        responses::{Facts, Responses, SEGMENT_MAX},
+        contract::{event::Body, time::LogTime},
+        responses::{Arrival, Facts, Responses, SEGMENT_MAX},
         rules::RuleSet,
-        time::LogTime,
     };
 
     use super::*;
@@ -200,10 +199,12 @@ mod tests {
             let body = Body::SurveyResponse(serde_json::from_value(data).unwrap());
             let facts = Facts::of(&body).unwrap();
             responses.judge(
-                LogTime(number as i64),
-                1 << 40,
                 &facts,
-                None,
+                Arrival {
+                    now: LogTime(number as i64),
+                    ttl_ms: 1 << 40,
+                    local: None,
+                },
                 &mut Vec::new(),
             );
         }

@@ -3,14 +3,16 @@
 use std::{path::Path, process::Command, sync::Arc};
 
 use aftercall::{
-    deliver::letter::{AttemptNote, Choice, Decision, Entry, Letter, Output as Original, Reason},
+    delivery::dead_letter::{
+        AttemptNote, Choice, Decision, Entry, Letter, Output as Original, Reason,
+    },
     log::{
         Destination, Headers, Log, NewDead, NewEvent, Seq,
         jetstream::{JetStreamLog, Settings},
         sqlite::{SqliteLog, SqliteSettings},
     },
 };
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::{Value, json};

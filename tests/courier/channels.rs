@@ -1,6 +1,6 @@
 //! The manners of Slack, Teams and email, through the courier.
 
-use aftercall::deliver::answer::{Fault, Verdict};
+use aftercall::delivery::attempt::{Fault, Verdict};
 use serde_json::{Value, json};
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use aftercall::deliver::answer::{Fault, Verdict};
+use aftercall::delivery::attempt::{Fault, Verdict};
 use serde_json::{Value, json};
 
 use super::{

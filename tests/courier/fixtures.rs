@@ -2,15 +2,19 @@
 
 use std::{collections::BTreeSet, fs, sync::Arc};
 
-use aftercall::deliver::{
-    answer::{Answer, Attempt, Verdict},
-    courier::{Courier, couriers},
-    examples,
-    fields::FieldPolicy,
-    file,
-    parcel::Parcel,
+use aftercall::{
+    delivery::{
+        attempt::{Answer, Attempt, Verdict},
+        parcel::Parcel,
+    },
+    sinks::{
+        courier::{Courier, couriers},
+        examples,
+        fields::FieldPolicy,
+        file,
+    },
 };
-use aftercall_actors::output::Output;
+use aftercall_actors::contract::output::Output;
 use serde_json::Value;
 
 /// Couriers and the secrets they read.

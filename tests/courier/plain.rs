@@ -1,6 +1,6 @@
 //! Text from customers over the wire: long, from right to left, and full of what means something somewhere (S2.07).
 
-use aftercall::{deliver::answer::Verdict, sandbox::seen::Seen};
+use aftercall::{delivery::attempt::Verdict, sandbox::seen::Seen};
 use serde_json::{Value, json};
 
 use super::{

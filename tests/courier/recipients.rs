@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aftercall::deliver::answer::{Fault, Verdict};
+use aftercall::delivery::attempt::{Fault, Verdict};
 use futures::future::join_all;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! The requests that `config/destinations.toml` makes, to the letter: method, address, headers, body.
 
-use aftercall::deliver::answer::{Fault, Verdict};
+use aftercall::delivery::attempt::{Fault, Verdict};
 use serde_json::{Value, json};
 
 use super::{

@@ -1,8 +1,8 @@
 //! Messages for several: each channel and each address is told once, whatever becomes of the others (S2.11).
 
-use aftercall::deliver::{
-    answer::{Attempt, Verdict},
-    carry::Turn,
+use aftercall::delivery::{
+    attempt::{Attempt, Verdict},
+    transport::Turn,
 };
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! A bad survey on its way to the people who have to know (S2).
 
-use aftercall::{deliver::parcel::Parcel, sandbox::call::Vendor};
+use aftercall::{delivery::parcel::Parcel, sandbox::call::Vendor};
 use serde_json::{Value, json};
 
 use crate::centre::{Centre, Place, Plan};

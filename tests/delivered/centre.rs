@@ -10,7 +10,7 @@ use std::{
 };
 
 use aftercall::{
-    deliver::parcel::Parcel,
+    delivery::parcel::Parcel,
     envelope,
     log::{
         Lane, Log, TailFrom,
@@ -24,7 +24,7 @@ use aftercall::{
         ledger::Filter,
     },
 };
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Body, Outcome},
     output::Kind,
 };

@@ -6,15 +6,15 @@ use std::{
 };
 
 use aftercall::{
-    deliver::{
-        letter::{Entry, Reason, fold},
+    delivery::{
+        dead_letter::{Entry, Reason, fold},
         parcel::Parcel,
     },
     envelope,
     log::{DeadPlace, Lane, Log, TailFrom},
     sandbox::{Spawned, call::Vendor},
 };
-use aftercall_actors::{event::Body, output::Kind};
+use aftercall_actors::contract::{event::Body, output::Kind};
 use futures::StreamExt as _;
 
 /// The log answers at all within this time.

@@ -7,28 +7,25 @@ use std::{
     time::Duration,
 };
 
-use aftercall::shard::record::{FORMAT, Record};
 use aftercall::{
-    deliver::{
-        board::{Board, DriverState},
-        carry::Carry,
-        destination::Start,
+    delivery::{
+        dead_letter::{Choice, Entry, fold::Letters},
         driver::{Ended, drive},
-        letter::{Choice, Entry, fold::Letters},
-        line::LineError,
-        policy::{Limits, Merge, OutcomeRule, Policy, Rate, Retry},
+        journal::LineError,
+        policy::{Limits, Merge, OutcomeRule, Policy, Rate, Retry, Start},
+        status::{Board, DriverState},
+        transport::Carry,
     },
     envelope::{Origin, output_attributes},
     log::{
         EventLog as _, Lane, LaneFences, Log, NewOutput, PartitionId, StoredDead,
         memory::{Faults, World},
     },
+    shard::record::{FORMAT, Record},
 };
 use aftercall_actors::{
     breaker::{self, Trip},
-    key::Side,
-    output::Kind,
-    time::LogTime,
+    contract::{key::Side, output::Kind, time::LogTime},
 };
 use serde_json::json;
 use tokio::{sync::watch, task::JoinHandle};

@@ -7,19 +7,21 @@ use std::{
 };
 
 use aftercall::{
-    deliver::{
-        answer::{Answer, Attempt, Fault, Verdict},
-        carry::{Carry, Turn},
-        destination::{Judgement, Start},
-        file,
-        judge::{Judged, judge},
+    delivery::{
+        attempt::{Answer, Attempt, Fault, Verdict},
         parcel::Parcel,
-        policy::Policy,
-        scope::Scope,
+        policy::{Policy, Start},
+        transport::{Carry, Turn},
     },
     log::{Lane, memory::World},
+    sinks::{
+        destination::Judgement,
+        file,
+        judge::{Judged, judge},
+        scope::Scope,
+    },
 };
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 

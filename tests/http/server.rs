@@ -17,7 +17,7 @@ use aftercall::{
         memory::{Faults, World},
     },
 };
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
@@ -163,6 +163,6 @@ pub fn read_head(stream: &mut TcpStream) -> String {
 
 /// The client wants to know whose cryptography it is to use, even where it needs none.
 fn client() -> Client {
-    aftercall::deliver::channel::http::install_provider();
+    aftercall::sinks::client::install_provider();
     Client::new()
 }

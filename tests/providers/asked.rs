@@ -1,7 +1,7 @@
 //! S3.09: what became of a request whose answer never came.
 
 use aftercall::{
-    deliver::answer::{Attempt, Fault as Gone, Verdict},
+    delivery::attempt::{Attempt, Fault as Gone, Verdict},
     sandbox::{call::Vendor, faults::Fault},
 };
 use serde_json::{Value, json};

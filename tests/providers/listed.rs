@@ -1,8 +1,8 @@
 //! A vendor's own list of rewards.
 
 use aftercall::{
-    deliver::listing::{Counted, ListingError, Named, Order},
     sandbox::{call::Vendor, faults::Fault},
+    sinks::http::listing::{Counted, ListingError, Named, Order},
 };
 
 use super::office::{Office, PATIENCE, reward};

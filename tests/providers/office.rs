@@ -3,21 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use aftercall::{
-    deliver::{
-        answer::Attempt,
-        carry::Turn,
-        channel::http::install_provider,
-        courier::{Courier, couriers},
-        examples,
-        fields::FieldPolicy,
-        file,
-        parcel::Parcel,
-    },
+    delivery::{attempt::Attempt, parcel::Parcel, transport::Turn},
     sandbox::{
         self, Settings, Spawned, TOKEN,
         call::Vendor,
         faults::{Fault, Rule},
         ledger::Filter,
+    },
+    sinks::{
+        client::install_provider,
+        courier::{Courier, couriers},
+        examples,
+        fields::FieldPolicy,
+        file,
     },
 };
 use serde_json::Value;

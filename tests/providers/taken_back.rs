@@ -1,7 +1,7 @@
 //! S3.12: what each vendor makes of a reward that is to be taken back.
 
 use aftercall::{
-    deliver::{answer::Verdict, parcel::Parcel},
+    delivery::{attempt::Verdict, parcel::Parcel},
     sandbox::call::Vendor,
 };
 use serde_json::json;

@@ -2,7 +2,7 @@
 //! second order.
 
 use aftercall::{
-    deliver::answer::{Attempt, Fault as Gone, Verdict},
+    delivery::attempt::{Attempt, Fault as Gone, Verdict},
     sandbox::{
         call::Vendor,
         faults::{Fault, Garbling},
@@ -160,7 +160,7 @@ async fn s3_16_wrong_and_missing_credentials_are_the_destinations_and_not_the_re
     let id = "0192e4a7-0000-8000-8000-0000000000a6";
     let reward = reward(id, "recognition");
     office.write_token(Some("a-token-of-yesterday"));
-    tokio::time::sleep(aftercall::deliver::secret::LOOK_EVERY).await;
+    tokio::time::sleep(aftercall::sinks::secret::LOOK_EVERY).await;
     let refused = office.turn("rewards", &reward, 1, false).await;
     assert!(
         matches!(
@@ -172,7 +172,7 @@ async fn s3_16_wrong_and_missing_credentials_are_the_destinations_and_not_the_re
     let wrong = office.courier("rewards").fingerprint();
     assert_ne!(before, wrong, "an exchange shows");
     office.write_token(None);
-    tokio::time::sleep(aftercall::deliver::secret::LOOK_EVERY).await;
+    tokio::time::sleep(aftercall::sinks::secret::LOOK_EVERY).await;
     let missing = office.turn("rewards", &reward, 2, false).await;
     assert!(
         matches!(missing.result, Err(Gone::Misconfigured(_))),
@@ -183,7 +183,7 @@ async fn s3_16_wrong_and_missing_credentials_are_the_destinations_and_not_the_re
         "{missing:?}"
     );
     office.write_token(Some(aftercall::sandbox::TOKEN));
-    tokio::time::sleep(aftercall::deliver::secret::LOOK_EVERY).await;
+    tokio::time::sleep(aftercall::sinks::secret::LOOK_EVERY).await;
     assert_eq!(office.courier("rewards").fingerprint(), before);
     let issued = office.turn("rewards", &reward, 3, false).await;
     assert_eq!(issued.verdict, Verdict::Delivered, "{issued:?}");

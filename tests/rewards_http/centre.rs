@@ -14,7 +14,9 @@ use aftercall::{
     },
     shard::{HostSettings, Hosts},
 };
-use aftercall_actors::{event::OutcomeKind, redemption::reward_id, rules::RuleSet};
+use aftercall_actors::{
+    contract::event::OutcomeKind, rewards::redemption::reward_id, rules::RuleSet,
+};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -53,7 +55,7 @@ pub fn with_desk_alone<F: Future<Output = ()>>(test: impl FnOnce(Arc<Centre>) ->
 
 fn with_rules<F: Future<Output = ()>>(rules: Option<RuleSet>, test: impl FnOnce(Arc<Centre>) -> F) {
     // The client wants to know whose cryptography it is to use, even where it needs none.
-    aftercall::deliver::channel::http::install_provider();
+    aftercall::sinks::client::install_provider();
     System::new().block_on(async move {
         let world = World::new(PARTITIONS, Faults::default());
         let config = Config::default().http;

@@ -22,7 +22,7 @@ pub fn spawn(settings: Settings) -> Spawned {
 
 pub fn client(timeout: Duration) -> Client {
     // It wants to know whose cryptography it is to use, even where it needs none.
-    aftercall::deliver::channel::http::install_provider();
+    aftercall::sinks::client::install_provider();
     Client::builder()
         .timeout(timeout)
         .build()

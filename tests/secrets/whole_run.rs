@@ -10,8 +10,8 @@ use std::{
 };
 
 use aftercall::{
-    deliver::secret::LOOK_EVERY,
     sandbox::{call::Vendor, ledger::Filter},
+    sinks::secret::LOOK_EVERY,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};

@@ -29,7 +29,7 @@ impl Service {
     /// A service named `name` on the log that `log_arguments` say, with a rule file of its own.
     pub fn new(folder: &Path, name: &str, log_arguments: &[&str], rules: &str) -> Self {
         // The client wants to know whose cryptography it is to use, even where it needs none.
-        aftercall::deliver::channel::http::install_provider();
+        aftercall::sinks::client::install_provider();
         let rule_file = folder.join(format!("{name}.rules.toml"));
         fs::write(&rule_file, rules).expect("a rule file");
         let port = free_port();

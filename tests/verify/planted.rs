@@ -3,7 +3,7 @@
 use std::{path::Path, process::Output};
 
 use aftercall::{
-    deliver::parcel::Parcel,
+    delivery::parcel::Parcel,
     log::{Lane, Log, PartitionId},
     sandbox::{self, Settings, Spawned, TOKEN, call::Vendor},
     shard::{
@@ -14,10 +14,12 @@ use aftercall::{
     },
 };
 use aftercall_actors::{
-    key::{Key, Side},
-    output::Kind,
+    contract::{
+        key::{Key, Side},
+        output::Kind,
+        time::LogTime,
+    },
     rules::RuleSet,
-    time::LogTime,
 };
 use serde_json::{Value, json};
 

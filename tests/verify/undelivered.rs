@@ -1,7 +1,7 @@
 //! Rewards that are asked for and that no destination delivers are named, and none that waits for good reason.
 
 use aftercall::{
-    deliver::{
+    delivery::{
         parcel::Parcel,
         record::{Fact, Item, Looked, Piece, Record, Standing, Step, Taken},
     },

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::Bus,
     cli::{render, terminal::Out},
-    deliver::letter::{Choice, Decision, Entry, fold::Open},
+    delivery::dead_letter::{Choice, Decision, Entry, fold::Open},
     log::{AppendError, Log, Seq},
 };
 
@@ -292,11 +292,11 @@ fn usage(text: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::time::LogTime;
+    use aftercall_actors::contract::time::LogTime;
 
     use super::*;
     use crate::{
-        deliver::letter::Reason,
+        delivery::dead_letter::Reason,
         log::memory::{Faults, World},
     };
 

@@ -1,6 +1,6 @@
 //! `aftercall dead ls`: one line each.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{Failure, Filter, LogArgs, Setting, book::Book};
 use crate::{
     app::Bus,
     cli::{render, terminal::Out},
-    deliver::letter::fold::Open,
+    delivery::dead_letter::fold::Open,
 };
 
 /// The place of what is no destination's.

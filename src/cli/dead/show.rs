@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::Bus,
     cli::{render, terminal::Out},
-    deliver::letter::{AttemptNote, Choice, Decision, Entry, Letter, fold::Case},
+    delivery::dead_letter::{AttemptNote, Choice, Decision, Entry, Letter, fold::Case},
     log::{Log, Seq},
 };
 

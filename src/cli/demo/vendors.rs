@@ -11,8 +11,9 @@ use anyhow::Context as _;
 use crate::{
     app::Engine,
     cli::terminal::Out,
-    deliver::{carry::Carry, load},
+    delivery::transport::Carry,
     sandbox::{self, Running, Settings, TOKEN},
+    sinks::load,
 };
 
 /// Where destinations are and what may leave for them; the places of vendors and token are written in.

@@ -8,11 +8,12 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::super::{Failure, LogArgs, Setting, publish::style, terminal::Out};
 use crate::{
     app::Bus,
-    deliver::{channel::http::install_provider, courier::Courier, load, policy::OutcomeRule},
+    cli::{Failure, LogArgs, Setting, publish::style, terminal::Out},
+    delivery::policy::OutcomeRule,
     ledger::verify::{Discrepancy, Summary, verify},
+    sinks::{client::install_provider, courier::Courier, load},
 };
 
 /// Recompute every balance and reward from the log, and compare with the state, the outputs and the providers

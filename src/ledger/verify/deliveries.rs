@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use serde_json::Value;
 
 use super::{
@@ -15,11 +15,12 @@ use super::{
     watch::{Reward, Standing},
 };
 use crate::{
-    deliver::{
-        carry::Carry as _, courier::Courier, line, parcel::Parcel, policy::OutcomeRule,
-        record::Spot, state::State,
+    delivery::{
+        journal, parcel::Parcel, policy::OutcomeRule, record::Spot, state::State,
+        transport::Carry as _,
     },
     log::{Lane, Log, LogError, Position, Seq, StoredOutput, retry::read},
+    sinks::courier::Courier,
 };
 
 const OUTCOME: &str = "reward.outcome";
@@ -58,7 +59,7 @@ impl<'a> Deliverer<'a> {
         if !rule.is_some_and(OutcomeRule::is_of_rewards) {
             return Ok(None);
         }
-        let state = line::standing(&**log, courier).await;
+        let state = journal::standing(&**log, courier).await;
         let state = state.map_err(|error| VerifyError::Line {
             destination: courier.name().to_owned(),
             error,

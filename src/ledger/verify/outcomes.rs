@@ -1,17 +1,17 @@
 //! Each outcome of a reward against the destination that is said to have told it: its delivery records prove that it did.
 //!
-//! Records are trimmed, so the outcome carries a proof made of what only the records know (`deliver::proof`). Outcomes of
+//! Records are trimmed, so the outcome carries a proof made of what only the records know (`delivery::proof`). Outcomes of
 //! a log from before stand where anyone's stood; whether they were told cannot be known any more, and nothing is said
 //! of them.
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::event::{Event, Outcome};
+use aftercall_actors::contract::event::{Event, Outcome};
 use bytes::Bytes;
 
 use super::{Check, Discrepancy, VerifyError};
 use crate::{
-    deliver::{proof::Claim, record::Record},
+    delivery::{proof::Claim, record::Record},
     envelope::outcome_source,
     log::{Log, Position, dead::is_destination, retry::read},
 };

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::{Check, Discrepancy, deliveries::Deliverer, provider::Provider, watch::Said};
 use crate::{
-    deliver::parcel::Parcel,
+    delivery::parcel::Parcel,
     log::{Lane, Log, LogError, PartitionId, Position, Seq, TailFrom, retry::read},
 };
 

@@ -5,20 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 
 use super::{
     Check, Discrepancy, Listed, VerifyError,
     watch::{Reward, Standing},
 };
 use crate::{
-    deliver::{
+    delivery::parcel::Parcel,
+    log::Position,
+    sinks::{
         courier::Courier,
-        listing::{Named, Order},
-        parcel::Parcel,
+        http::listing::{Named, Order},
         selector::Selector,
     },
-    log::Position,
 };
 
 /// A destination that says what it has.

@@ -1,0 +1,121 @@
+//! What the configuration points at outside of itself, looked at where `check` runs: certificates, keys and secrets.
+//!
+//! A certificate that is not there keeps the program from starting, so it is a mistake. A secret that is not there is
+//! waited for while everything else goes on, and `check` may well run where secrets are not: it is worth a warning.
+
+use super::{
+    client::tls,
+    destination::{AuthSpec, Channel, Destinations, Identity, Request, Text, TlsSpec},
+    rehearsal::{Note, Rehearsed},
+    secret::Secret,
+    secret_ref::SecretRef,
+};
+
+/// Looks at everything that is pointed at. Connects to nothing.
+#[must_use]
+pub fn look(destinations: &Destinations) -> Rehearsed {
+    let mut found = Rehearsed::default();
+    for (i, step) in destinations.recipients.iter().enumerate() {
+        if let Some(lookup) = &step.lookup {
+            let path = format!("recipient {}", i + 1);
+            of_tls(&lookup.tls, &path, &mut found);
+            of_auth(&lookup.auth, &path, &mut found);
+        }
+    }
+    for destination in &destinations.destinations {
+        let path = format!("destination {:?}", destination.name);
+        of_tls(&destination.tls, &path, &mut found);
+        of_auth(&destination.auth, &path, &mut found);
+        match &destination.channel {
+            Channel::Http(request) => {
+                of_request(request, None, &path, &mut found);
+                for (i, fallback) in destination.fallbacks.iter().enumerate() {
+                    let path = format!("{path}.fallback[{i}]");
+                    of_request(&fallback.request, Some(request), &path, &mut found);
+                }
+                if let Some(lookup) = &destination.lookup {
+                    let path = format!("{path}.lookup");
+                    of_request(&lookup.request, None, &path, &mut found);
+                }
+                if let Some(list) = &destination.list {
+                    let path = format!("{path}.list");
+                    of_request(&list.request, None, &path, &mut found);
+                }
+            }
+            Channel::Slack { api: url, .. }
+            | Channel::SlackWebhook { url, .. }
+            | Channel::Teams { url, .. } => of_text(url, format!("{path}.url"), &mut found),
+            Channel::Email { .. } => {}
+        }
+    }
+    for notes in [&mut found.mistakes, &mut found.warnings] {
+        notes.sort();
+        notes.dedup();
+    }
+    found
+}
+
+fn of_tls(spec: &TlsSpec, path: &str, found: &mut Rehearsed) {
+    let problems = tls::problems(spec).into_iter();
+    found.mistakes.extend(problems.map(|(key, error)| Note {
+        key: format!("{path}.tls.{key}"),
+        text: error.to_string(),
+    }));
+}
+
+fn of_auth(auth: &AuthSpec, path: &str, found: &mut Rehearsed) {
+    let mut secret = |key: &str, reference: &SecretRef| {
+        of_secret(reference, format!("{path}.auth.{key}"), found);
+    };
+    let of_identity = |identity: &Identity| match identity {
+        Identity::Plain(_) => None,
+        Identity::Reference(reference) => Some(reference.clone()),
+    };
+    match auth {
+        AuthSpec::None => {}
+        AuthSpec::Bearer { token } => secret("token", token),
+        AuthSpec::Basic { user, password } => {
+            if let Some(user) = of_identity(user) {
+                secret("user", &user);
+            }
+            secret("password", password);
+        }
+        AuthSpec::OAuth2 {
+            client_id,
+            client_secret,
+            ..
+        } => {
+            if let Some(id) = of_identity(client_id) {
+                secret("client_id", &id);
+            }
+            secret("client_secret", client_secret);
+        }
+        AuthSpec::StandardWebhooks { secret: kept } => secret("secret", kept),
+    }
+}
+
+/// `base`: the request that a fallback takes over from, whose own secrets have been looked at.
+fn of_request(request: &Request, base: Option<&Request>, path: &str, found: &mut Rehearsed) {
+    if base.is_none_or(|base| base.url != request.url) {
+        of_text(&request.url, format!("{path}.url"), found);
+    }
+    for header in &request.headers {
+        let (name, text) = header;
+        if base.is_none_or(|base| !base.headers.contains(header)) {
+            of_text(text, format!("{path}.headers.{name}"), found);
+        }
+    }
+}
+
+fn of_text(text: &Text, key: String, found: &mut Rehearsed) {
+    if let Text::Secret(reference) = text {
+        of_secret(reference, key, found);
+    }
+}
+
+fn of_secret(reference: &SecretRef, key: String, found: &mut Rehearsed) {
+    if let Err(error) = Secret::new(reference.clone()).read() {
+        let text = format!("{error}, here and now; nothing is sent without it");
+        found.warnings.push(Note { key, text });
+    }
+}
