@@ -11,8 +11,8 @@ use aftercall_actors::event::{KEPT_BYTES_MAX, Kept};
 use serde_json::Value;
 
 use super::{
-    destination::{Judgement, Refusals},
     scope::Scope,
+    spec::{Judgement, Refusals},
 };
 use crate::{
     delivery::{

@@ -15,10 +15,10 @@ use aftercall::{
     },
     log::{Lane, memory::World},
     sinks::{
-        destination::Judgement,
         file,
         judge::{Judged, judge},
         scope::Scope,
+        spec::Judgement,
     },
 };
 use aftercall_actors::{output::Kind, time::LogTime};

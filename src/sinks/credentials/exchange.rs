@@ -15,8 +15,8 @@ use crate::{
         },
         conceal::Conceal,
         credentials::Credentials,
-        destination::{AuthSpec, Identity, TlsSpec},
         secret::Secret,
+        spec::{AuthSpec, Identity, TlsSpec},
     },
     telemetry,
 };

@@ -11,9 +11,9 @@ use serde_json::Value;
 use crate::{
     delivery::attempt::{Answer, Fault},
     sinks::{
-        destination::Listing,
         judge::{self, retry_after},
         scope::Scope,
+        spec::Listing,
     },
 };
 
