@@ -36,7 +36,6 @@ mod kept;
 mod secrets;
 
 pub use ended::Ended;
-pub use flight::{letter_of, what_became};
 
 use again::Seen;
 use ended::Stage;

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::{
     dead_letter::{self, AttemptNote, Letter, Output},
-    driver::{letter_of, what_became},
+    original::{letter_of, what_became},
     parcel::Parcel,
     proof::Claim,
     record::{Alarmed, Ending, Item, Note, Reason, Seen, Settled},

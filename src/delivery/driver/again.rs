@@ -7,12 +7,13 @@
 
 use std::{collections::BTreeMap, mem, sync::Arc};
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 
 use super::Driver;
 use crate::{
     delivery::{
         journal::{Line, LineError},
+        original::each_dead,
         record::{Looked, Moved, Sighting, Spot, holds},
         state::{Batch, Places},
     },
@@ -206,29 +207,6 @@ async fn unsaid(log: &Log, places: &Places, behind: Seq) -> Result<Vec<Sighting>
         }
     }
     Ok(lanes)
-}
-
-/// Shows the dead letters and decisions of a destination in order, once more from the first where the log could not be
-/// read on.
-///
-/// # Errors
-/// If the log cannot be read for good.
-pub async fn each_dead(
-    log: &Log,
-    destination: &str,
-    mut look: impl FnMut(StoredDead),
-) -> Result<(), LogError> {
-    'reading: loop {
-        let mut entries = read(|| log.dead_scan(Some(destination))).await?;
-        while let Some(entry) = entries.next().await {
-            match entry {
-                Ok(entry) => look(entry),
-                Err(error) if error.is_transient() => continue 'reading,
-                Err(error) => return Err(error),
-            }
-        }
-        return Ok(());
-    }
 }
 
 /// The same of dead letters and decisions.

@@ -6,17 +6,16 @@ use aftercall_actors::{event::Kept, time::LogTime};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::again::each_dead;
 use crate::{
     delivery::{
         attempt::{Attempt, Fault, Verdict},
-        dead_letter::Entry,
+        original::{letter_of, what_became},
         parcel::Parcel,
-        record::{Sighting, Taken},
+        record::Taken,
         state::Question,
         transport::{Carry, Turn},
     },
-    log::{Kept as Standing, Log, Seq, StoredDead, retry::read},
+    log::{Kept as Standing, Log, Seq, retry::read},
 };
 
 /// An output that may have to be read again.
@@ -121,36 +120,9 @@ async fn fetch(log: &Log, wanted: &Wanted) -> Result<Arc<Parcel>, String> {
     }
 }
 
-/// What has become of an output that could not be read: one that was lost with the log's end comes again. `None` if that
-/// cannot be known.
-pub async fn what_became(log: &Log, taken: &Taken) -> Option<Standing> {
-    let sighting = taken.spot.map(|spot| Sighting {
-        spot,
-        at: taken.stands_at(),
-        stored_ms: None,
-    });
-    let (partition, lane, mark) = sighting?.asked()?;
-    read(|| log.output_kept(partition, lane, mark)).await.ok()
-}
-
 /// The output as its dead letter has it, for an item that an operator had tried again.
 async fn from_letter(log: &Log, wanted: &Wanted) -> Option<Parcel> {
     letter_of(log, wanted.letters_of.as_deref()?, &wanted.taken).await
-}
-
-/// What a destination's letter about an output has of it.
-pub async fn letter_of(log: &Log, destination: &str, taken: &Taken) -> Option<Parcel> {
-    let mut found = None;
-    let look = |entry: StoredDead| {
-        if let Ok(Entry::Letter(letter)) = Entry::read(&entry)
-            && letter.output.seq == taken.seq
-            && letter.output.id == taken.id
-        {
-            found = letter.output.parcel().or(found.take());
-        }
-    };
-    each_dead(log, destination, look).await.ok()?;
-    found
 }
 
 fn unsendable(why: String) -> Attempt {
