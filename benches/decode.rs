@@ -9,7 +9,7 @@ use aftercall::{
     log::{Headers, RawEvent, Route, Speaker},
     traffic::Traffic,
 };
-use aftercall_actors::time::{EventTime, LogTime};
+use aftercall_actors::contract::time::{EventTime, LogTime};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::Value;

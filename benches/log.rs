@@ -15,7 +15,7 @@ use aftercall::log::{
     Destination, EventLog, Headers, Lane, NewEvent, NewOutput, PartitionId,
     sqlite::{SqliteLog, SqliteSettings},
 };
-use aftercall_actors::{key::Side, output::Kind};
+use aftercall_actors::contract::{key::Side, output::Kind};
 use bytes::Bytes;
 
 const EVENTS: usize = 1_000_000;

@@ -18,8 +18,8 @@ use std::{
 };
 
 use aftercall_actors::{
+    contract::time::LogTime,
     rules::{RuleErrors, RuleSet},
-    time::LogTime,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

@@ -27,7 +27,7 @@ use actix_web::{
     rt::net::TcpStream,
     web,
 };
-use aftercall_actors::plausible::AheadMax;
+use aftercall_actors::contract::plausible::AheadMax;
 use tokio::sync::Semaphore;
 
 use crate::{

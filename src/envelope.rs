@@ -1,7 +1,7 @@
 //! CloudEvents 1.0 at the edge of the system: stored bytes to typed events, and outputs to attributes.
 //!
 //! Events arrive by three doors (a bus that publishes into our stream, HTTP, a file), in structured or binary
-//! mode, and are decoded here, once per process, into `aftercall_actors::event`. What does not decode is a
+//! mode, and are decoded here, once per process, into `aftercall_actors::contract::event`. What does not decode is a
 //! [`Reject`] with a stable reason for metrics and a detail for people; nothing here panics, whatever the bytes.
 //!
 //! One pass over the bytes is the aim: with `type` before `data`, as every SDK writes it, the data is parsed
@@ -37,7 +37,7 @@ pub use reject::{Reason, Reject};
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
 
 /// Longest CloudEvents `id`, in bytes (EVENTS.md: ids).
-pub const EVENT_ID_BYTES_MAX: usize = aftercall_actors::value::ID_BYTES_MAX;
+pub const EVENT_ID_BYTES_MAX: usize = aftercall_actors::contract::value::ID_BYTES_MAX;
 
 /// Longest CloudEvents `source`, in bytes. A URI reference: longer than an id, but it travels with every output.
 pub const EVENT_SOURCE_BYTES_MAX: usize = 1_024;

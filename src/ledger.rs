@@ -43,9 +43,11 @@ pub use self::{
 use std::ops::ControlFlow;
 
 use aftercall_actors::{
-    key::{Key, Side},
+    contract::{
+        key::{Key, Side},
+        time::LogTime,
+    },
     rules::RuleSet,
-    time::LogTime,
 };
 
 use self::book::Book;

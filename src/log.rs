@@ -11,7 +11,7 @@
 
 use std::{fmt, sync::Arc};
 
-use aftercall_actors::{key::Side, output::Kind, time::LogTime};
+use aftercall_actors::contract::{key::Side, output::Kind, time::LogTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;

@@ -5,7 +5,7 @@
 //! decode and encode, so what it says and what is done cannot drift apart; `config/examples` has one event of each,
 //! which `tests/schema.rs` holds against both.
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{self, Body},
     output::{self, Output},
 };

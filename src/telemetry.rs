@@ -8,7 +8,10 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use aftercall_actors::{effect::Ignored, key::Side, output::Kind};
+use aftercall_actors::{
+    contract::{key::Side, output::Kind},
+    effect::Ignored,
+};
 use prometheus::{
     Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,

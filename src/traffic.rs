@@ -8,7 +8,7 @@
 //! Mix: half completions, a quarter starts, a fifth surveys (a tenth of them below 3; of fifty one corrects the agent of
 //! one before it), the rest WFM figures and eNPS answers. About 800 bytes an event.
 
-use aftercall_actors::{key::Key, time::EventTime};
+use aftercall_actors::contract::{key::Key, time::EventTime};
 use bytes::Bytes;
 
 use crate::log::{Destination, Headers, NewEvent};
@@ -372,7 +372,10 @@ fn generated(
         event_type,
         event: json.finish(),
         owner: owner.token(),
-        customer: customer.map_or_else(|| aftercall_actors::key::NOBODY.to_owned(), Key::token),
+        customer: customer.map_or_else(
+            || aftercall_actors::contract::key::NOBODY.to_owned(),
+            Key::token,
+        ),
         message_id,
     }
 }

@@ -12,10 +12,12 @@ use aftercall::{
     },
 };
 use aftercall_actors::{
-    key::{Key, Side},
+    contract::{
+        key::{Key, Side},
+        time::LogTime,
+    },
     responses::Responses,
     rules::RuleSet,
-    time::LogTime,
 };
 use serde_json::json;
 

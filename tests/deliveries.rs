@@ -28,7 +28,7 @@ use aftercall::{
 };
 use aftercall_actors::{
     breaker::{self, Trip},
-    output::Kind,
+    contract::output::Kind,
 };
 use async_trait::async_trait;
 use outputs::Outputs;

@@ -4,7 +4,7 @@ use aftercall::{
     envelope::{Incoming, Reason, decode},
     log::{Headers, RawEvent, Route, Speaker},
 };
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Body, Event},
     key::Key,
     time::LogTime,

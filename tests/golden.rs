@@ -22,7 +22,7 @@ use aftercall::{
         snapshot::{self, Manifest, PackedActor, Piece},
     },
 };
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use bytes::Bytes;
 use prost::Message;
 

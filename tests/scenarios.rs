@@ -21,7 +21,11 @@ use aftercall::{
     shard::{batch::route, engine::Engine, recovery::recover},
     telemetry::metrics,
 };
-use aftercall_actors::{effect::Ignored, key::Key, rules::RuleSet, time::LogTime};
+use aftercall_actors::{
+    contract::{key::Key, time::LogTime},
+    effect::Ignored,
+    rules::RuleSet,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -91,7 +95,7 @@ struct StoredInput {
 }
 
 fn nobody() -> String {
-    aftercall_actors::key::NOBODY.to_owned()
+    aftercall_actors::contract::key::NOBODY.to_owned()
 }
 
 #[test]
@@ -359,7 +363,7 @@ fn new_event(input: &Input, number: usize, now: LogTime) -> Result<NewEvent, Rej
 impl StoredInput {
     fn event(&self) -> NewEvent {
         let token = |name: &str, key: Key<'_>| match name {
-            aftercall_actors::key::NOBODY => name.to_owned(),
+            aftercall_actors::contract::key::NOBODY => name.to_owned(),
             _ => key.token(),
         };
         let destination = match self.for_all {

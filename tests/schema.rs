@@ -7,7 +7,7 @@ use aftercall::{
     log::{Headers, RawEvent, Route, Speaker},
     schema,
 };
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Body, Event},
     key::Key,
     output::{self, Output},

@@ -17,7 +17,7 @@ use aftercall::log::{
     PartitionId, retry,
     sqlite::{FILE, PARTITION_COUNT_DEFAULT, SqliteLog, SqliteSettings},
 };
-use aftercall_actors::key::Side;
+use aftercall_actors::contract::key::Side;
 use bytes::Bytes;
 use rusqlite::Connection;
 use tempfile::tempdir;

@@ -8,12 +8,14 @@ use std::hint::black_box;
 
 use aftercall_actors::{
     actor::{Actor, Context},
-    changes::Mark,
+    contract::{
+        event::{Body, Event},
+        key::{Key, Side},
+        time::LogTime,
+    },
     dedupe::DEDUPE_ENTRIES_MAX,
-    event::{Body, Event},
-    key::{Key, Side},
     rules::RuleSet,
-    time::LogTime,
+    stored::changes::Mark,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;

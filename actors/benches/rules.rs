@@ -5,8 +5,8 @@
 use std::hint::black_box;
 
 use aftercall_actors::{
+    contract::event::{Body, Event},
     effect::Effects,
-    event::{Body, Event},
     rules::{Figures, RuleSet},
 };
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -20,11 +20,13 @@ use std::{
 
 use aftercall_actors::{
     actor::{Actor, Context},
-    event::{Body, Event},
-    key::{Key, Side},
+    contract::{
+        event::{Body, Event},
+        key::{Key, Side},
+        time::LogTime,
+    },
     responses::{Facts, Responses},
     rules::RuleSet,
-    time::LogTime,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};

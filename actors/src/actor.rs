@@ -2,14 +2,16 @@
 
 use crate::{
     agent::Agent,
-    changes::Mark,
+    contract::{
+        event::Event,
+        key::{Key, Side},
+        time::LogTime,
+    },
     customer::Customer,
     effect::Effects,
-    event::Event,
-    key::{Key, Side},
     responses::Share,
     rules::{RuleSet, Settings},
-    time::LogTime,
+    stored::changes::Mark,
 };
 
 /// What an actor is told besides the event: nothing here may come from anywhere but the log.

@@ -4,28 +4,37 @@
 //! each part what it is to apply. Of interactions only their wrap-up leaves a trace.
 
 mod changes;
+pub mod enps;
+pub mod survey_requests;
+pub mod surveys;
 
+use self::{enps::Enps, survey_requests::Tokens, surveys::Surveys};
 use crate::{
     actor::Context,
+    alerts::{
+        enrichment::Enrichment,
+        operator::{dead_letters::Storms, imports::Imports},
+    },
+    contract::{
+        event::{
+            Body, EnpsResponse, Event, Outcome, OutcomeKind, PointsAdjusted, SurveyResponse,
+            WfmMetric,
+        },
+        key::Key,
+        time::{EventTime, LogTime},
+    },
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
-    enps::Enps,
-    enrichment::Enrichment,
-    event::{
-        Body, EnpsResponse, Event, Outcome, OutcomeKind, PointsAdjusted, SurveyResponse, WfmMetric,
-    },
-    imports::Imports,
-    key::Key,
-    points::{PointsWindow, Replaced, Source, Workday},
-    redemption::{Moment, Rewards},
     responses::Share,
+    rewards::{
+        points::{PointsWindow, Replaced, Source, Workday},
+        redemption::{Moment, Rewards},
+    },
     rules::{Figures, Hit, RuleSet, Settings},
-    state::{self, DecodeError, StoredAgent},
-    storms::Storms,
-    surveys::{self, Surveys},
-    time::{EventTime, LogTime},
-    tokens::Tokens,
-    wire,
+    stored::{
+        state::{self, DecodeError, StoredAgent},
+        wire,
+    },
 };
 
 /// An owner of interactions, as of the last event applied.

@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, num::NonZeroU32};
 
-use crate::time::LogTime;
+use crate::contract::time::LogTime;
 
 /// When to open, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

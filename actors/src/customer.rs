@@ -8,27 +8,39 @@
 //! so is the summary, and a host may forget the actor.
 
 mod changes;
+pub mod decided;
+pub mod history;
+pub mod identity;
+pub mod profile;
+pub mod segments;
+pub mod tracking;
 
 use std::borrow::Cow;
 
-use crate::{
-    actor::Context,
+use self::{
     decided::Decided,
-    dedupe::{Dedupe, KeyHash},
-    effect::{Effect, Effects, Ignored},
-    event::{Body, Event, InteractionCompleted, InteractionUpdated, OutcomeKind},
     history::History,
     identity::{Identity, Resolution},
-    key::Key,
-    output::{Output, ProfileAttributes, ProfileUpdate},
     profile::{Cause, Merge},
-    rules::{Hit, Settings},
     segments::Segments,
-    state::{self, DecodeError, StoredCustomer},
-    time::{EventTime, LogTime},
     tracking::Tracking,
-    value::Id,
-    wire,
+};
+use crate::{
+    actor::Context,
+    contract::{
+        event::{Body, Event, InteractionCompleted, InteractionUpdated, OutcomeKind},
+        key::Key,
+        output::{Output, ProfileAttributes, ProfileUpdate},
+        time::{EventTime, LogTime},
+        value::Id,
+    },
+    dedupe::{Dedupe, KeyHash},
+    effect::{Effect, Effects, Ignored},
+    rules::{Hit, Settings},
+    stored::{
+        state::{self, DecodeError, StoredCustomer},
+        wire,
+    },
 };
 
 /// A customer, as of the last event applied.

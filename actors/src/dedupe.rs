@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use times::Times;
 
-use crate::{time::LogTime, wire};
+use crate::{contract::time::LogTime, stored::wire};
 
 /// Most keys one actor remembers in one memory. Above it the oldest is forgotten early, and counted.
 pub const DEDUPE_ENTRIES_MAX: usize = 16_384;

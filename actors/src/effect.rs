@@ -1,6 +1,6 @@
 //! What an actor asks the world to do: plain data, compared in tests, performed by the host.
 
-use crate::output::Output;
+use crate::contract::output::Output;
 
 /// One thing an actor wants done or counted.
 #[derive(Clone, Debug, PartialEq)]

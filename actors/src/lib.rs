@@ -2,41 +2,30 @@
 //!
 //! Nothing here reads a clock, draws a random number, does I/O, awaits, or iterates in hash order. `now` and
 //! the rules arrive with the event; so the state at any log position is a function of the log, and replay,
-//! simulation and exact recovery follow (DESIGN, ideas 1 and 2). The host in `src/shard` drives it.
+//! simulation and exact recovery follow (`docs/ARCHITECTURE.md`, ideas 1 and 2). The host in `src/shard` drives it.
+//!
+//! - [`contract`]: events in, outputs out, and the checked values they consist of
+//! - [`actor`]: an agent or a customer, as the host sees it
+//! - [`effect`]: what an actor asks of its host
+//! - [`agent`]: survey responses, eNPS and survey requests of one agent, bot or queue
+//! - [`customer`]: history, segments, profile and identity of one customer
+//! - [`responses`]: which owner a survey response belongs to, and which of its versions are new
+//! - [`alerts`]: alerts to supervisors, administrators and operators, and the lookups that complete them
+//! - [`rewards`]: points, the rewards they are redeemed for, and an agent's statement of both
+//! - [`rules`]: the rule file: its conditions and settings, compiled
+//! - [`dedupe`]: business keys an actor has seen, so that the same thing counts once
+//! - [`stored`]: the stored form of an actor, whole or by what has changed
+//! - [`breaker`]: the circuit breaker of a destination
 
 pub mod actor;
 pub mod agent;
-pub mod alert;
+pub mod alerts;
 pub mod breaker;
-pub mod changes;
+pub mod contract;
 pub mod customer;
-pub mod decided;
 pub mod dedupe;
 pub mod effect;
-pub mod enps;
-pub mod enrichment;
-pub mod event;
-pub mod history;
-pub mod identifier;
-pub mod identity;
-pub mod imports;
-pub mod key;
-pub mod object;
-pub mod output;
-pub mod plausible;
-pub mod points;
-pub mod profile;
-pub mod programs;
-pub mod redemption;
 pub mod responses;
+pub mod rewards;
 pub mod rules;
-pub mod segments;
-pub mod state;
-pub mod statement;
-pub mod storms;
-pub mod surveys;
-pub mod time;
-pub mod tokens;
-pub mod tracking;
-pub mod value;
-mod wire;
+pub mod stored;

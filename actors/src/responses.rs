@@ -27,11 +27,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     actor::StateError,
+    contract::{event::Body, key::Key, time::LogTime},
     dedupe::KeyHash,
     effect::{Effect, Effects, Ignored},
-    event::Body,
-    key::Key,
-    time::LogTime,
 };
 use index::{Index, PLACE_MAX};
 pub use segment::Shared;

@@ -41,9 +41,8 @@ use self::{
     field::{Scope, Topic},
 };
 use crate::{
+    contract::{event::Event, output::Severity},
     effect::{Effect, Effects},
-    event::Event,
-    output::Severity,
 };
 
 /// The rules that ship with the program.

@@ -5,12 +5,14 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
-    changes::Mark,
+    agent::enps::RESPONSES_MAX,
+    contract::{
+        event::{Body, OutcomeKind},
+        key::{Key, Side},
+    },
     dedupe::DEDUPE_ENTRIES_MAX,
-    enps::RESPONSES_MAX,
-    event::{Body, OutcomeKind},
-    key::{Key, Side},
     rules::RuleSet,
+    stored::changes::Mark,
 };
 use common::*;
 use proptest::prelude::*;

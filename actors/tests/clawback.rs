@@ -4,10 +4,12 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    contract::{
+        event::Body,
+        key::{Key, Side},
+    },
     effect::Ignored,
-    event::Body,
-    key::{Key, Side},
-    redemption::{REVERSE, Standing, reward_id},
+    rewards::redemption::{REVERSE, Standing, reward_id},
 };
 use common::*;
 use serde_json::json;

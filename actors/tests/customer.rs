@@ -4,8 +4,8 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    contract::key::{Key, Side},
     effect::{Effect, Ignored},
-    key::{Key, Side},
     rules::RuleSet,
 };
 use common::*;

@@ -3,9 +3,8 @@
 mod common;
 
 use aftercall_actors::{
+    contract::{key::Key, output::Output},
     effect::{Effect, Ignored},
-    key::Key,
-    output::Output,
 };
 use common::*;
 use serde_json::{Value, json};

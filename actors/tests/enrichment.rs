@@ -3,8 +3,8 @@
 mod common;
 
 use aftercall_actors::{
+    contract::event::Body,
     effect::{Effect, Ignored},
-    event::Body,
 };
 use common::{lookups::*, *};
 use serde_json::{Value, json};

@@ -4,11 +4,13 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    alerts::enrichment::{OPEN_BYTES_MAX, OPEN_MAX},
+    contract::{
+        event::OutcomeKind,
+        key::{Key, Side},
+        output::Output,
+    },
     effect::{Effect, Ignored},
-    enrichment::{OPEN_BYTES_MAX, OPEN_MAX},
-    event::OutcomeKind,
-    key::{Key, Side},
-    output::Output,
     rules::RuleSet,
 };
 use common::{lookups::*, *};

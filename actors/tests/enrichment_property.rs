@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_actors::{
     actor::Actor,
+    contract::{
+        event::OutcomeKind,
+        key::{Key, Side},
+        output::{Alert, Output, RecordingStatus},
+    },
     effect::{Effect, Effects},
-    event::OutcomeKind,
-    key::{Key, Side},
-    output::{Alert, Output, RecordingStatus},
     rules::RuleSet,
 };
 use common::*;

@@ -2,7 +2,11 @@
 
 mod common;
 
-use aftercall_actors::{effect::Effect, event::Body, output::Output, redemption::REVERSE};
+use aftercall_actors::{
+    contract::{event::Body, output::Output},
+    effect::Effect,
+    rewards::redemption::REVERSE,
+};
 use common::*;
 use serde_json::json;
 
@@ -60,7 +64,7 @@ fn s3_06_the_version_is_there_where_an_export_gave_the_points_and_only_there() {
 
 #[test]
 fn s3_06_the_version_is_known_though_the_program_was_off_when_the_points_came() {
-    let mut agent = Stage::new(aftercall_actors::key::Key::Agent("a1"), alone());
+    let mut agent = Stage::new(aftercall_actors::contract::key::Key::Agent("a1"), alone());
     agent.apply(0, row("2026-11-18", 300.0, Some("v1")));
     agent.apply(1, row("2026-11-19", 300.0, Some("v2")));
     agent.rules = enabled();
@@ -82,7 +86,7 @@ fn s3_06_the_version_is_known_though_the_program_was_off_when_the_points_came() 
 #[test]
 fn s3_06_a_claim_that_waits_and_its_reversal_say_what_the_claim_was_made_of() {
     let mut agent = Stage::new(
-        aftercall_actors::key::Key::Agent("a1"),
+        aftercall_actors::contract::key::Key::Agent("a1"),
         program("approval = \"always\"\n", ""),
     );
     agent.apply(0, row("2026-11-19", 500.0, Some("v1")));

@@ -4,12 +4,14 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    contract::{
+        event::{Body, OutcomeKind},
+        key::{Key, Side},
+        value::{self, Id},
+    },
+    customer::identity::{ATTRIBUTES_BYTES_MAX, Known, Resolution},
     effect::Ignored,
-    event::{Body, OutcomeKind},
-    identity::{ATTRIBUTES_BYTES_MAX, Known, Resolution},
-    key::{Key, Side},
     rules::RuleSet,
-    value::{self, Id},
 };
 use common::*;
 use serde_json::{Value, json};

@@ -4,10 +4,12 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    alerts::operator::imports::DEDUPE_MS,
+    contract::{
+        event::{Body, OutcomeKind},
+        key::{Key, Side},
+    },
     effect::Ignored,
-    event::{Body, OutcomeKind},
-    imports::DEDUPE_MS,
-    key::{Key, Side},
     rules::RuleSet,
 };
 use common::{NOW_MS, Stage, data, ignored, outcome, told};

@@ -3,11 +3,13 @@
 mod common;
 
 use aftercall_actors::{
+    contract::{
+        event::{Body, OutcomeKind},
+        key::Key,
+        time::LogTime,
+    },
     effect::{Effect, Ignored},
-    event::{Body, OutcomeKind},
-    key::Key,
     responses::{Facts, RESPONSES_MAX, Responses, SEGMENT_MAX, number_of},
-    time::LogTime,
 };
 use common::{
     centre::{Centre, Said, lines},

@@ -5,11 +5,13 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_actors::{
+    contract::{
+        event::Body,
+        output::{Alert, Output},
+        time::LogTime,
+    },
     effect::{Effect, Ignored},
-    event::Body,
-    output::{Alert, Output},
     responses::{Facts, Responses},
-    time::LogTime,
 };
 use common::{
     centre::{Centre, read_again},

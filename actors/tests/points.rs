@@ -2,7 +2,7 @@
 
 mod common;
 
-use aftercall_actors::{effect::Ignored, key::Key};
+use aftercall_actors::{contract::key::Key, effect::Ignored};
 use common::*;
 
 #[test]

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_actors::{
     actor::Actor,
+    contract::{
+        event::{Body, OutcomeKind},
+        output::Output,
+    },
     effect::{Effect, Effects},
-    event::{Body, OutcomeKind},
-    output::Output,
 };
 use common::*;
 use proptest::prelude::*;

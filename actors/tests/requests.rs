@@ -4,11 +4,13 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    alerts::operator::dead_letters::STORM_MS,
+    contract::{
+        event::{Body, DeadLettered, OutcomeKind},
+        key::{Key, Side},
+    },
     effect::Ignored,
-    event::{Body, DeadLettered, OutcomeKind},
-    key::{Key, Side},
     rules::RuleSet,
-    storms::STORM_MS,
 };
 use common::*;
 use serde_json::{Value, json};
@@ -221,7 +223,7 @@ fn storms_and_tokens_survive_being_stored() {
 #[test]
 fn a_destination_has_a_name_that_is_one() {
     let named = |name: &str| {
-        serde_json::from_value::<aftercall_actors::event::DeadLettered>(json!({
+        serde_json::from_value::<aftercall_actors::contract::event::DeadLettered>(json!({
             "destination": name, "reason": "x", "count": 1, "output_id": "o", "at": 0,
         }))
     };

@@ -3,10 +3,12 @@
 mod common;
 
 use aftercall_actors::{
+    contract::{
+        event::{Body, OutcomeKind},
+        key::Key,
+    },
     effect::Ignored,
-    event::{Body, OutcomeKind},
-    key::Key,
-    redemption::{REVERSE, Stage as Tier, reward_id},
+    rewards::redemption::{REVERSE, Stage as Tier, reward_id},
     rules::RuleSet,
 };
 use common::*;

@@ -4,12 +4,16 @@
 mod common;
 
 use aftercall_actors::{
+    contract::{
+        key::Key,
+        output::{Audience, Output, Severity},
+    },
     effect::{Effect, Ignored},
-    key::Key,
-    output::{Audience, Output, Severity},
-    points::Workday,
-    redemption::{REVERSE, Standing},
-    statement::{RewardState, Verdict},
+    rewards::{
+        points::Workday,
+        redemption::{REVERSE, Standing},
+        statement::{RewardState, Verdict},
+    },
 };
 use common::*;
 
@@ -41,7 +45,7 @@ fn after_all() -> String {
     format!("reward_issued_after_all:{}", id(0))
 }
 
-fn on(day: i64, id: &str, points: i32) -> (i64, aftercall_actors::event::Body) {
+fn on(day: i64, id: &str, points: i32) -> (i64, aftercall_actors::contract::event::Body) {
     let after_ms = day * DAY_MS;
     (after_ms, adjusted(id, points, NOW_MS + after_ms))
 }
@@ -383,7 +387,7 @@ fn s3_16_outcomes_of_what_is_told_are_known() {
     agent.apply(2, reward_outcome(&id(0), "bounced"));
     agent.apply(3, reward_outcome(&id(0), "issued"));
     agent.apply(4, reward_outcome(&id(0), "bounced"));
-    use aftercall_actors::event::OutcomeKind::Alert;
+    use aftercall_actors::contract::event::OutcomeKind::Alert;
     for alert in [cancelled(), cancelled() + ":2", after_all() + ":2"] {
         let body = outcome(
             Alert,
@@ -399,14 +403,15 @@ fn s3_16_outcomes_of_what_is_told_are_known() {
 #[test]
 fn s3_16_a_person_is_told_what_can_be_decided() {
     let judged = |agent: &Stage, id: &str, decision: &str| {
-        let aftercall_actors::event::Body::RewardDecided(decided) = decided(id, decision) else {
+        let aftercall_actors::contract::event::Body::RewardDecided(decided) = decided(id, decision)
+        else {
             panic!("a decision");
         };
         let aftercall_actors::actor::Actor::Agent(actor) = &agent.actor else {
             panic!("an agent");
         };
         let context = aftercall_actors::actor::Context {
-            now: aftercall_actors::time::LogTime(NOW_MS + 10),
+            now: aftercall_actors::contract::time::LogTime(NOW_MS + 10),
             rules: &agent.rules,
         };
         let judgement = actor.judge(&context, &decided).unwrap();
@@ -471,8 +476,9 @@ fn s3_16_alerts_say_whom_they_are_for() {
         if let Some(severity) = severity {
             told["severity"] = severity.into();
         }
-        let told =
-            aftercall_actors::event::Body::DeadLettered(serde_json::from_value(told).unwrap());
+        let told = aftercall_actors::contract::event::Body::DeadLettered(
+            serde_json::from_value(told).unwrap(),
+        );
         let effects = system.apply_as(name, 1, told);
         assert_eq!(
             audience(&effects),
@@ -509,8 +515,11 @@ fn s3_16_an_alert_says_may_or_may_not_only_where_that_is_so() {
             told["reason"] = reason.into();
         }
         let told = serde_json::from_value(told).unwrap();
-        let kind = aftercall_actors::event::OutcomeKind::Reward;
-        let effects = agent.apply(1, aftercall_actors::event::Body::Outcome(kind, told));
+        let kind = aftercall_actors::contract::event::OutcomeKind::Reward;
+        let effects = agent.apply(
+            1,
+            aftercall_actors::contract::event::Body::Outcome(kind, told),
+        );
         let alert = data(&effects);
         let summary = alert["summary"].as_str().unwrap();
         let expected = format!(" {expected}; its points stay locked until that is decided.");

@@ -5,9 +5,9 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    contract::key::Key,
     effect::Ignored,
-    key::Key,
-    redemption::{REVERSE, Stage as Tier, reward_id},
+    rewards::redemption::{REVERSE, Stage as Tier, reward_id},
     rules::RuleSet,
 };
 use common::*;

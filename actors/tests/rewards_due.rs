@@ -4,7 +4,9 @@
 
 mod common;
 
-use aftercall_actors::{effect::Effect, key::Key, points::Workday, rules::RuleSet};
+use aftercall_actors::{
+    contract::key::Key, effect::Effect, rewards::points::Workday, rules::RuleSet,
+};
 use common::*;
 use jiff::tz::TimeZone;
 

@@ -3,9 +3,9 @@
 mod common;
 
 use aftercall_actors::{
+    contract::key::Key,
     effect::Ignored,
-    key::Key,
-    redemption::{REVERSE, reward_id},
+    rewards::redemption::{REVERSE, reward_id},
 };
 use common::*;
 

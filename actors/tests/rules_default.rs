@@ -1,9 +1,9 @@
 //! The shipped rules: what they are, and one tick each side of each of their boundaries.
 
 use aftercall_actors::{
+    contract::event::{Body, Event},
     effect::{Effect, Effects},
-    event::{Body, Event},
-    programs::{Approval, OnCancelled, Program, Tier},
+    rewards::programs::{Approval, OnCancelled, Program, Tier},
     rules::{Figures, RuleSet, Settings},
 };
 use serde_json::{Value, json};

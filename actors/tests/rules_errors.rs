@@ -1,7 +1,7 @@
 //! Every mistake a rule file can have, with the exact message a person gets.
 
 use aftercall_actors::{
-    identifier::IdentifierType,
+    contract::identifier::IdentifierType,
     rules::{EnrichmentMode, RuleSet},
 };
 

@@ -1,7 +1,7 @@
 //! Reward programs in a rule file: what they mean, and every mistake with the exact message a person gets.
 
 use aftercall_actors::{
-    programs::{Amount, Approval, Limit, OnCancelled, Program, Tier},
+    rewards::programs::{Amount, Approval, Limit, OnCancelled, Program, Tier},
     rules::RuleSet,
 };
 

@@ -1,8 +1,8 @@
 //! Rules under stress: failing conditions, absent fields, and texts that are anything but rule files.
 
 use aftercall_actors::{
+    contract::event::{Body, Event},
     effect::{Effect, Effects},
-    event::{Body, Event},
     rules::{Figures, RuleSet},
 };
 use proptest::prelude::*;

@@ -5,14 +5,18 @@ mod common;
 use aftercall_actors::{
     actor::{Actor, Context},
     agent::Agent,
+    contract::{
+        event::{Body, RewardDecided},
+        key::Key,
+        time::{EventTime, LogTime},
+    },
     effect::Effect,
-    event::{Body, RewardDecided},
-    key::Key,
-    points::Workday,
-    redemption::REVERSE,
+    rewards::{
+        points::Workday,
+        redemption::REVERSE,
+        statement::{Earnings, Judgement, Period, Statement, Verdict},
+    },
     rules::RuleSet,
-    statement::{Earnings, Judgement, Period, Statement, Verdict},
-    time::{EventTime, LogTime},
 };
 use common::*;
 use jiff::tz::TimeZone;

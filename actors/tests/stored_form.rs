@@ -10,12 +10,16 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    contract::{
+        event::{Body, OutcomeKind},
+        key::{Key, Side},
+        output::Output,
+    },
     effect::{Effect, Ignored},
-    event::{Body, OutcomeKind},
-    key::{Key, Side},
-    output::Output,
-    points::Workday,
-    redemption::{REVERSE, Stage as Tier, Standing, reward_id},
+    rewards::{
+        points::Workday,
+        redemption::{REVERSE, Stage as Tier, Standing, reward_id},
+    },
     rules::RuleSet,
 };
 use common::*;

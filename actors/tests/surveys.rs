@@ -4,10 +4,12 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    alerts::enrichment::TOLD_MAX,
+    contract::{
+        event::OutcomeKind,
+        key::{Key, Side},
+    },
     effect::{Effect, Ignored},
-    enrichment::TOLD_MAX,
-    event::OutcomeKind,
-    key::{Key, Side},
 };
 use common::*;
 use serde_json::json;

@@ -4,9 +4,11 @@ mod common;
 
 use aftercall_actors::{
     actor::Actor,
+    contract::{
+        event::Body,
+        key::{Key, Side},
+    },
     effect::{Effect, Ignored},
-    event::Body,
-    key::{Key, Side},
 };
 use common::*;
 use serde_json::json;

@@ -28,7 +28,7 @@ use aftercall::{
     },
     sinks::load,
 };
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use hdrhistogram::Histogram;
 use nats::Nats;
 use outputs::Outputs;

@@ -13,7 +13,7 @@ use aftercall::{
     },
     traffic::Traffic,
 };
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 
 use crate::{
     nats::Nats,

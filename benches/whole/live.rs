@@ -14,7 +14,7 @@ use aftercall::{
     },
     traffic::Traffic,
 };
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use hdrhistogram::Histogram;
 
 use crate::{nats::Nats, service::Service, yardstick};

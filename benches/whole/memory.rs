@@ -9,7 +9,7 @@ use aftercall::log::{
     Destination, Headers, Log, NewEvent,
     jetstream::{JetStreamLog, Settings},
 };
-use aftercall_actors::key::Key;
+use aftercall_actors::contract::key::Key;
 use serde_json::json;
 
 use crate::{backlog, nats::Nats, service::Service};

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftercall_actors::event::{
+use aftercall_actors::contract::event::{
     EnpsResponse, InteractionCompleted, InteractionStarted, SurveyResponse, WfmMetric,
 };
 use async_nats::{

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftercall_actors::{output::Kind, rules::RuleSet};
+use aftercall_actors::{contract::output::Kind, rules::RuleSet};
 use clap::Args;
 
 use super::{

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aftercall_actors::output::Output;
+use aftercall_actors::contract::output::Output;
 use clap::Args;
 use serde_json::Value;
 

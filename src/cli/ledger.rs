@@ -2,7 +2,7 @@
 //!
 //! Everything here only reads, so it works beside a running service as well as without one.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use jiff::{ToSpan as _, civil::Date, tz::TimeZone};

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftercall_actors::{output::Kind, time::EventTime};
+use aftercall_actors::contract::{output::Kind, time::EventTime};
 use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::Semaphore;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use aftercall_actors::output::{Alert, Kind};
+use aftercall_actors::contract::output::{Alert, Kind};
 
 use super::terminal::tamed_line;
 use crate::log::{Headers, Lane, StoredOutput};
@@ -70,7 +70,7 @@ pub(super) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::{key::Side, time::LogTime};
+    use aftercall_actors::contract::{key::Side, time::LogTime};
     use bytes::Bytes;
 
     use super::*;

@@ -6,7 +6,7 @@
 
 use std::{fs, path::PathBuf};
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     output::{Kind, Output},
     time::LogTime,
 };

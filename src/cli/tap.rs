@@ -1,6 +1,6 @@
 //! `aftercall tap`: outputs as they come.
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use clap::{Args, ValueEnum, builder::PossibleValue};
 use futures::StreamExt;
 

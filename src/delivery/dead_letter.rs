@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

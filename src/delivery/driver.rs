@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use futures::{
     FutureExt as _, StreamExt as _,
     future::{LocalBoxFuture, OptionFuture},

@@ -6,7 +6,7 @@
 
 use std::{mem, sync::Arc};
 
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use futures::{
     StreamExt as _,
     future::{BoxFuture, FutureExt as _},

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use prost::Message as _;

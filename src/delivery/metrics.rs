@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use prometheus::IntGauge;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use serde_json::Value;
 
 use crate::log::{Lane, Seq, StoredOutput};

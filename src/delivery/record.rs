@@ -5,7 +5,7 @@
 //! carry their results (when to try again, what a verdict was), so that a later configuration reads an older line
 //! the way it was meant. Fields are only ever added; `tests/golden` holds records of every format version.
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 use bytes::Bytes;
 use prost::{Message, Oneof};
 

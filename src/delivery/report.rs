@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     output::{Kind, Severity},
     time::LogTime,
 };

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aftercall_actors::{
     breaker::{Breaker, Input, Pass},
-    time::LogTime,
+    contract::time::LogTime,
 };
 
 use super::{

@@ -3,7 +3,7 @@
 //! There are two: the courier of `crate::sinks` (templates, credentials, HTTP, SMTP), and the scripted world of the simulation, which fails,
 //! hangs and lies as no vendor would dare to.
 
-use aftercall_actors::{event::Kept, output::Severity};
+use aftercall_actors::contract::{event::Kept, output::Severity};
 use async_trait::async_trait;
 use serde_json::Value;
 

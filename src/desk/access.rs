@@ -6,7 +6,7 @@
 use std::fmt;
 
 use actix_web::http::Method;
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Body, OutcomeKind},
     value::Id,
 };

@@ -13,9 +13,11 @@ use actix_web::{
     web::{self, Payload},
 };
 use aftercall_actors::{
-    event::{Decision, RewardDecided},
-    statement::{Judgement, RewardState, Verdict},
-    value::Id,
+    contract::{
+        event::{Decision, RewardDecided},
+        value::Id,
+    },
+    rewards::statement::{Judgement, RewardState, Verdict},
 };
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -13,9 +13,11 @@ use actix_web::{
     web::{self, Bytes, Payload},
 };
 use aftercall_actors::{
-    event::{Body, OutcomeKind},
-    plausible,
-    redemption::REVERSE,
+    contract::{
+        event::{Body, OutcomeKind},
+        plausible,
+    },
+    rewards::redemption::REVERSE,
 };
 use serde::Serialize;
 

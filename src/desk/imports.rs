@@ -13,7 +13,7 @@ use actix_web::{
     http::header,
     web::{self, Payload},
 };
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use tempfile::NamedTempFile;

@@ -8,9 +8,8 @@ use std::{cmp::Reverse, sync::Arc};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use aftercall_actors::{
-    statement::{Earnings, Period},
-    time::EventTime,
-    value::WorkDate,
+    contract::{time::EventTime, value::WorkDate},
+    rewards::statement::{Earnings, Period},
 };
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,7 +1,10 @@
 //! What requests about points and rewards say in their address and body, checked: every mistake is named at once, with
 //! what would be right.
 
-use aftercall_actors::{event::Decision, points::Workday, value::Id};
+use aftercall_actors::{
+    contract::{event::Decision, value::Id},
+    rewards::points::Workday,
+};
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 

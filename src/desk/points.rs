@@ -4,7 +4,10 @@
 //! more, is answered with zeros, not 404. State is asked from the partition (`shard::ask`); `as_of` says which events are in it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use aftercall_actors::{statement::Statement, time::EventTime, value::Id};
+use aftercall_actors::{
+    contract::{time::EventTime, value::Id},
+    rewards::statement::Statement,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 //! data: partitions, positions and counts only.
 
 use actix_web::{HttpResponse, web};
-use aftercall_actors::key::Side;
+use aftercall_actors::contract::key::Side;
 use serde::Serialize;
 
 use super::{Desk, problem::Problem};

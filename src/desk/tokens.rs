@@ -13,7 +13,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use aftercall_actors::value::Id;
+use aftercall_actors::contract::value::Id;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Body, OutcomeKind},
     object::object,
 };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Body, Event},
     key::Key,
     plausible,

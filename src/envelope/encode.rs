@@ -11,7 +11,7 @@
 //! | `partition` | `<side>.<partition>`, as in the subjects |
 //! | `commit` | number of the commit that made it, in that partition |
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
 
@@ -115,7 +115,7 @@ pub fn structured_output(output: &StoredOutput) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::{key::Side, output::Kind};
+    use aftercall_actors::contract::{key::Side, output::Kind};
     use bytes::Bytes;
     use serde_json::json;
 

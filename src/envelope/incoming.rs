@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Body, Event},
     key::{Key, NOBODY},
 };

@@ -2,7 +2,7 @@
 //! output, for the actor that emitted it; what a person decided, for the agent whose reward it is; dead letters and rows
 //! that an import left out, for nobody's actor, who raises the alarm.
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Decision, ImportQuarantined, Kept, RewardDecided, RulesActivated},
     output::Severity,
     time::LogTime,
@@ -294,7 +294,7 @@ fn own_event(event_type: &str, id: String, now: LogTime, data: &impl Serialize) 
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::event::Body;
+    use aftercall_actors::contract::event::Body;
 
     use super::*;
     use crate::{
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(outcome.kept, kept);
         assert_eq!(
             outcome.subject.key(),
-            aftercall_actors::key::Key::Agent("7")
+            aftercall_actors::contract::key::Key::Agent("7")
         );
         assert_eq!(outcome.response, Some(json!({ "reward_id": "R1" })));
         assert_eq!(outcome.proof.as_deref(), Some("0a"));
@@ -417,7 +417,7 @@ mod tests {
                 bad: 1,
                 first: Some("line 3: wrong_width".into()),
                 unread: None,
-                at: aftercall_actors::time::EventTime(1_000),
+                at: aftercall_actors::contract::time::EventTime(1_000),
             };
             (
                 import_quarantined_event(&told, LogTime(2_000)).expect("an event"),

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use aftercall_actors::event::{Body, Event};
+use aftercall_actors::contract::event::{Body, Event};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{
     Deserialize, Deserializer,

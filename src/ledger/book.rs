@@ -9,9 +9,7 @@ use std::{collections::BTreeMap, fmt, ops::ControlFlow};
 use aftercall_actors::{
     actor::Actor,
     agent::{Agent, window_start},
-    key::Key,
-    time::LogTime,
-    value::WorkDate,
+    contract::{key::Key, time::LogTime, value::WorkDate},
 };
 
 use super::{

@@ -13,10 +13,14 @@ use std::collections::BTreeMap;
 
 use aftercall_actors::{
     agent::Agent,
-    event::{AdjustmentKind, Body, Event},
-    key::Key,
-    points::{Origin, PointsWindow, Workday},
-    redemption::Rewards,
+    contract::{
+        event::{AdjustmentKind, Body, Event},
+        key::Key,
+    },
+    rewards::{
+        points::{Origin, PointsWindow, Workday},
+        redemption::Rewards,
+    },
 };
 
 use super::entry::Kind;

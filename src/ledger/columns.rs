@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use jiff::civil::Date;
 
 use super::entry::Entry;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aftercall_actors::{time::LogTime, value::WorkDate};
+use aftercall_actors::contract::{time::LogTime, value::WorkDate};
 use serde::{Deserialize, Serialize};
 
 use crate::log::Position;
@@ -172,7 +172,7 @@ impl fmt::Display for Kind {
 
 /// Log time as it is written everywhere else.
 mod rfc3339 {
-    use aftercall_actors::time::{EventTime, LogTime};
+    use aftercall_actors::contract::time::{EventTime, LogTime};
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(time: &LogTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -180,8 +180,14 @@ mod tests {
             Field::Null => None,
             Field::Long(number) => Some(number.to_string()),
             Field::Str(text) => Some(text.clone()),
-            Field::Date(days) => Some(aftercall_actors::points::Workday(*days).date().to_string()),
-            Field::TimestampMillis(ms) => Some(aftercall_actors::time::LogTime(*ms).to_string()),
+            Field::Date(days) => Some(
+                aftercall_actors::rewards::points::Workday(*days)
+                    .date()
+                    .to_string(),
+            ),
+            Field::TimestampMillis(ms) => {
+                Some(aftercall_actors::contract::time::LogTime(*ms).to_string())
+            }
             other => panic!("{other:?}"),
         };
         rows.map(|row| {
@@ -231,7 +237,9 @@ mod tests {
             tier,
             agent_id: id,
             workday: day.map(|day| {
-                aftercall_actors::value::WorkDate(aftercall_actors::points::Workday(day).date())
+                aftercall_actors::contract::value::WorkDate(
+                    aftercall_actors::rewards::points::Workday(day).date(),
+                )
             }),
             ..entry(number.into(), "x")
         });

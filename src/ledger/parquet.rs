@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use aftercall_actors::points::Workday;
+use aftercall_actors::rewards::points::Workday;
 use parquet::{
     basic::Compression,
     data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type},

@@ -10,13 +10,15 @@ use std::{cell::RefCell, ops::ControlFlow, rc::Rc};
 use aftercall_actors::{
     actor::{Actor, Context},
     agent::Agent,
+    contract::{
+        event::{Body, Event},
+        key::Key,
+        time::LogTime,
+    },
     effect::Effects,
-    event::{Body, Event},
-    key::Key,
-    redemption::REVERSE,
     responses::{Share, Version},
+    rewards::redemption::REVERSE,
     rules::RuleSet,
-    time::LogTime,
 };
 use serde_json::json;
 
@@ -50,7 +52,7 @@ impl Till {
             ControlFlow::Continue(())
         });
         Self {
-            actor: Actor::new(aftercall_actors::key::Side::Agent),
+            actor: Actor::new(aftercall_actors::contract::key::Side::Agent),
             rules,
             book: Book::new(None, None, sink),
             lines,

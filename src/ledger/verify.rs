@@ -26,9 +26,11 @@ mod watch;
 use std::{collections::BTreeMap, fmt};
 
 use aftercall_actors::{
-    key::Side,
+    contract::{
+        key::Side,
+        time::{EventTime, LogTime},
+    },
     rules::RuleSet,
-    time::{EventTime, LogTime},
 };
 use serde::Serialize;
 

@@ -14,7 +14,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use super::{EventLog, Finding, Level, LogError};
 use crate::planted::{Bug, is_planted};

@@ -3,7 +3,7 @@
 //! What a letter or a decision says is the affair of `delivery/dead_letter.rs`; here they are headers and bytes. Quarantined
 //! input stands in the same stream, written by the shards through its lane (`Lane::Dead`), and is only read here.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use bytes::Bytes;
 
 use super::{Headers, LogError, PartitionId, Seq, StoredOutput};

@@ -476,7 +476,7 @@ impl Drop for Try<'_> {
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::key::Side;
+    use aftercall_actors::contract::key::Side;
     use tokio::time::{advance, pause};
 
     use super::*;

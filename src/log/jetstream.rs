@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use async_nats::jetstream::stream::Info;
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use bytes::Bytes;
 use prost::Message;
 

@@ -1,6 +1,6 @@
 //! An event's place in the log: whom its subject sends it to, and who may have put it there.
 
-use aftercall_actors::key::partition_of_token;
+use aftercall_actors::contract::key::partition_of_token;
 
 /// Which partitions a stored event belongs to, according to its subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

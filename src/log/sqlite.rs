@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

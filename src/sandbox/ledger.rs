@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use serde::Serialize;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;

@@ -1,6 +1,6 @@
 //! Bodies checked field by field, every mistake at once: a vendor that refuses says exactly why.
 
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use serde_json::{Map, Value};
 
 /// One object of a body while it is checked.

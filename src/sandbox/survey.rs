@@ -1,6 +1,6 @@
 //! The survey provider: tokens that are bound to an agent and an interaction, work once and not for long (S1.02, S1.04).
 
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 

@@ -14,11 +14,13 @@ use std::{
 use aftercall_actors::{
     actor::{Actor, Context, StateError},
     agent::Agent,
-    event::RewardDecided,
-    key::Key,
-    statement::{Earnings, Judgement, Period, Window},
-    time::{EventTime, LogTime},
-    value::{Id, key_of},
+    contract::{
+        event::RewardDecided,
+        key::Key,
+        time::{EventTime, LogTime},
+        value::{Id, key_of},
+    },
+    rewards::statement::{Earnings, Judgement, Period, Window},
 };
 use tokio::sync::mpsc;
 

@@ -10,11 +10,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use actix::{MailboxError, Message, Recipient};
 use aftercall_actors::{
-    event::{Decision, RewardDecided},
-    key::{Key, Side},
-    statement::{Earnings, Judgement, Period, Statement, Window},
-    time::LogTime,
-    value::Id,
+    contract::{
+        event::{Decision, RewardDecided},
+        key::{Key, Side},
+        time::LogTime,
+        value::Id,
+    },
+    rewards::statement::{Earnings, Judgement, Period, Statement, Window},
 };
 use tokio::sync::oneshot;
 

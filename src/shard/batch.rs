@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use aftercall_actors::{
-    event::{Body, Event},
-    plausible::{self, Ahead},
+    contract::{
+        event::{Body, Event},
+        plausible::{self, Ahead},
+        time::LogTime,
+    },
     responses::Facts,
-    time::LogTime,
 };
 use bytes::Bytes;
 

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use aftercall_actors::{key::Side, time::LogTime};
+use aftercall_actors::contract::{key::Side, time::LogTime};
 use tokio::time::Instant;
 
 use crate::{

@@ -11,15 +11,17 @@ use std::{
 
 use aftercall_actors::{
     actor::{Context, StateError},
+    contract::{
+        event::{Body, Event},
+        key::{Key, Side},
+        output::{Kind, Output},
+        plausible,
+        time::LogTime,
+        value::key_of,
+    },
     effect::{Effect, Effects},
-    event::{Body, Event},
-    key::{Key, Side},
-    output::{Kind, Output},
-    plausible,
     responses::{self, Facts, Responses, Share},
     rules::RuleSet,
-    time::LogTime,
-    value::key_of,
 };
 use bytes::Bytes;
 
@@ -717,7 +719,7 @@ impl Engine {
     fn activate_rules(
         &mut self,
         entry: &Entry,
-        activated: &aftercall_actors::event::RulesActivated,
+        activated: &aftercall_actors::contract::event::RulesActivated,
     ) {
         match RuleSet::parse(&activated.rules, &activated.version) {
             Ok(rules) => self.rules = rules,

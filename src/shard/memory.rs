@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::log::{Finding, Level, PartitionId};
-use aftercall_actors::{key::Side, responses::Shared, rules::Settings};
+use aftercall_actors::{contract::key::Side, responses::Shared, rules::Settings};
 
 /// Bytes of resident actors, by partition, against a bound.
 #[derive(Debug)]
@@ -146,10 +146,9 @@ pub fn finding(bytes_max: u64, partition_count: u16, settings: &Settings) -> Fin
 #[cfg(test)]
 mod tests {
     use aftercall_actors::{
-        event::Body,
+        contract::{event::Body, time::LogTime},
         responses::{Facts, Responses, SEGMENT_MAX},
         rules::RuleSet,
-        time::LogTime,
     };
 
     use super::*;

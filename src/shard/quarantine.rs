@@ -3,7 +3,7 @@
 //! A quarantine entry is an output like any other (its lane is `dead`), so it stands there once, whatever
 //! crashes, and the original is never lost: "bad event: quarantine with reason; never a panic, never a stop".
 
-use aftercall_actors::{event::Body, key::Side, time::LogTime};
+use aftercall_actors::contract::{event::Body, key::Side, time::LogTime};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -180,8 +180,8 @@ fn written(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::event::{Event, RulesActivated};
-    use aftercall_actors::value::Id;
+    use aftercall_actors::contract::event::{Event, RulesActivated};
+    use aftercall_actors::contract::value::Id;
 
     use super::*;
     use crate::{

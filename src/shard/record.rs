@@ -4,7 +4,7 @@
 //! actor that spoke; so what was said and who said it are stored together or not at all (DESIGN, idea 3).
 //! Fields are only ever added; `tests/golden` holds records of every format version.
 
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use bytes::Bytes;
 use prost::Message;
 use sha2::{Digest, Sha256};

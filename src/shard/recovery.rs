@@ -15,10 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_actors::{
     actor::StateError,
-    output::Kind,
+    contract::{output::Kind, time::LogTime},
     responses::{self, Responses},
     rules::RuleSet,
-    time::LogTime,
 };
 use bytes::Bytes;
 use futures::StreamExt as _;

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use futures::StreamExt as _;
 use prometheus::IntGauge;
 use tokio::{sync::mpsc, time::Instant};

@@ -8,7 +8,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use aftercall_actors::{
-    actor::Actor, key::Key, responses::Responses, rules::RuleSet, time::LogTime,
+    actor::Actor,
+    contract::{key::Key, time::LogTime},
+    responses::Responses,
+    rules::RuleSet,
 };
 use futures::StreamExt as _;
 
@@ -245,7 +248,7 @@ impl Retrace {
         } in &mut self.engines
         {
             for (text, bytes) in engine.states() {
-                let Some(key) = aftercall_actors::value::key_of(&text) else {
+                let Some(key) = aftercall_actors::contract::value::key_of(&text) else {
                     continue;
                 };
                 let actor =

@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 
 use aftercall_actors::{
     actor::StateError,
+    contract::time::LogTime,
     responses::{self, Stored},
-    time::LogTime,
 };
 use bytes::Bytes;
 use prost::Message;

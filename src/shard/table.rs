@@ -13,10 +13,12 @@ use std::{
 
 use aftercall_actors::{
     actor::{Actor, StateError},
-    changes::Mark,
-    key::{Key, Side},
+    contract::{
+        key::{Key, Side},
+        time::LogTime,
+    },
     rules::Settings,
-    time::LogTime,
+    stored::changes::Mark,
 };
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;

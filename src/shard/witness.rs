@@ -6,7 +6,10 @@
 use std::ops::ControlFlow;
 
 use aftercall_actors::{
-    actor::Actor, effect::Effect, event::Event, key::Key, rules::RuleSet, time::LogTime,
+    actor::Actor,
+    contract::{event::Event, key::Key, time::LogTime},
+    effect::Effect,
+    rules::RuleSet,
 };
 
 use super::batch::Entry;

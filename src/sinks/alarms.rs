@@ -3,7 +3,7 @@
 //! One that would have to tell of itself tells nothing while it fails. That shows only in all destinations together, so
 //! `check` looks at them; it is a warning, since alerts may be read from the bus as well.
 
-use aftercall_actors::output::{Audience, Severity};
+use aftercall_actors::contract::output::{Audience, Severity};
 use serde_json::json;
 
 use super::{destination::Destination, examples};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::output::Severity;
+use aftercall_actors::contract::output::Severity;
 
 use super::{
     channel::Channel,

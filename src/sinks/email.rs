@@ -8,7 +8,7 @@
 //! | `smtp` | the letter as it leaves, and the server that takes it |
 //! | `mailer` | with which login it goes; what became of each address |
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use async_trait::async_trait;
 use lettre::message::Mailbox;
 use serde_json::{Value, json};

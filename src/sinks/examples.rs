@@ -2,7 +2,7 @@
 //!
 //! The files are the ones that document the contract; tests hold them against the schemas.
 
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use serde_json::Value;
 
 use crate::{delivery::parcel::Parcel, schema};
@@ -119,7 +119,7 @@ fn strip(value: &mut Value, schema: &Value, root: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::output::Output;
+    use aftercall_actors::contract::output::Output;
 
     use super::*;
 

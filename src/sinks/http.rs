@@ -9,7 +9,7 @@
 
 use std::iter::once;
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use async_trait::async_trait;
 
 use super::{

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use aftercall_actors::event::{KEPT_BYTES_MAX, Kept};
+use aftercall_actors::contract::event::{KEPT_BYTES_MAX, Kept};
 use serde_json::Value;
 
 use super::{

@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::alert::SHORTENED;
+use aftercall_actors::alerts::SHORTENED;
 
 use super::template::SEGMENT;
 use crate::delivery::parcel::Parcel;

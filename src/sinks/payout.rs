@@ -6,7 +6,7 @@
 //! a warning: another program may read the requests from the bus and answer them.
 
 use aftercall_actors::{
-    programs::{OnCancelled, Program, Tier},
+    rewards::programs::{OnCancelled, Program, Tier},
     rules::RuleSet,
 };
 

@@ -4,7 +4,7 @@
 //! Nothing is sent. `file` rehearses over the examples' whole data; `aftercall check` again over what the field policy
 //! leaves of it, since a template cannot print what may not leave.
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 use serde_json::{Value, json};
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 use serde_json::{Map, Value};
 
 use crate::delivery::{attempt::Answer, parcel::Parcel};

@@ -1,6 +1,6 @@
 //! Which outputs a destination takes.
 
-use aftercall_actors::output::{Kind, Output};
+use aftercall_actors::contract::output::{Kind, Output};
 
 use super::{expression::Condition, scope::Scope};
 use crate::delivery::parcel::Parcel;

@@ -1,6 +1,6 @@
 //! One contact of the made-up centre, as its number and the seed have it.
 
-use aftercall_actors::key::Key;
+use aftercall_actors::contract::key::Key;
 
 use super::{
     Centre, Random,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aftercall_actors::{event::Body, key::Key, time::LogTime};
+use aftercall_actors::contract::{event::Body, key::Key, time::LogTime};
 
 use super::*;
 use crate::{

@@ -12,7 +12,7 @@ use aftercall::{
         sqlite::{SqliteLog, SqliteSettings},
     },
 };
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::{Value, json};

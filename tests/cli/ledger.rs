@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use aftercall::ledger::{Entry, Kind, columns::COLUMNS};
-use aftercall_actors::redemption::{REVERSE, reward_id};
+use aftercall_actors::rewards::redemption::{REVERSE, reward_id};
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use parquet::{
     file::reader::{FileReader as _, SerializedFileReader},
@@ -324,7 +324,7 @@ fn parquet(file: &Path) -> Vec<Vec<String>> {
             .unwrap()
             .saturating_add(i64::from(*days).days())
             .to_string(),
-        Field::TimestampMillis(ms) => aftercall_actors::time::LogTime(*ms).to_string(),
+        Field::TimestampMillis(ms) => aftercall_actors::contract::time::LogTime(*ms).to_string(),
         other => panic!("{other:?}"),
     };
     rows.map(|row| {

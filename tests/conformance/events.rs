@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use aftercall::log::{
     AppendError, Bounds, Destination, Headers, LogError, NewEvent, Position, Route,
 };
-use aftercall_actors::key::Key;
+use aftercall_actors::contract::key::Key;
 use bytes::Bytes;
 
 use crate::{

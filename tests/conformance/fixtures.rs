@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use aftercall::log::{
     Destination, EventReader, Headers, Lane, Log, NewEvent, NewOutput, PartitionId, RawEvent,
 };
-use aftercall_actors::{
+use aftercall_actors::contract::{
     key::{Key, Side},
     output::Kind,
 };

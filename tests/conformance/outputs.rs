@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aftercall::log::{
     CommitError, Lane, LaneFences, Log, NewOutput, OutputMark, PartitionId, StoredOutput, TailFrom,
 };
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use crate::{

@@ -14,7 +14,7 @@ use aftercall::{
         file,
     },
 };
-use aftercall_actors::output::Output;
+use aftercall_actors::contract::output::Output;
 use serde_json::Value;
 
 /// Couriers and the secrets they read.

@@ -24,7 +24,7 @@ use aftercall::{
         ledger::Filter,
     },
 };
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::{Body, Outcome},
     output::Kind,
 };

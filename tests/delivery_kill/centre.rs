@@ -10,7 +10,7 @@ use aftercall::{
     log::{Destination, Headers, Log, NewEvent, retry},
     sandbox::{Spawned, TOKEN},
 };
-use aftercall_actors::{key::Key, rules::RuleSet};
+use aftercall_actors::{contract::key::Key, rules::RuleSet};
 use serde_json::json;
 
 use crate::service::Service;

@@ -14,7 +14,7 @@ use aftercall::{
     log::{DeadPlace, Lane, Log, TailFrom},
     sandbox::{Spawned, call::Vendor},
 };
-use aftercall_actors::{event::Body, output::Kind};
+use aftercall_actors::contract::{event::Body, output::Kind};
 use futures::StreamExt as _;
 
 /// The log answers at all within this time.

@@ -12,7 +12,7 @@ use aftercall::{
     },
     sandbox::Spawned,
 };
-use aftercall_actors::{redemption::reward_id, rules::RuleSet};
+use aftercall_actors::{rewards::redemption::reward_id, rules::RuleSet};
 use serde_json::json;
 
 use crate::{

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aftercall::log::{Destination, Headers, Log, NewEvent, retry};
-use aftercall_actors::{agent::Agent, key::Key};
+use aftercall_actors::{agent::Agent, contract::key::Key};
 
 use crate::{
     calendar::{self, HOUR_MS, Zone},

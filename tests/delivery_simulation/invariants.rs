@@ -420,7 +420,7 @@ fn operators_hear_of_every_letter(said: &Said) -> Result<(), String> {
             said.letters.len()
         ));
     }
-    let times: Vec<aftercall_actors::time::EventTime> = said
+    let times: Vec<aftercall_actors::contract::time::EventTime> = said
         .alarms
         .iter()
         .filter_map(|alarm| alarm["data"]["at"].as_str()?.parse().ok())

@@ -25,9 +25,7 @@ use aftercall::{
 };
 use aftercall_actors::{
     breaker::{self, Trip},
-    key::Side,
-    output::Kind,
-    time::LogTime,
+    contract::{key::Side, output::Kind, time::LogTime},
 };
 use serde_json::json;
 use tokio::{sync::watch, task::JoinHandle};

@@ -21,7 +21,7 @@ use aftercall::{
         spec::Judgement,
     },
 };
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use aftercall::{
         snapshot::{Manifest, PackedActor, Piece},
     },
 };
-use aftercall_actors::key::Side;
+use aftercall_actors::contract::key::Side;
 use prost::Message as _;
 
 use crate::fixtures::{Centre, SOON, VICTIM, in_virtual_time, status, stopped};

@@ -14,7 +14,10 @@ use aftercall::{
     },
     traffic::Traffic,
 };
-use aftercall_actors::{key::Side, output::Kind, rules::RuleSet, time::EventTime};
+use aftercall_actors::{
+    contract::{key::Side, output::Kind, time::EventTime},
+    rules::RuleSet,
+};
 
 use crate::{
     process::Process, reference::Reference, states::states_equal_the_model, unhappy::bad_survey,

@@ -14,7 +14,10 @@ use aftercall::{
     },
 };
 use aftercall_actors::{
-    alert::NAME_CHARS_MAX, dedupe::DEDUPE_ENTRIES_MAX, key::Key, key::Side, rules::RuleSet,
+    alerts::NAME_CHARS_MAX,
+    contract::key::{Key, Side},
+    dedupe::DEDUPE_ENTRIES_MAX,
+    rules::RuleSet,
 };
 use serde_json::{Value, json};
 

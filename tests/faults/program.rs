@@ -13,7 +13,7 @@ use aftercall::{
     },
     traffic::Traffic,
 };
-use aftercall_actors::{rules::RuleSet, time::EventTime};
+use aftercall_actors::{contract::time::EventTime, rules::RuleSet};
 
 use crate::{nats::Nats, service::Service};
 

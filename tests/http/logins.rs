@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use aftercall::{config::Config, desk::access::Role, desk::tokens::Tokens};
-use aftercall_actors::event::OutcomeKind;
+use aftercall_actors::contract::event::OutcomeKind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use aftercall::{
     log::PartitionId,
     shard::board::{Board, State},
 };
-use aftercall_actors::key::Side;
+use aftercall_actors::contract::key::Side;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

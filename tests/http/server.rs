@@ -17,7 +17,7 @@ use aftercall::{
         memory::{Faults, World},
     },
 };
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 

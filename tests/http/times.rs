@@ -1,6 +1,6 @@
 //! Times that cannot be, or lie too far ahead, are refused at the door with what would be right.
 
-use aftercall_actors::plausible::AheadMax;
+use aftercall_actors::contract::plausible::AheadMax;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

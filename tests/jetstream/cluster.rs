@@ -14,7 +14,7 @@ use aftercall::log::{
     EventLog as _, Lane, LaneFences, Level, NewOutput, PartitionId, TailFrom,
     jetstream::{JetStreamLog, Settings},
 };
-use aftercall_actors::{key::Side, output::Kind};
+use aftercall_actors::contract::{key::Side, output::Kind};
 use async_nats::{
     HeaderMap,
     jetstream::{self, stream::Stream},

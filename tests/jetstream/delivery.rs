@@ -7,7 +7,7 @@ use aftercall::log::{
     NewDead, NewOutput, Seq, TailFrom,
     jetstream::{JetStreamLog, Settings},
 };
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use async_nats::jetstream::stream::Config;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};

@@ -9,7 +9,7 @@ use aftercall::log::{
     Destination, EventReader, Headers, Lane, LogError, NewEvent, NewOutput, PartitionId, RawEvent,
     jetstream::{JetStreamLog, Settings},
 };
-use aftercall_actors::{
+use aftercall_actors::contract::{
     key::{Key, Side},
     output::Kind,
 };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aftercall::log::{EventLog as _, LogError, Route};
-use aftercall_actors::key::Key;
+use aftercall_actors::contract::key::Key;
 use async_nats::jetstream::stream::Config;
 
 use crate::{

@@ -7,7 +7,7 @@ use aftercall::{
         jetstream::{JetStreamLog, Login, Settings},
     },
 };
-use aftercall_actors::key::Key;
+use aftercall_actors::contract::key::Key;
 use async_nats::jetstream::{
     self,
     stream::{Config, SubjectTransform},

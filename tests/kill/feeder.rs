@@ -9,7 +9,7 @@ use aftercall::{
     log::{Destination, Headers, Log, NewEvent},
     traffic::{GeneratedEvent, Traffic},
 };
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 
 use crate::{
     lives::Random,

@@ -14,7 +14,9 @@ use aftercall::{
     },
     shard::{HostSettings, Hosts},
 };
-use aftercall_actors::{event::OutcomeKind, redemption::reward_id, rules::RuleSet};
+use aftercall_actors::{
+    contract::event::OutcomeKind, rewards::redemption::reward_id, rules::RuleSet,
+};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 

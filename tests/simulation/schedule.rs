@@ -10,11 +10,13 @@ use aftercall::{
     },
 };
 use aftercall_actors::{
-    event::CustomerRef,
-    key::Key,
-    redemption::{REVERSE, reward_id},
+    contract::{
+        event::CustomerRef,
+        key::Key,
+        time::{EventTime, LogTime},
+    },
+    rewards::redemption::{REVERSE, reward_id},
     rules::RuleSet,
-    time::{EventTime, LogTime},
 };
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aftercall::log::{Destination, Headers, Log, NewEvent, retry};
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use async_nats::jetstream::{self, stream::DiscardPolicy};
 use serde_json::{Value, json};
 

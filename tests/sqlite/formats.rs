@@ -7,7 +7,7 @@ use aftercall::log::{
     Speaker,
     sqlite::{FILE, SqliteLog, SqliteSettings},
 };
-use aftercall_actors::{key::Side, output::Kind};
+use aftercall_actors::contract::{key::Side, output::Kind};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use rusqlite::Connection;

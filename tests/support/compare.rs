@@ -4,7 +4,7 @@
 
 use aftercall_actors::{
     agent::Agent,
-    redemption::{Given, Stage, Standing, Standings},
+    rewards::redemption::{Given, Stage, Standing, Standings},
 };
 
 use crate::{

@@ -20,7 +20,12 @@ use aftercall::{
     },
     shard::{retrace::Retrace, witness::Nobody},
 };
-use aftercall_actors::{actor::Actor, agent::Agent, key::Key, output::Kind, rules::RuleSet};
+use aftercall_actors::{
+    actor::Actor,
+    agent::Agent,
+    contract::{key::Key, output::Kind},
+    rules::RuleSet,
+};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use aftercall::{
     envelope::{Origin, output_attributes},
     log::{EventLog, Lane, LaneFences, NewOutput, PartitionId},
 };
-use aftercall_actors::{key::Side, output::Kind};
+use aftercall_actors::contract::{key::Side, output::Kind};
 use serde_json::Value;
 
 /// The partition that all of them come from.

@@ -12,14 +12,16 @@ use aftercall::{
 };
 use aftercall_actors::{
     actor::{Actor, Context},
+    contract::{
+        event::{Body, Event},
+        key::{Key, Side},
+        plausible,
+        time::LogTime,
+        value::key_of,
+    },
     effect::Effect,
-    event::{Body, Event},
-    key::{Key, Side},
-    plausible,
     responses::{Facts, Responses, Share, Version, name_of},
     rules::RuleSet,
-    time::LogTime,
-    value::key_of,
 };
 
 /// What one partition should have said, and what its actors should be.

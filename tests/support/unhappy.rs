@@ -1,7 +1,7 @@
 //! Bad surveys of agents who have no other: what must stand for each in the end is plain, one alert.
 
 use aftercall::log::{Destination, Headers, NewEvent};
-use aftercall_actors::key::Key;
+use aftercall_actors::contract::key::Key;
 use serde_json::json;
 
 /// A bad survey with the response id `id`, of the agent `of-<id>`.

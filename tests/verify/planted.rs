@@ -14,10 +14,12 @@ use aftercall::{
     },
 };
 use aftercall_actors::{
-    key::{Key, Side},
-    output::Kind,
+    contract::{
+        key::{Key, Side},
+        output::Kind,
+        time::LogTime,
+    },
     rules::RuleSet,
-    time::LogTime,
 };
 use serde_json::{Value, json};
 

@@ -17,11 +17,13 @@ use aftercall::{
 use aftercall_actors::{
     actor::{Actor, Context},
     agent::Agent,
+    contract::{
+        key::{Key, Side},
+        output::Output,
+        time::LogTime,
+    },
     effect::Effect,
-    key::{Key, Side},
-    output::Output,
     rules::RuleSet,
-    time::LogTime,
 };
 
 use crate::{

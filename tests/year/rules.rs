@@ -1,7 +1,7 @@
 //! The rules of this centre, once as the product reads them and once as the spreadsheet has them. They are written down
 //! twice on purpose.
 
-use aftercall_actors::{redemption::reward_id, rules::RuleSet};
+use aftercall_actors::{rewards::redemption::reward_id, rules::RuleSet};
 
 use crate::{
     calendar::{City, DAY_MS, Day, Zone},

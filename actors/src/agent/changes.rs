@@ -2,10 +2,11 @@
 
 use super::Agent;
 use crate::{
-    changes::{Changes, Mark},
-    points::PointsWindow,
-    redemption::Rewards,
-    state::DecodeError,
+    rewards::{points::PointsWindow, redemption::Rewards},
+    stored::{
+        changes::{Changes, Mark},
+        state::DecodeError,
+    },
 };
 
 /// Numbers of the memories. Stored.

@@ -3,9 +3,11 @@
 
 use super::Customer;
 use crate::{
-    changes::{Changes, Mark},
     dedupe::Dedupe,
-    state::DecodeError,
+    stored::{
+        changes::{Changes, Mark},
+        state::DecodeError,
+    },
 };
 
 /// Numbers of the memories. Stored.

@@ -5,7 +5,7 @@
 //! cannot depend on the order of its slots.
 
 use super::KeyHash;
-use crate::time::LogTime;
+use crate::contract::time::LogTime;
 
 /// A table begins with so many slots.
 const SLOTS_MIN: usize = 1_024;

@@ -5,7 +5,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{
+use crate::contract::{
     event::{Channel, CustomerRef, EnpsResponse, SurveyResponse},
     value::Id,
 };

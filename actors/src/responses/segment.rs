@@ -12,10 +12,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Facts, SEGMENT_MAX, VERSIONS_MAX};
 use crate::{
+    contract::time::LogTime,
     dedupe::KeyHash,
-    state::{FORMAT, StoredResponses, StoredVersion},
-    time::LogTime,
-    wire,
+    stored::{
+        state::{FORMAT, StoredResponses, StoredVersion},
+        wire,
+    },
 };
 
 /// A response.
@@ -304,7 +306,7 @@ impl Segment {
     /// Reads the stored form, and the number that stands in it.
     pub(super) fn decode(bytes: &[u8]) -> Result<(Self, u64), String> {
         let stored = StoredResponses::decode(bytes).map_err(|error| error.to_string())?;
-        crate::state::check_format(stored.format).map_err(|error| error.to_string())?;
+        crate::stored::state::check_format(stored.format).map_err(|error| error.to_string())?;
         let first = stored.first;
         let segment = Self::from_stored(stored);
         let segment = segment.ok_or_else(|| "the columns do not fit together".to_owned())?;

@@ -343,7 +343,7 @@ impl Node {
 
 fn answer<'a>(key: &str, scope: &Scope<'a>) -> Option<&'a Json> {
     match scope.body {
-        crate::event::Body::SurveyResponse(survey) => survey.answers.get(key),
+        crate::contract::event::Body::SurveyResponse(survey) => survey.answers.get(key),
         _other_type => None,
     }
 }

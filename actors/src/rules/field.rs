@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Figures;
-use crate::{
+use crate::contract::{
     event::{Body, CustomerRef, EnpsResponse, InteractionCompleted, SurveyResponse, WfmMetric},
     time::EventTime,
     value::{Id, WorkDate},

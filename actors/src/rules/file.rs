@@ -12,7 +12,7 @@ use super::{
     reader::{Entry, Reader, get},
     suggest::hint,
 };
-use crate::{event::Body, output::Severity};
+use crate::contract::{event::Body, output::Severity};
 
 /// Largest rule file, in bytes: it travels in one event, which the bus limits to a megabyte.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;

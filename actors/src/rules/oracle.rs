@@ -17,7 +17,7 @@ use super::{
     eval::{Failure, Trouble},
     field::{Field, Kind, Scope, Topic, Value},
 };
-use crate::event::{
+use crate::contract::event::{
     Body, CustomerRef, EnpsResponse, InteractionCompleted, Routing, SurveyResponse, WfmMetric,
 };
 
@@ -446,7 +446,7 @@ fn every_field_reads_its_own_value_and_is_of_the_type_it_says() {
             let (kind, read) = match value {
                 Value::Bool(b) => (Kind::Bool, json!(b)),
                 Value::Int(ms) if expected.is_string() => {
-                    let time: crate::time::EventTime =
+                    let time: crate::contract::time::EventTime =
                         serde_json::from_value(expected.clone()).unwrap();
                     assert_eq!(time.0, ms, "{}", field.path);
                     (Kind::Int, expected.clone())

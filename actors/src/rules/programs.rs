@@ -1,4 +1,4 @@
-//! Reading `[[program]]` and `[[program.tier]]` of a rule file: what `crate::programs` defines.
+//! Reading `[[program]]` and `[[program.tier]]` of a rule file: what `crate::rewards::programs` defines.
 //!
 //! As with rules, every mistake is told at once, with its line. What two keys say together is checked here too: a
 //! limit that no reward fits in, without anybody who could approve one, is a mistake and not a slow surprise.
@@ -9,7 +9,7 @@ use super::{
     reader::{DAY_MS, Entry, Reader, get},
     suggest::hint,
 };
-use crate::programs::{
+use crate::rewards::programs::{
     Amount, Approval, LIMIT_MAX, Limit, OnCancelled, PROGRAMS_MAX, Program, Tier,
 };
 

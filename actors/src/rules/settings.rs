@@ -10,7 +10,10 @@ use super::{
     reader::{DAY_MS, Entry, HOUR_MS, Reader, SECOND_MS, get},
     suggest::{hint, nearest},
 };
-use crate::{identifier::IdentifierType, plausible::AheadMax, programs::Program};
+use crate::{
+    contract::{identifier::IdentifierType, plausible::AheadMax},
+    rewards::programs::Program,
+};
 
 /// What a rule file sets besides its rules: all that decides outcomes takes effect at a log position with it.
 #[derive(Clone, Debug, PartialEq)]

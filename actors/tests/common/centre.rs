@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use aftercall_actors::{
     actor::{Actor, Context},
+    contract::{
+        event::{Body, Event},
+        key::{Key, Side},
+        time::LogTime,
+        value::key_of,
+    },
     effect::Effect,
-    event::{Body, Event},
-    key::{Key, Side},
     responses::{Facts, Responses},
     rules::RuleSet,
-    time::LogTime,
-    value::key_of,
 };
 
 use super::{NOW_MS, told};

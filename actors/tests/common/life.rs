@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftercall_actors::{
     actor::Actor,
+    contract::{event::Body, key::Key},
     effect::{Effect, Effects, Ignored},
-    event::Body,
-    key::Key,
-    redemption::{REVERSE, reward_id},
     responses::Responses,
+    rewards::redemption::{REVERSE, reward_id},
     rules::RuleSet,
 };
 use serde_json::json;

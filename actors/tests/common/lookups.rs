@@ -1,6 +1,6 @@
 //! An alert whose recording and summary are looked up, and what comes back.
 
-use aftercall_actors::event::{Body, OutcomeKind};
+use aftercall_actors::contract::event::{Body, OutcomeKind};
 use serde_json::{Value, json};
 
 use super::{SECOND_MS, Stage, outcome, survey};

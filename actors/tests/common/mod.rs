@@ -3,14 +3,16 @@
 
 use aftercall_actors::{
     actor::{Actor, Context},
+    contract::{
+        event::{Body, Event, OutcomeKind},
+        key::{Key, Side},
+        output::Output,
+        time::LogTime,
+    },
     effect::{Effect, Effects, Ignored},
-    event::{Body, Event, OutcomeKind},
-    key::{Key, Side},
-    output::Output,
-    redemption::{Rewards, reward_id},
     responses::{Facts, Responses},
+    rewards::redemption::{Rewards, reward_id},
     rules::RuleSet,
-    time::LogTime,
 };
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! What the dead-letter lines say, read from their beginning: open letters, closed cases, quarantined events.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use futures::StreamExt;
 use serde_json::Value;
 

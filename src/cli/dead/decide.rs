@@ -292,7 +292,7 @@ fn usage(text: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::time::LogTime;
+    use aftercall_actors::contract::time::LogTime;
 
     use super::*;
     use crate::{

@@ -1,6 +1,6 @@
 //! `aftercall dead ls`: one line each.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use clap::Args;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use clap::Args;
 use indicatif::ProgressBar;
 

@@ -4,9 +4,9 @@ use std::{fmt::Display, ops::ControlFlow};
 
 use aftercall_actors::{
     agent,
-    redemption::{Claim, Stage, Standing, Standings, reward_id},
+    contract::time::LogTime,
+    rewards::redemption::{Claim, Stage, Standing, Standings, reward_id},
     rules::RuleSet,
-    time::LogTime,
 };
 use clap::Args;
 use serde_json::{Value, json};

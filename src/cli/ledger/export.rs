@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aftercall_actors::{rules::RuleSet, time::LogTime};
+use aftercall_actors::{contract::time::LogTime, rules::RuleSet};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;

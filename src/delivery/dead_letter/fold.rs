@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use super::{Choice, Decision, Entry, Letter, Reason};
 use crate::log::Seq;

@@ -17,7 +17,7 @@ pub(super) fn cut(text: &str) -> String {
 
 /// Log time as RFC 3339 with milliseconds.
 pub(super) mod log_time {
-    use aftercall_actors::time::{EventTime, LogTime};
+    use aftercall_actors::contract::time::{EventTime, LogTime};
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(time: &LogTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,7 +31,7 @@ pub(super) mod log_time {
 
 /// A kind by its name.
 pub(super) mod kind {
-    use aftercall_actors::output::Kind;
+    use aftercall_actors::contract::output::Kind;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]

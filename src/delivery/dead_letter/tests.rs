@@ -115,7 +115,7 @@ fn what_is_no_letter_of_its_line_is_unreadable_with_the_reason() {
     assert!(why(&other_line).contains("it is for crm, and stands in the line of slack"));
     let quarantined = StoredDead {
         place: DeadPlace::Event(PartitionId {
-            side: aftercall_actors::key::Side::Agent,
+            side: aftercall_actors::contract::key::Side::Agent,
             index: 0,
         }),
         ..good.clone()

@@ -242,7 +242,7 @@ async fn dead(
 mod tests {
     use std::time::Duration;
 
-    use aftercall_actors::{key::Side, output::Kind};
+    use aftercall_actors::contract::{key::Side, output::Kind};
 
     use super::*;
     use crate::log::{

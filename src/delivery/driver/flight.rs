@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use aftercall_actors::{event::Kept, time::LogTime};
+use aftercall_actors::contract::{event::Kept, time::LogTime};
 use serde_json::Value;
 use tokio::time::Instant;
 

@@ -1,6 +1,6 @@
 //! A breaker's state as it is stored.
 
-use aftercall_actors::{breaker, time::LogTime};
+use aftercall_actors::{breaker, contract::time::LogTime};
 use prost::Message;
 
 /// A breaker's state.

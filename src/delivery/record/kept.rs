@@ -1,6 +1,6 @@
 //! What a checkpoint says: everything that is known of a destination, in steps that begin its line anew.
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 use prost::Message;
 
 use super::{Alarmed, BreakerRecord, Case, Looked, Misconfigured, Note, Settled, Started, Taken};

@@ -6,7 +6,7 @@
 use prost::Message;
 
 use crate::log::{Kept, Lane, OutputMark, PartitionId, Seq, StoredOutput};
-use aftercall_actors::{key::Side, output::Kind};
+use aftercall_actors::contract::{key::Side, output::Kind};
 
 /// What identifies an output, wherever it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]

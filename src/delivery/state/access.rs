@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use super::pace::ms;
 use crate::delivery::record::{Ended, Misconfigured, Seen, Sign};

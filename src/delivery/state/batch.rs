@@ -1,6 +1,6 @@
 //! What goes into the machine and comes out of it: outputs and decisions in, facts and actions out.
 
-use aftercall_actors::{output::Kind, time::LogTime};
+use aftercall_actors::contract::{output::Kind, time::LogTime};
 use serde_json::Value;
 
 use crate::{

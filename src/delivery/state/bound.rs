@@ -5,7 +5,7 @@
 //! silence a destination for an hour, over restarts too. So what is stored is looked at by the time it is read: what
 //! began later than now began now, and what waits for longer than it can waits for as long as it can.
 
-use aftercall_actors::{breaker::Breaker, time::LogTime};
+use aftercall_actors::{breaker::Breaker, contract::time::LogTime};
 
 use super::{
     State,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 use serde_json::Value;
 
 use super::weigh::{clip, weigh};

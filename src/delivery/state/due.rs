@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use crate::{delivery::record::Item, log::Seq};
 

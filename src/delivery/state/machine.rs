@@ -12,7 +12,7 @@ use std::{
 
 use aftercall_actors::{
     breaker::{Breaker, Pass},
-    time::LogTime,
+    contract::time::LogTime,
 };
 use prost::Message as _;
 

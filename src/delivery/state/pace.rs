@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use crate::delivery::{
     policy::{Rate, Retry},

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use crate::{
     delivery::record::{Fact, LaneKey, Looked, Moved, Sighted, Sighting, Spot, Standing},

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use aftercall_actors::{
     breaker::{self, Trip},
-    event::Kept,
-    output::Kind,
+    contract::{event::Kept, output::Kind},
 };
 use serde_json::json;
 

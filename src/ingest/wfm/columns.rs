@@ -2,7 +2,7 @@
 //!
 //! A row counts whole or not at all: half a row would have to be mended by someone who knows which half.
 
-use aftercall_actors::{plausible, value::Id};
+use aftercall_actors::contract::{plausible, value::Id};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 

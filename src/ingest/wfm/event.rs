@@ -5,7 +5,7 @@
 //! its data under the contract's names, the rest and the place in the file beside it. So it is counted, kept and shown
 //! by what does that for every other event.
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::WfmMetric,
     time::EventTime,
     value::{Id, WorkDate},

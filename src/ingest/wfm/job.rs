@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use aftercall_actors::time::EventTime;
+use aftercall_actors::contract::time::EventTime;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::{Export, ReadError, Rows};

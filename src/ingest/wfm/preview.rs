@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, HashMap};
 use aftercall_actors::{
     actor::{Actor, Context},
     agent::Agent,
+    contract::{
+        event::{Body, Event, WfmMetric},
+        key::{Key, Side},
+        output::{Output, Reward},
+        time::LogTime,
+        value::{Id, WorkDate},
+    },
     effect::{Effect, Ignored},
-    event::{Body, Event, WfmMetric},
-    key::{Key, Side},
-    output::{Output, Reward},
-    points::Workday,
+    rewards::points::Workday,
     rules::RuleSet,
-    time::LogTime,
-    value::{Id, WorkDate},
 };
 use jiff::civil::Date;
 use serde::Serialize;

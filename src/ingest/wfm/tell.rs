@@ -1,6 +1,6 @@
 //! Telling operators what an import left out (REQUIREMENTS S3.02): one event, of which the actor of nobody makes one alert.
 
-use aftercall_actors::{event::ImportQuarantined, time::EventTime, value::Id};
+use aftercall_actors::contract::{event::ImportQuarantined, time::EventTime, value::Id};
 
 use super::{
     carry::{CarryError, Target, append, wait},

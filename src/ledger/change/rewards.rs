@@ -3,9 +3,11 @@
 //! Both tables of `redemption` read backwards: from a stage or a standing before and after, what happened.
 
 use aftercall_actors::{
-    event::{Body, Decision, Outcome, OutcomeKind, RewardDecided},
-    points::Part,
-    redemption::{Claim, Given, REVERSE, Stage, Standing, Standings, reward_id},
+    contract::event::{Body, Decision, Outcome, OutcomeKind, RewardDecided},
+    rewards::{
+        points::Part,
+        redemption::{Claim, Given, REVERSE, Stage, Standing, Standings, reward_id},
+    },
 };
 
 use super::{Change, Diff, Kind, Reward};

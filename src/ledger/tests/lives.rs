@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::{effect::Effect, output::Output, redemption::reward_id};
+use aftercall_actors::{contract::output::Output, effect::Effect, rewards::redemption::reward_id};
 use proptest::{prelude::*, strategy::ValueTree as _};
 
 use super::*;

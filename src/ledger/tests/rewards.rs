@@ -40,7 +40,10 @@ fn s3_07_s3_08_s3_14_what_a_provider_answers_is_kept_with_what_it_led_to() {
             "response": {"status": "OUT_OF_STOCK"},
         });
         let outcome = serde_json::from_value(data).unwrap();
-        Body::Outcome(aftercall_actors::event::OutcomeKind::Reward, outcome)
+        Body::Outcome(
+            aftercall_actors::contract::event::OutcomeKind::Reward,
+            outcome,
+        )
     };
     let locked = || {
         let mut till = Till::new(enabled());

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use serde_json::Value;
 
 use super::{

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::event::{Event, Outcome};
+use aftercall_actors::contract::event::{Event, Outcome};
 use bytes::Bytes;
 
 use super::{Check, Discrepancy, VerifyError};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use futures::StreamExt as _;
 use serde_json::Value;
 

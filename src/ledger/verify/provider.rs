@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 
 use super::{
     Check, Discrepancy, Listed, VerifyError,

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use aftercall_actors::{
     actor::Actor,
     agent::Agent,
-    points::{Origin, PointsWindow},
-    redemption::Rewards,
+    contract::time::LogTime,
+    rewards::{
+        points::{Origin, PointsWindow},
+        redemption::Rewards,
+    },
     rules::Settings,
-    time::LogTime,
 };
 
 use super::{Check, Discrepancy};

@@ -4,10 +4,12 @@ use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, rc::Rc};
 
 use aftercall_actors::{
     actor::Actor,
+    contract::{
+        event::{Body, Kept, OutcomeKind},
+        key::Key,
+        output::Kind as OutputKind,
+    },
     effect::Effect,
-    event::{Body, Kept, OutcomeKind},
-    key::Key,
-    output::Kind as OutputKind,
 };
 
 use super::{Check, Discrepancy, outcomes::Heard};
@@ -296,7 +298,7 @@ impl<R: FnMut(Discrepancy)> Watch<R> {
         }
         let programs = step.rules.settings().programs.iter();
         let tiers = programs.flat_map(|program| {
-            let named = |tier: &aftercall_actors::programs::Tier| {
+            let named = |tier: &aftercall_actors::rewards::programs::Tier| {
                 let place = (program.name.as_str().into(), tier.name.as_str().into());
                 (place, i64::from(tier.threshold))
             };

@@ -183,7 +183,7 @@ impl Events {
     fn event(
         &self,
         position: Position,
-        time: aftercall_actors::time::LogTime,
+        time: aftercall_actors::contract::time::LogTime,
         subject: &str,
         headers: Option<HeaderMap>,
         payload: Bytes,

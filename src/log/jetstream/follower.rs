@@ -12,7 +12,7 @@ use async_nats::jetstream::consumer::{
 };
 use futures::{FutureExt as _, StreamExt as _};
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use super::{
     answers,

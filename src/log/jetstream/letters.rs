@@ -9,7 +9,7 @@ use async_nats::{HeaderMap, header::NATS_MESSAGE_ID, jetstream::stream::Stream};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use super::{
     answers,

@@ -333,7 +333,7 @@ fn headers(output: &NewOutput) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
-    use aftercall_actors::output::Kind;
+    use aftercall_actors::contract::output::Kind;
     use bytes::Bytes;
 
     use super::*;

@@ -8,7 +8,7 @@
 //! its own, which every stream ever made for events carries, so that the server's permissions can keep it. A log from
 //! before that holds everything under `cx.ev.<ap>.<cp>.<type>`: whose an event there is cannot be told any more.
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     key::{Side, partition_of_token},
     output::Kind,
 };

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use bytes::Bytes;
 
 use crate::log::{

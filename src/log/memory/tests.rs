@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aftercall_actors::{key::Side, output::Kind};
+use aftercall_actors::contract::{key::Side, output::Kind};
 use futures::TryStreamExt;
 use tokio::time::{advance, sleep};
 

@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use bytes::Bytes;
 use tokio::{
     sync::Notify,

@@ -1,6 +1,6 @@
 //! What the writes of one transaction do to the tables.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -12,7 +12,7 @@ use std::{
     mem,
 };
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use crate::log::Position;
 

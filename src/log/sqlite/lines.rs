@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use aftercall_actors::{key::Side, time::LogTime};
+use aftercall_actors::contract::{key::Side, time::LogTime};
 use futures::{StreamExt, stream, stream::BoxStream};
 use rusqlite::{Connection, Row, params};
 use tokio::sync::watch;

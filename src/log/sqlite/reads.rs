@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use rusqlite::{Connection, Row, params, types::ValueRef};

@@ -1,11 +1,12 @@
 //! Questions against a table of agents, turn by turn.
 
 use aftercall_actors::{
-    event::{Body, Decision, Event},
-    key::Side,
-    points::Workday,
-    redemption::reward_id,
+    contract::{
+        event::{Body, Decision, Event},
+        key::Side,
+    },
     responses::Responses,
+    rewards::{points::Workday, redemption::reward_id},
     rules::RuleSet,
 };
 use serde_json::json;

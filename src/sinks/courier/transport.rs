@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aftercall_actors::output::{Kind, Severity};
+use aftercall_actors::contract::output::{Kind, Severity};
 use async_trait::async_trait;
 use serde_json::Value;
 

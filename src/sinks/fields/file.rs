@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use aftercall_actors::output::Output;
+use aftercall_actors::contract::output::Output;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},

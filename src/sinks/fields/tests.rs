@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use serde_json::json;
 
 use super::*;
@@ -36,7 +36,7 @@ fn parcel(event_type: &str, data: Value) -> Parcel {
         kind: Kind::Reward,
         event_type: event_type.to_owned(),
         subject: "agent/agent-0417".to_owned(),
-        stored_at: aftercall_actors::time::LogTime(1_763_628_312_310),
+        stored_at: aftercall_actors::contract::time::LogTime(1_763_628_312_310),
         attributes: BTreeMap::new(),
         data,
     }

@@ -1,6 +1,6 @@
 //! What a careful operator would still be caught by: pieces that are each right and do not go together.
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 
 use crate::{
     config::document::Section,

@@ -1,6 +1,6 @@
 //! One `[[destination]]`: what it listens to, its channel and its answers; the rules between its keys.
 
-use aftercall_actors::{
+use aftercall_actors::contract::{
     event::KEPT_MAX,
     output::{Kind, Output, Severity},
 };

@@ -1,6 +1,6 @@
 //! `outcome`: what goes back into the log once an output has its verdict.
 
-use aftercall_actors::event::Body;
+use aftercall_actors::contract::event::Body;
 
 use crate::{
     config::document::Section,

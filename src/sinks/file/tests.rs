@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftercall_actors::{breaker::Trip, output::Severity};
+use aftercall_actors::{breaker::Trip, contract::output::Severity};
 
 use super::*;
 use crate::{

@@ -1,6 +1,6 @@
 //! `lookup` and `list`: what a destination can be asked about outputs that were sent to it.
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 
 use super::read::{headers, names_the_reward};
 use crate::{

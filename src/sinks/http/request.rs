@@ -1,6 +1,6 @@
 //! Requests over HTTP as they are configured, rendered.
 
-use aftercall_actors::output::Kind;
+use aftercall_actors::contract::output::Kind;
 use reqwest::{
     Method,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},

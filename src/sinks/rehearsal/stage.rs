@@ -1,6 +1,6 @@
 //! Where one example is tried: renders what a channel would render, and notes what would fail. Knows no channel.
 
-use aftercall_actors::event::Kept;
+use aftercall_actors::contract::event::Kept;
 use serde_json::{Value, json};
 
 use crate::{

@@ -6,7 +6,7 @@
 //! looks like it: Slack knows no escape for it. A long comment goes on in further blocks; only what the block count
 //! forbids is cut, never the alert.
 
-use aftercall_actors::alert::SHORTENED;
+use aftercall_actors::alerts::SHORTENED;
 use serde_json::{Value, json};
 
 use crate::sinks::message::{

@@ -3,11 +3,15 @@
 use aftercall_actors::{
     actor::Actor,
     agent::Agent,
+    contract::{
+        output::{Output, Reward},
+        time::LogTime,
+    },
     effect::{Effect, Ignored},
-    output::{Output, Reward},
-    redemption::{REVERSE, Standing, reward_id},
-    statement::StageName,
-    time::LogTime,
+    rewards::{
+        redemption::{REVERSE, Standing, reward_id},
+        statement::StageName,
+    },
 };
 
 use super::{Life, WINDOW, civil};

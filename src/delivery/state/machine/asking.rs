@@ -4,7 +4,7 @@
 //! begins the attempt once its lanes are known and free. What was asked is not stored; the places that attempts took in
 //! lanes are, with the fact that they began.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 use serde_json::Value;
 
 use super::Machine;

@@ -1,7 +1,7 @@
 //! What the machine does besides attempts: closes what a newer output made needless, gives up what has lasted too long,
 //! tells operators.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use super::{Action, Conclusion, Ending, Fact, Machine, Merged, Reason, Seen, Sign, ms};
 use crate::{delivery::record::Alarmed, log::Seq};

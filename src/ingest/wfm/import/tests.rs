@@ -1,6 +1,6 @@
 //! Rows to events: which are the same, which are not, and that a bad row's is refused by every reader.
 
-use aftercall_actors::{event::Body, time::EventTime};
+use aftercall_actors::contract::{event::Body, time::EventTime};
 
 use super::*;
 use crate::{
@@ -40,7 +40,7 @@ fn events(text: &str, change: impl FnOnce(&mut Export)) -> Vec<NewEvent> {
 fn raw(event: &NewEvent) -> RawEvent {
     RawEvent {
         position: 1,
-        time: aftercall_actors::time::LogTime(0),
+        time: aftercall_actors::contract::time::LogTime(0),
         route: event.destination.route(8),
         speaker: event.destination.speaker(),
         headers: Headers::Empty,
@@ -202,7 +202,7 @@ fn s3_02_every_bad_row_becomes_an_event_that_readers_refuse_with_its_place_in_th
 }
 
 fn raw_nobody() -> u16 {
-    aftercall_actors::key::partition_of_token("_", 8)
+    aftercall_actors::contract::key::partition_of_token("_", 8)
 }
 
 #[test]

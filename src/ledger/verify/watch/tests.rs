@@ -1,6 +1,6 @@
 //! Claims and their thresholds, and how a reward stands after each line about it.
 
-use aftercall_actors::time::LogTime;
+use aftercall_actors::contract::time::LogTime;
 
 use super::*;
 

@@ -18,7 +18,7 @@ fn s3_11_all_mistakes_are_reported_at_once_with_line_key_finding_and_what_is_all
                 [destination]\nx = 1\n\n[destinatoin.x]\n";
     let errors = FieldPolicy::parse(text, "f.toml").unwrap_err().to_string();
     let actions = "plain, hash, encrypt, mask, omit";
-    let types = aftercall_actors::output::Output::TYPES.join(", ");
+    let types = aftercall_actors::contract::output::Output::TYPES.join(", ");
     let secret = "found something else (not shown, it may be secret), allowed: a reference to a secret: \"env:NAME\", \
                   \"file:/path\" or \"credential:NAME\", never the secret itself";
     let path =
@@ -86,7 +86,7 @@ fn a_file_that_is_no_toml_is_reported_with_its_line() {
 
 fn examples() -> BTreeMap<String, Value> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
-    let examples = aftercall_actors::output::Output::TYPES
+    let examples = aftercall_actors::contract::output::Output::TYPES
         .into_iter()
         .map(|name| {
             let text = fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();

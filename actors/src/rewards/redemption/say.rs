@@ -1,0 +1,176 @@
+//! What is said of a reward: to the provider, and to people (S3.06 to S3.08).
+//!
+//! Ids follow from the reward's, so each thing is said once, whatever is retried. Alerts about rewards are no
+//! customer's: they have no interaction and no recording, and their `summary` is the sentence for people.
+
+use std::collections::BTreeMap;
+
+use super::{Claim, Moment, REVERSE, Standings, reward_id};
+use crate::{
+    alerts::notice,
+    contract::{
+        key::Key,
+        output::{Output, Reward, Severity},
+        time::EventTime,
+    },
+    effect::Effect,
+};
+
+const AWAITING: &str = "reward_awaiting_approval";
+const REJECTED: &str = "reward_rejected";
+const REVIEW: &str = "reward_needs_review";
+const REFUSED: &str = "reward_reversal_refused";
+const CANCELLED: &str = "reward_cancelled";
+const AFTER_ALL: &str = "reward_issued_after_all";
+
+/// What alerts about rewards are raised under.
+pub const RULES: [&str; 6] = [AWAITING, REJECTED, REVIEW, REFUSED, CANCELLED, AFTER_ALL];
+
+/// Who speaks of which tier, and when.
+pub struct Speaker<'a> {
+    pub moment: Moment<'a>,
+    pub tier: &'a Standings,
+}
+
+impl Speaker<'_> {
+    /// Asks the provider for the reward.
+    pub fn request(&self, claim: &Claim) -> Effect {
+        let reward = self.reward(claim);
+        Effect::Emit {
+            id: reward.reward_id.clone(),
+            output: Output::RewardRequested(reward),
+        }
+    }
+
+    /// Asks the provider to take it back.
+    pub fn reversal(&self, claim: &Claim) -> Effect {
+        let reward = self.reward(claim);
+        Effect::Emit {
+            id: format!("{}{REVERSE}", reward.reward_id),
+            output: Output::RewardReversalRequested(reward),
+        }
+    }
+
+    /// A person is to agree.
+    pub fn awaiting(&self, claim: &Claim) -> Effect {
+        let what = "waits for approval";
+        self.alert(AWAITING, Severity::Info, "", claim, what)
+    }
+
+    /// The provider refused.
+    pub fn rejected(&self, claim: &Claim) -> Effect {
+        let what = "was rejected by its provider; its points are free again";
+        self.alert(REJECTED, Severity::Warning, "", claim, what)
+    }
+
+    /// Whether it was given is not known, or it could not be asked for; `reason` is delivery's.
+    pub fn review(&self, claim: &Claim, reason: Option<&str>) -> Effect {
+        let what = match reason {
+            Some("unreached") => "was not requested, as its provider could not be reached",
+            Some("unsendable") => "was not requested, as its request could not be made",
+            Some("failed") => "was not issued, as far as its provider's answers say",
+            Some("rejected") => "was refused in words that do not say whether it was issued",
+            // An attempt may have done it, or the answer says nothing that is known.
+            Some(_) | None => "may or may not have been issued",
+        };
+        let what = format!("{what}; its points stay locked until that is decided");
+        self.alert(REVIEW, Severity::Critical, "", claim, &what)
+    }
+
+    /// Nobody knows whether it was taken back.
+    pub fn review_reversal(&self, claim: &Claim) -> Effect {
+        let what = "may or may not have been taken back; that has to be decided";
+        self.alert(REVIEW, Severity::Critical, REVERSE, claim, what)
+    }
+
+    /// The provider would not take it back.
+    pub fn reversal_refused(&self, claim: &Claim) -> Effect {
+        let what = "was not taken back by its provider; what is lacking is a debt now";
+        self.alert(REFUSED, Severity::Warning, "", claim, what)
+    }
+
+    /// The provider says that the agent does not have an issued one; a person is to decide. `before` is how often it
+    /// said so before.
+    pub fn doubted(&self, claim: &Claim, word: &str, before: u32) -> Effect {
+        let what = format!(
+            "was issued, and now its provider says {word} of it; its points stay spent until a person decides: approve if \
+             the agent has it, reject if not"
+        );
+        let suffix = numbered(before);
+        self.alert(CANCELLED, Severity::Critical, &suffix, claim, &what)
+    }
+
+    /// The same, and the program frees the points.
+    pub fn cancelled(&self, claim: &Claim, word: &str, before: u32) -> Effect {
+        let what = format!(
+            "is not the agent's, as its provider says {word} of it; its points are free again"
+        );
+        let suffix = numbered(before);
+        self.alert(CANCELLED, Severity::Warning, &suffix, claim, &what)
+    }
+
+    /// The agent has it, though it had counted as rejected or cancelled.
+    pub fn issued_after_all(&self, claim: &Claim, doubts: u32) -> Effect {
+        let what = "was issued after all, its provider says; its points are spent";
+        let suffix = numbered(doubts);
+        self.alert(AFTER_ALL, Severity::Warning, &suffix, claim, what)
+    }
+
+    fn id(&self, claim: &Claim) -> String {
+        let Standings { program, tier, .. } = self.tier;
+        reward_id(program, self.moment.agent, tier, claim.ordinal)
+    }
+
+    fn reward(&self, claim: &Claim) -> Reward {
+        let mut metadata = BTreeMap::from([("source_platform".to_owned(), "aftercall".to_owned())]);
+        if let Some(version) = &claim.export_version {
+            metadata.insert("wfm_export_version".to_owned(), version.to_string());
+        }
+        Reward {
+            reward_id: self.id(claim),
+            program: self.tier.program.to_string(),
+            agent_id: self.moment.agent.to_owned(),
+            tier: self.tier.tier.to_string(),
+            ordinal: claim.ordinal,
+            reward_type: claim.reward_type.to_string(),
+            points_consumed: claim.points,
+            transaction_timestamp: EventTime(self.moment.now.0),
+            metadata,
+            kept: claim.kept.clone(),
+        }
+    }
+
+    fn alert(
+        &self,
+        rule: &str,
+        severity: Severity,
+        suffix: &str,
+        claim: &Claim,
+        what: &str,
+    ) -> Effect {
+        let reward = self.id(claim);
+        let Standings { program, tier, .. } = self.tier;
+        let (points, kind) = (claim.points, &claim.reward_type);
+        let id = format!("{rule}:{reward}{suffix}");
+        Effect::Emit {
+            id: id.clone(),
+            output: Output::AlertRaised(notice(
+                id,
+                (rule, severity),
+                Key::Agent(self.moment.agent),
+                self.moment.now,
+                format!(
+                    "Reward {reward} ({kind} for {points} points, tier {tier} of program {program}) {what}."
+                ),
+            )),
+        }
+    }
+}
+
+/// What tells the alerts of one reward under one rule apart: nothing for the first.
+fn numbered(before: u32) -> String {
+    match before {
+        0 => String::new(),
+        before => format!(":{}", before.saturating_add(1)),
+    }
+}
