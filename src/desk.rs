@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::HttpConfig,
-    delivery::status::Board as DeliveryBoard,
+    delivery::status::StatusBoard,
     log::{Log, health::STALL},
     shard::{ask::Asker, board::Board},
     telemetry,
@@ -72,7 +72,7 @@ pub struct Desk {
     waiting: Arc<Semaphore>,
     waiting_max: usize,
     board: OnceLock<Arc<Board>>,
-    deliveries: OnceLock<Arc<DeliveryBoard>>,
+    deliveries: OnceLock<Arc<StatusBoard>>,
     imports: OnceLock<Imports>,
     asker: OnceLock<Asker>,
     door: Door,
@@ -132,7 +132,7 @@ impl Desk {
     }
 
     /// Tells the desk where the destinations give account of themselves. Counts once.
-    pub fn set_deliveries(&self, board: Arc<DeliveryBoard>) {
+    pub fn set_deliveries(&self, board: Arc<StatusBoard>) {
         // As for partitions.
         let _ = self.deliveries.set(board);
     }

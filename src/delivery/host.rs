@@ -11,8 +11,8 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     driver::{Ended, drive},
-    status::{Board, DriverState},
-    transport::Carry,
+    status::{DriverState, StatusBoard},
+    transport::Transport,
 };
 use crate::{
     log::{Log, owner::Owner},
@@ -42,7 +42,7 @@ const RELEASE_MAX: Duration = Duration::from_secs(4);
 
 /// All destinations of this process, running.
 pub struct Deliveries {
-    board: Arc<Board>,
+    board: Arc<StatusBoard>,
     hosts: Vec<Addr<DestinationHost>>,
     arbiters: Vec<Arbiter>,
 }
@@ -51,8 +51,10 @@ impl Deliveries {
     /// Starts an actor for each destination; each takes its line over by itself. Must be called within an actix
     /// system.
     #[must_use]
-    pub fn start(log: &Log, destinations: Vec<Arc<dyn Carry>>, owner: &Arc<Owner>) -> Self {
-        let board = Arc::new(Board::new(destinations.iter().map(|carry| carry.name())));
+    pub fn start(log: &Log, destinations: Vec<Arc<dyn Transport>>, owner: &Arc<Owner>) -> Self {
+        let board = Arc::new(StatusBoard::new(
+            destinations.iter().map(|transport| transport.name()),
+        ));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(destinations.len());
         let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
@@ -60,11 +62,11 @@ impl Deliveries {
         let hosts = destinations
             .into_iter()
             .zip(handles.iter().cycle())
-            .map(|(carry, arbiter)| {
+            .map(|(transport, arbiter)| {
                 let (log, board) = (Arc::clone(log), Arc::clone(&board));
                 let owner = Arc::clone(owner);
                 Supervisor::start_in_arbiter(arbiter, move |_| {
-                    DestinationHost::new(log, carry, board, owner)
+                    DestinationHost::new(log, transport, board, owner)
                 })
             })
             .collect();
@@ -92,7 +94,7 @@ impl Deliveries {
 
     /// How the destinations are.
     #[must_use]
-    pub fn board(&self) -> Arc<Board> {
+    pub fn board(&self) -> Arc<StatusBoard> {
         Arc::clone(&self.board)
     }
 
@@ -115,8 +117,8 @@ impl Deliveries {
 /// The host of one destination.
 pub struct DestinationHost {
     log: Log,
-    carry: Arc<dyn Carry>,
-    board: Arc<Board>,
+    transport: Arc<dyn Transport>,
+    board: Arc<StatusBoard>,
     owner: Arc<Owner>,
     /// Another process has taken the destination over, or all of the log.
     stands_by: bool,
@@ -130,10 +132,15 @@ pub struct DestinationHost {
 }
 
 impl DestinationHost {
-    fn new(log: Log, carry: Arc<dyn Carry>, board: Arc<Board>, owner: Arc<Owner>) -> Self {
+    fn new(
+        log: Log,
+        transport: Arc<dyn Transport>,
+        board: Arc<StatusBoard>,
+        owner: Arc<Owner>,
+    ) -> Self {
         Self {
             log,
-            carry,
+            transport,
             board,
             owner,
             stands_by: false,
@@ -176,7 +183,7 @@ impl DestinationHost {
     }
 
     fn show_that_it_stands_by(&self) {
-        let (destination, state) = (self.carry.name(), DriverState::Fenced);
+        let (destination, state) = (self.transport.name(), DriverState::Fenced);
         let reason = "another process has taken over, and this one stands by";
         super::metrics::show_state(destination, Some(state));
         self.board.end(destination, state, &reason);
@@ -189,7 +196,7 @@ impl DestinationHost {
     ) {
         match outcome {
             Ok(ended) => {
-                ended.show(&self.board, self.carry.name());
+                ended.show(&self.board, self.transport.name());
                 if self.stands_by && !self.released {
                     // Until now its driver gave account of itself.
                     self.show_that_it_stands_by();
@@ -198,7 +205,7 @@ impl DestinationHost {
                 self.ended.send_replace(true);
             }
             Err(error) => {
-                let destination = self.carry.name();
+                let destination = self.transport.name();
                 tracing::error!(destination, %error, "the driver panicked and is started again");
                 metrics().delivery.restarts(destination).inc();
                 super::metrics::show_state(destination, Some(DriverState::Starting));
@@ -222,7 +229,7 @@ impl Actor for DestinationHost {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         let pause = self.pause();
         self.began = Instant::now() + pause;
-        let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
+        let (log, transport) = (Arc::clone(&self.log), Arc::clone(&self.transport));
         let (board, owner) = (Arc::clone(&self.board), self.owner.id());
         let stopping = self.stopping.subscribe();
         // A task of its own: its panic is an answer here, and not the end of the arbiter's other actors.
@@ -232,7 +239,7 @@ impl Actor for DestinationHost {
                 biased;
                 // A dropped sender is a stop as well.
                 _ = stop.wait_for(|stop| *stop) => Ended::AsAsked,
-                () = tokio::time::sleep(pause) => drive(log, carry, board, owner, stopping).await,
+                () = tokio::time::sleep(pause) => drive(log, transport, board, owner, stopping).await,
             }
         });
         ctx.run_interval(OWNED_EVERY, Self::own);

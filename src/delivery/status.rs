@@ -81,11 +81,11 @@ pub struct DestinationStatus {
 
 /// The accounts of all destinations of this process.
 #[derive(Debug)]
-pub struct Board {
+pub struct StatusBoard {
     destinations: Vec<Mutex<DestinationStatus>>,
 }
 
-impl Board {
+impl StatusBoard {
     /// A board on which every destination is starting.
     #[must_use]
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn only_what_is_wrong_on_this_side_is_a_complaint() {
-        let board = Board::new(["crm", "rewards"]);
+        let board = StatusBoard::new(["crm", "rewards"]);
         assert_eq!(board.complaints().len(), 2, "both are starting");
         for name in ["crm", "rewards"] {
             board.update(name, |status| {

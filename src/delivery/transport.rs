@@ -35,7 +35,7 @@ pub struct Turn {
 
 /// Takes outputs to one destination.
 #[async_trait]
-pub trait Carry: Send + Sync + 'static {
+pub trait Transport: Send + Sync + 'static {
     /// The destination's name: part of subjects in the log, label of metrics.
     fn name(&self) -> &str;
 

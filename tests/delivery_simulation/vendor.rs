@@ -11,7 +11,7 @@ use aftercall::{
         attempt::{Answer, Attempt, Fault, Verdict},
         parcel::Parcel,
         policy::{Policy, Start},
-        transport::{Carry, Turn},
+        transport::{Transport, Turn},
     },
     log::{Lane, memory::World},
     sinks::{
@@ -157,7 +157,7 @@ impl Vendor {
 }
 
 #[async_trait]
-impl Carry for Vendor {
+impl Transport for Vendor {
     fn name(&self) -> &'static str {
         "vendor"
     }

@@ -12,9 +12,9 @@ use futures::FutureExt as _;
 use super::Driver;
 use crate::{
     delivery::{
-        journal::{Line, LineError},
+        journal::{Journal, JournalError},
         original::each_dead,
-        record::{Looked, Moved, Sighting, Spot, holds},
+        record::{Cursor, Moved, Sighting, Spot, holds},
         state::{Batch, Places},
     },
     log::{Log, LogError, PartitionId, Seq, Stored, StoredDead, mark, retry::read},
@@ -38,16 +38,16 @@ impl Driver {
         self.doubts = doubts;
         // What is under way was read from a log that may be no more.
         self.outputs.close();
-        self.words.close();
+        self.decisions.close();
         let (log, destination) = (Arc::clone(&self.log), Arc::clone(&self.destination));
         let (places, follows) = (self.machine.places(), self.machine.follows());
-        let line_head = self.line.as_ref().map(Line::head);
+        let journal_head = self.journal.as_ref().map(Journal::head);
         let looking = async move {
             let moved = look(&log, &destination, places, follows).await?;
             let head = read(|| log.delivery_head(&destination)).await?;
             Ok(Seen {
                 moved,
-                line_head,
+                journal_head,
                 head,
             })
         };
@@ -58,25 +58,25 @@ impl Driver {
     ///
     /// # Errors
     /// If another owner writes the line now.
-    pub(super) fn looked_again(&mut self, seen: Seen) -> Result<(), LineError> {
+    pub(super) fn looked_again(&mut self, seen: Seen) -> Result<(), JournalError> {
         drop(mem::take(&mut self.looking));
         if let Some(moved) = seen.moved {
             self.machine.moved(self.log.now(), moved);
         }
         // A record that is under way finds out by itself; one that was written meanwhile stands behind what was read.
-        if self.line.as_ref().map(Line::head) != seen.line_head {
-            self.doubts = self.doubts.wrapping_sub(u64::from(self.line.is_some()));
+        if self.journal.as_ref().map(Journal::head) != seen.journal_head {
+            self.doubts = self.doubts.wrapping_sub(u64::from(self.journal.is_some()));
             return Ok(());
         }
-        if let (Some(line), Some(head)) = (&self.line, &seen.head)
-            && line.is_anothers(head)
+        if let (Some(journal), Some(head)) = (&self.journal, &seen.head)
+            && journal.is_anothers(head)
         {
             let why = format!("delivery record {} is not ours", head.seq);
-            return Err(LineError::Fenced(why));
+            return Err(JournalError::Fenced(why));
         }
         let head = seen.head.map_or(0, |head| head.seq);
-        if let Some(line) = self.line.take_if(|line| line.is_behind(head)) {
-            self.write_anew(line, head, Batch::default());
+        if let Some(journal) = self.journal.take_if(|journal| journal.is_behind(head)) {
+            self.write_anew(journal, head, Batch::default());
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Driver {
 pub(super) struct Seen {
     moved: Option<Moved>,
     /// Where the line of this owner ended when the look began; `None` if a record was under way.
-    line_head: Option<Seq>,
+    journal_head: Option<Seq>,
     /// The newest record of the line.
     head: Option<Stored>,
 }
@@ -99,7 +99,7 @@ pub async fn look(
     log: &Log,
     destination: &str,
     places: Places,
-    follows: Looked,
+    follows: Cursor,
 ) -> Result<Option<Moved>, LogError> {
     if is_planted(Bug::PlaceNotFoundAgain) {
         return Ok(None);
@@ -137,11 +137,11 @@ pub async fn look(
 }
 
 /// The last sequence up to which outputs are those that were looked at; nothing if that is all of them.
-async fn outputs(log: &Log, places: &Places, looked: Seq) -> Result<Option<Seq>, LogError> {
+async fn outputs(log: &Log, places: &Places, cursor: Seq) -> Result<Option<Seq>, LogError> {
     let newest_first = places.newest_first();
     let mut is_first = true;
     // What was seen behind the place was lost before, and its copy has not come by since.
-    for sighting in newest_first.iter().filter(|some| some.at <= looked) {
+    for sighting in newest_first.iter().filter(|some| some.at <= cursor) {
         match stands(log, sighting).await? {
             Some(true) => return Ok((!is_first).then_some(sighting.at)),
             Some(false) => is_first = false,
@@ -153,7 +153,7 @@ async fn outputs(log: &Log, places: &Places, looked: Seq) -> Result<Option<Seq>,
     }
     // A line from before lanes were noted: all that can be seen is that the log has become shorter.
     let last = read(|| log.outputs_last()).await?;
-    Ok((last < looked).then_some(last))
+    Ok((last < cursor).then_some(last))
 }
 
 /// Whether an output is the one that was looked at, in its place; `None` if this program knows no such lane. By chance its
@@ -214,12 +214,12 @@ async fn dead(
     log: &Log,
     destination: &str,
     places: &Places,
-    looked: Seq,
+    cursor: Seq,
 ) -> Result<Option<Seq>, LogError> {
-    if looked == 0 || is_planted(Bug::DeadPlaceKept) {
+    if cursor == 0 || is_planted(Bug::DeadPlaceKept) {
         return Ok(None);
     }
-    let entry = read(|| log.dead_at(looked)).await?;
+    let entry = read(|| log.dead_at(cursor)).await?;
     match (entry, places.dead_at()) {
         (Some(entry), Some(at)) if entry.time != at => return Ok(Some(0)),
         (Some(_), _) => return Ok(None),
@@ -235,7 +235,7 @@ async fn dead(
         }
     };
     each_dead(log, destination, look).await?;
-    Ok((end < looked).then_some(last))
+    Ok((end < cursor).then_some(last))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
         parcel::Parcel,
         record::Taken,
         state::Question,
-        transport::{Carry, Turn},
+        transport::{Transport, Turn},
     },
     log::{Kept as Standing, Log, Seq, retry::read},
 };
@@ -29,7 +29,7 @@ pub struct Wanted {
 }
 
 /// An attempt that is over.
-pub struct Landed {
+pub struct Finished {
     /// Its item.
     pub seq: Seq,
     /// What came of it; nothing if it was not made, since the log has lost the output.
@@ -41,7 +41,7 @@ pub struct Landed {
 /// The lanes of an item's next attempt. What cannot be found out holds nothing up: the attempt itself will say.
 pub async fn ask(
     log: Log,
-    carry: Arc<dyn Carry>,
+    transport: Arc<dyn Transport>,
     (wanted, parcel): (Wanted, Option<Arc<Parcel>>),
     question: Question,
 ) -> (Seq, Vec<String>) {
@@ -51,20 +51,20 @@ pub async fn ask(
         None => fetch(&log, &wanted).await,
     };
     let lanes = match parcel {
-        Ok(parcel) => carry.lanes_of(&parcel, handle.as_ref(), &turn).await,
+        Ok(parcel) => transport.lanes_of(&parcel, handle.as_ref(), &turn).await,
         Err(_) => Vec::new(),
     };
     (seq, lanes)
 }
 
 /// Makes an attempt to deliver an output.
-pub async fn fly(
+pub async fn attempt(
     log: Log,
-    carry: Arc<dyn Carry>,
+    transport: Arc<dyn Transport>,
     (wanted, parcel): (Wanted, Option<Arc<Parcel>>),
     handle: Option<Value>,
     turn: Turn,
-) -> Landed {
+) -> Finished {
     let seq = wanted.taken.seq;
     let parcel = match parcel {
         Some(parcel) => Ok(parcel),
@@ -72,7 +72,7 @@ pub async fn fly(
     };
     let began = Instant::now();
     let attempt = match parcel {
-        Ok(parcel) => Some(carry.attempt(&parcel, handle.as_ref(), turn).await),
+        Ok(parcel) => Some(transport.attempt(&parcel, handle.as_ref(), turn).await),
         Err(why) => match what_became(&log, &wanted.taken).await {
             // Its copy may have come to its place since it was read: the next attempt finds out.
             Some(Standing::Lost) => None,
@@ -81,7 +81,7 @@ pub async fn fly(
         },
     };
     let took = began.elapsed();
-    Landed { seq, attempt, took }
+    Finished { seq, attempt, took }
 }
 
 /// Reads an output again; or why it cannot be sent.
