@@ -2,7 +2,7 @@
 //!
 //! The loop performs what the machine decides. One record is in flight while more facts gather; attempts and tidings
 //! of committed facts run beside it. All of it is one task: dropped at any await, it leaves nothing that the next owner
-//! cannot read from the line. The simulation runs this same code.
+//! cannot read from the journal. The simulation runs this same code.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -48,7 +48,7 @@ const MARK_EVERY: Duration = Duration::from_secs(1);
 /// A checkpoint is written this long after the last one, if anything was,
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
-/// or once this many records have been, so that a line stays short.
+/// or once this many records have been, so that a journal stays short.
 const CHECKPOINT_RECORDS: u64 = 1_000;
 
 /// A stopping driver waits at most this long for what is out.
@@ -163,7 +163,7 @@ struct Driver {
     checkpoint_at: Instant,
     /// Records since the last checkpoint.
     records: u64,
-    /// The checkpoints that stay in the line.
+    /// The checkpoints that stay in the journal.
     kept: Kept,
     /// What was refused, and when it was last looked at.
     refused: Option<(u64, Instant)>,

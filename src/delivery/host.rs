@@ -2,7 +2,7 @@
 //!
 //! Nothing is sent to it but the word to stop: outputs are pulled from the log by the loop, at its own pace, so there
 //! is no mailbox to fill. A loop that panics ends alone; its actor is then started again by its supervisor, after a
-//! pause that grows, and reads its line anew. So a mistake that one output brings out delays one destination.
+//! pause that grows, and reads its journal anew. So a mistake that one output brings out delays one destination.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A driver that has lived this long has got over whatever it was.
 const SOUND_AFTER: Duration = Duration::from_secs(60);
 
-/// A start waits this long for destinations to take their lines over,
+/// A start waits this long for destinations to take their journals over,
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 /// and looks this often.
 const SETTLE_STEP: Duration = Duration::from_millis(2);
@@ -48,7 +48,7 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Starts an actor for each destination; each takes its line over by itself. Must be called within an actix
+    /// Starts an actor for each destination; each takes its journal over by itself. Must be called within an actix
     /// system.
     #[must_use]
     pub fn start(log: &Log, destinations: Vec<Arc<dyn Transport>>, owner: &Arc<Owner>) -> Self {
@@ -77,7 +77,7 @@ impl Deliveries {
         }
     }
 
-    /// Waits until each destination has taken its line over, or has ended, but no longer than a start may take: one that
+    /// Waits until each destination has taken its journal over, or has ended, but no longer than a start may take: one that
     /// comes later begins where it left off.
     pub async fn settled(&self) {
         let is_starting = || {

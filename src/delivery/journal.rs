@@ -1,4 +1,4 @@
-//! A destination's line of records in the log: taken over, read, and written on.
+//! A destination's journal of records in the log: taken over, read, and written on.
 //!
 //! As with a partition's journal, the sequence of the newest record is the fence: of two processes that both believe
 //! the destination is theirs, one writes, and the other finds out at its next record. A write without an answer is
@@ -39,7 +39,7 @@ const TRIES_MAX: u32 = 20;
 /// Numbers left out where records were lost: more than there can be records of which it is not known if they stand.
 const NUMBERS_LEFT_OUT: u64 = 1 << 16;
 
-/// Where a line stands: what the next record must follow.
+/// One owner's hold on a destination's journal: what the next record must follow.
 #[derive(Clone, Debug)]
 pub struct Journal {
     destination: Arc<str>,
@@ -78,7 +78,7 @@ pub enum JournalError {
         /// What does not fit.
         why: String,
     },
-    /// The log has lost records that stood in the line of this owner, which still knows what they said.
+    /// The log has lost records that stood in the journal of this owner, which still knows what they said.
     #[error("the log has lost delivery records: the line ends at {head}")]
     Lost {
         /// Sequence of the newest record that is left; 0 if none is.
@@ -102,7 +102,7 @@ impl Journal {
         self.head
     }
 
-    /// What outcomes are proven with: only who reads the line knows it.
+    /// What outcomes are proven with: only who reads the journal knows it.
     #[must_use]
     pub const fn key(&self) -> &Bytes {
         &self.key
@@ -144,7 +144,7 @@ impl Journal {
             };
             let (piece, steps) = match last {
                 Some(_) => (None, Vec::new()),
-                // The first record ever is a checkpoint, so that a line always begins with one.
+                // The first record ever is a checkpoint, so that a journal always begins with one.
                 None => (Some(Piece { index: 0, count: 1 }), state.checkpoint()),
             };
             let record = Record {
@@ -239,7 +239,7 @@ impl Journal {
         }
     }
 
-    /// Brings records into the line, or finds out who did. The answer holds the sequence of the first.
+    /// Brings records into the journal, or finds out who did. The answer holds the sequence of the first.
     ///
     /// # Errors
     /// If another owner has written, or the log can never take them.
@@ -317,7 +317,7 @@ impl Journal {
         }
     }
 
-    /// Whether the line ends before the newest record that this owner has written.
+    /// Whether the journal ends before the newest record that this owner has written.
     #[must_use]
     pub const fn is_behind(&self, head: Seq) -> bool {
         head < self.head
@@ -339,7 +339,7 @@ impl Journal {
         })
     }
 
-    /// Goes on behind what the log has left of the line. Numbers go on behind those of the lost records, so that a
+    /// Goes on behind what the log has left of the journal. Numbers go on behind those of the lost records, so that a
     /// checkpoint has to come next: it says what they said.
     #[must_use]
     pub fn cut(self, head: Seq) -> Self {
@@ -359,14 +359,14 @@ pub async fn trim(log: Log, destination: Arc<str>, before: Seq) {
     }
 }
 
-/// The newest record of a line.
+/// The newest record of a journal.
 struct Last {
     seq: Seq,
     bytes: Bytes,
     record: Record,
 }
 
-/// Reads a line and folds it.
+/// Reads a journal and folds it.
 async fn load(
     log: &dyn EventLog,
     transport: &dyn Transport,
@@ -395,10 +395,10 @@ async fn load(
     }
 }
 
-/// What a destination's line says, read without a change to it; `None` if it never ran.
+/// What a destination's journal says, read without a change to it; `None` if it never ran.
 ///
 /// # Errors
-/// If the line cannot be read.
+/// If the journal cannot be read.
 pub async fn standing(
     log: &dyn EventLog,
     transport: &dyn Transport,
@@ -519,7 +519,7 @@ impl<'a> Fold<'a> {
                 state
             }
             _ if piece.index == 0 => State::new(self.transport.policy().clone(), Cursor::default()),
-            // The line was trimmed between the pieces of an older checkpoint: a newer one follows.
+            // The journal was trimmed between the pieces of an older checkpoint: a newer one follows.
             _ if self.state.is_none() => return Ok(()),
             Some(_) | None => {
                 let why = "a piece of a checkpoint follows no other".to_owned();

@@ -1,8 +1,8 @@
-//! What stands in a destination's line of delivery records: steps, each a fact that is never taken back.
+//! What stands in a destination's journal: steps, each a fact that is never taken back.
 //!
 //! The steps of a record hold together or not at all, and folding them in order (`state`) gives what the driver
 //! knew; a checkpoint is a record (or a few) whose steps say all of it anew, so that what stands before can go. Steps
-//! carry their results (when to try again, what a verdict was), so that a later configuration reads an older line
+//! carry their results (when to try again, what a verdict was), so that a later configuration reads an older journal
 //! the way it was meant. Fields are only ever added; `tests/golden` holds records of every format version.
 
 use aftercall_actors::contract::event::Kept;
@@ -54,7 +54,7 @@ pub struct Record {
     /// What happened, in order.
     #[prost(message, repeated, tag = "7")]
     pub steps: Vec<Step>,
-    /// What only this line knows, the same in all its records: outcomes are told with a proof made of it (`proof`).
+    /// What only this journal knows, the same in all its records: outcomes are told with a proof made of it (`proof`).
     /// Empty in records from before there were proofs.
     #[prost(bytes = "bytes", tag = "8")]
     pub key: Bytes,

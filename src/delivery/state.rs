@@ -1,4 +1,4 @@
-//! What is known of one destination's deliveries: a fold over the facts in its line (`record`).
+//! What is known of one destination's deliveries: a fold over the facts in its journal (`record`).
 //!
 //! Facts come from two places and meet the same [`State::apply`]: `machine` decides new ones while the driver runs,
 //! recovery reads old ones from the log. So what is true after a restart is what was true before it, by construction.
@@ -213,7 +213,7 @@ impl State {
     /// Takes one fact.
     ///
     /// # Errors
-    /// If it does not fit: the line was not written by this program, or a part of it is lost. The state is then of no
+    /// If it does not fit: the journal was not written by this program, or a part of it is lost. The state is then of no
     /// further use.
     pub fn apply(&mut self, fact: &Fact) -> Result<(), Misfit> {
         match fact {

@@ -11,7 +11,7 @@ use crate::log::Seq;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriverState {
-    /// Reads its line.
+    /// Reads its journal.
     Starting,
     /// Delivers.
     Running,

@@ -57,7 +57,7 @@ impl Driver {
     /// Goes on from where the look has found the place.
     ///
     /// # Errors
-    /// If another owner writes the line now.
+    /// If another owner writes the journal now.
     pub(super) fn looked_again(&mut self, seen: Seen) -> Result<(), JournalError> {
         drop(mem::take(&mut self.looking));
         if let Some(moved) = seen.moved {
@@ -85,9 +85,9 @@ impl Driver {
 /// What a look has found.
 pub(super) struct Seen {
     moved: Option<Moved>,
-    /// Where the line of this owner ended when the look began; `None` if a record was under way.
+    /// Where the journal of this owner ended when the look began; `None` if a record was under way.
     journal_head: Option<Seq>,
-    /// The newest record of the line.
+    /// The newest record of the journal.
     head: Option<Stored>,
 }
 
@@ -151,7 +151,7 @@ async fn outputs(log: &Log, places: &Places, cursor: Seq) -> Result<Option<Seq>,
     if !is_first {
         return Ok(Some(0));
     }
-    // A line from before lanes were noted: all that can be seen is that the log has become shorter.
+    // A journal from before lanes were noted: all that can be seen is that the log has become shorter.
     let last = read(|| log.outputs_last()).await?;
     Ok((last < cursor).then_some(last))
 }

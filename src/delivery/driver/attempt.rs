@@ -1,4 +1,4 @@
-//! One attempt on its way: the output, read again if it is not at hand, through the carrier and back.
+//! One attempt on its way: the output, read again if it is not at hand, through the transport and back.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

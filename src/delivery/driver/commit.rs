@@ -1,4 +1,4 @@
-//! Records on their way into the line, and what follows once they stand there.
+//! Records on their way into the journal, and what follows once they stand there.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl Driver {
         );
     }
 
-    /// A record that could not be written. Where the log has lost the end of the line, all that is known is written anew
+    /// A record that could not be written. Where the log has lost the end of the journal, all that is known is written anew
     /// behind what is left.
     pub(super) fn uncommitted(&mut self, uncommitted: Uncommitted) -> Result<(), JournalError> {
         let Uncommitted {
@@ -60,7 +60,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes a checkpoint behind what the log has left of the line; `batch` is what was not committed with it.
+    /// Writes a checkpoint behind what the log has left of the journal; `batch` is what was not committed with it.
     pub(super) fn write_anew(&mut self, journal: Journal, head: Seq, batch: Batch) {
         metrics().log_losses("deliveries").inc();
         tracing::error!(

@@ -17,7 +17,7 @@ pub enum Ended {
     /// It was told to stop.
     #[error("stopped as asked")]
     AsAsked,
-    /// Its line cannot be written on, or read.
+    /// Its journal cannot be written on, or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The log cannot be read.

@@ -1,4 +1,4 @@
-//! What a checkpoint says: everything that is known of a destination, in steps that begin its line anew.
+//! What a checkpoint says: everything that is known of a destination, in steps that begin its journal anew.
 
 use aftercall_actors::contract::event::Kept;
 use prost::Message;

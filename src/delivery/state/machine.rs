@@ -74,7 +74,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Goes on where a former owner's line ends: attempts it never saw the end of have an outcome nobody knows, and
+    /// Goes on where a former owner's journal ends: attempts it never saw the end of have an outcome nobody knows, and
     /// verdicts it has not told of are told again.
     #[must_use]
     pub fn resume(mut state: State, now: LogTime) -> Self {
@@ -435,7 +435,7 @@ impl Machine {
         batch
     }
 
-    /// Everything that is known, in steps that begin a line anew; and what is to be done once they are committed.
+    /// Everything that is known, in steps that begin a journal anew; and what is to be done once they are committed.
     /// The facts that were pending are in it.
     pub fn checkpoint(&mut self) -> (Vec<Step>, Batch) {
         let mut batch = Batch::default();
