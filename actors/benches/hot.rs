@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     contract::{
         event::{Body, Event},
         key::{Key, Side},
@@ -16,6 +16,7 @@ use aftercall_actors::{
     dedupe::DEDUPE_ENTRIES_MAX,
     rules::RuleSet,
     stored::changes::Mark,
+    turn::Turn,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;
@@ -71,13 +72,10 @@ impl Busy {
     }
 
     fn store(&mut self, event: &Event) {
-        let context = Context {
-            now: LogTime(START_MS + self.number as i64 * self.step_ms),
-            rules: &self.rules,
-        };
+        let now = LogTime(START_MS + self.number as i64 * self.step_ms);
         let mut effects = Vec::new();
-        self.actor
-            .apply(Key::Agent("a"), &context, event, &mut effects);
+        let mut turn = Turn::new(Key::Agent("a"), now, &self.rules, &mut effects);
+        self.actor.apply(&mut turn, event);
         black_box(effects);
         self.buffer.clear();
         assert!(

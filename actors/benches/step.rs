@@ -19,14 +19,15 @@ use std::{
 };
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     contract::{
         event::{Body, Event},
         key::{Key, Side},
         time::LogTime,
     },
-    responses::{Facts, Responses},
+    responses::{Arrival, Facts, Responses},
     rules::RuleSet,
+    turn::Turn,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
@@ -146,15 +147,13 @@ impl Centre {
             self.next += batch.len() as u64;
             let began = Instant::now();
             for made in &batch {
-                let context = Context {
-                    now: made.now,
-                    rules,
-                };
                 if let Some(key) = made.event.body.owner() {
-                    self.agents[made.agent].apply(key, &context, &made.event, &mut effects);
+                    let mut turn = Turn::new(key, made.now, rules, &mut effects);
+                    self.agents[made.agent].apply(&mut turn, &made.event);
                 }
                 if let Some(key) = made.event.body.customer() {
-                    self.customers[made.customer].apply(key, &context, &made.event, &mut effects);
+                    let mut turn = Turn::new(key, made.now, rules, &mut effects);
+                    self.customers[made.customer].apply(&mut turn, &made.event);
                 }
                 black_box(&effects);
                 effects.clear();
@@ -221,7 +220,15 @@ fn responses(c: &mut Criterion) {
             // Each comes again only when it is forgotten.
             let now = LogTime(START_MS + (n as i64) * (TTL_MS / REMEMBERED as i64));
             let facts = &facts[(n % (2 * REMEMBERED)) as usize];
-            responses.judge(now, TTL_MS, facts, local, &mut effects)
+            responses.judge(
+                facts,
+                Arrival {
+                    now,
+                    ttl_ms: TTL_MS,
+                    local,
+                },
+                &mut effects,
+            )
         };
         for _ in 0..REMEMBERED {
             judge();
@@ -249,19 +256,17 @@ fn state(c: &mut Criterion) {
     let (mut customer, mut agent) = (Actor::new(Side::Customer), Actor::new(Side::Agent));
     let (mut completions, mut others, mut effects) = (0, 0, Vec::new());
     for made in (0..).map(make) {
-        let context = Context {
-            now: made.now,
-            rules: &rules,
-        };
         match made.event.body {
             Body::InteractionCompleted(_) if completions < 10 => {
                 completions += 1;
-                customer.apply(Key::Customer("c"), &context, &made.event, &mut effects);
+                let mut turn = Turn::new(Key::Customer("c"), made.now, &rules, &mut effects);
+                customer.apply(&mut turn, &made.event);
             }
             Body::InteractionCompleted(_) => {}
             _ if others < 900 => {
                 others += 1;
-                agent.apply(Key::Agent("a"), &context, &made.event, &mut effects);
+                let mut turn = Turn::new(Key::Agent("a"), made.now, &rules, &mut effects);
+                agent.apply(&mut turn, &made.event);
             }
             _ => break,
         }

@@ -2,26 +2,13 @@
 
 use crate::{
     agent::Agent,
-    contract::{
-        event::Event,
-        key::{Key, Side},
-        time::LogTime,
-    },
+    contract::{event::Event, key::Side, time::LogTime},
     customer::Customer,
-    effect::Effects,
     responses::Share,
-    rules::{RuleSet, Settings},
+    rules::Settings,
     stored::changes::Mark,
+    turn::Turn,
 };
-
-/// What an actor is told besides the event: nothing here may come from anywhere but the log.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// Log time of the event or tick being applied.
-    pub now: LogTime,
-    /// The rules active at this position.
-    pub rules: &'a RuleSet,
-}
 
 /// A stored state that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -56,43 +43,30 @@ impl Actor {
         }
     }
 
-    /// Applies one event that is for `key`.
-    pub fn apply(
-        &mut self,
-        key: Key<'_>,
-        context: &Context<'_>,
-        event: &Event,
-        effects: &mut Effects,
-    ) {
+    /// Applies one event that is for the actor whose turn it is.
+    pub fn apply(&mut self, turn: &mut Turn<'_>, event: &Event) {
         match self {
-            Self::Agent(agent) => agent.apply(key, context, event, effects),
-            Self::Customer(customer) => customer.apply(key, context, event, effects),
+            Self::Agent(agent) => agent.apply(turn, event),
+            Self::Customer(customer) => customer.apply(turn, event),
         }
     }
 
     /// Applies this actor's share of a version of a survey or eNPS response, as [`Responses`] has judged it.
     ///
     /// [`Responses`]: crate::responses::Responses
-    pub fn respond(
-        &mut self,
-        key: Key<'_>,
-        context: &Context<'_>,
-        event: &Event,
-        share: Share,
-        effects: &mut Effects,
-    ) {
+    pub fn respond(&mut self, turn: &mut Turn<'_>, event: &Event, share: Share) {
         match self {
-            Self::Agent(agent) => agent.respond(key, context, event, share, effects),
+            Self::Agent(agent) => agent.respond(turn, event, share),
             // Responses have no part in customers.
-            Self::Customer(customer) => customer.apply(key, context, event, effects),
+            Self::Customer(customer) => customer.apply(turn, event),
         }
     }
 
-    /// Does what is due at `context.now`; afterwards the deadline lies later, or there is none.
-    pub fn wake(&mut self, key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
+    /// Does what is due at `turn.now`; afterwards the deadline lies later, or there is none.
+    pub fn wake(&mut self, turn: &mut Turn<'_>) {
         match self {
-            Self::Agent(agent) => agent.wake(key, context, effects),
-            Self::Customer(customer) => customer.wake(key, context, effects),
+            Self::Agent(agent) => agent.wake(turn),
+            Self::Customer(customer) => customer.wake(turn),
         }
     }
 

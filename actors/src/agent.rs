@@ -10,7 +10,6 @@ pub mod surveys;
 
 use self::{enps::Enps, survey_requests::Tokens, surveys::Surveys};
 use crate::{
-    actor::Context,
     alerts::{
         enrichment::Enrichment,
         operator::{dead_letters::Storms, imports::Imports},
@@ -24,17 +23,18 @@ use crate::{
         time::{EventTime, LogTime},
     },
     dedupe::{Dedupe, KeyHash},
-    effect::{Effect, Effects, Ignored},
+    effect::{Effect, Ignored},
     responses::Share,
     rewards::{
         points::{PointsWindow, Replaced, Source, Workday},
-        redemption::{Moment, Rewards},
+        redemption::Rewards,
     },
-    rules::{Figures, Hit, RuleSet, Settings},
+    rules::{Figures, Hit, Settings},
     stored::{
         state::{self, DecodeError, StoredAgent},
         wire,
     },
+    turn::Turn,
 };
 
 /// An owner of interactions, as of the last event applied.
@@ -66,71 +66,53 @@ pub fn window_start(now: LogTime, settings: &Settings) -> Workday {
     Workday::of(EventTime(now.0), &settings.time_zone).window_start(settings.points_window_days)
 }
 
-/// When and to whom; `None` for a bot, a queue or nobody: they collect points, and get nothing for them.
-fn moment<'a>(key: Key<'a>, now: LogTime, settings: &'a Settings) -> Option<Moment<'a>> {
-    let Key::Agent(agent) = key else {
-        return None;
-    };
-    let today = Workday::of(EventTime(now.0), &settings.time_zone);
-    Some(Moment {
-        agent,
-        now,
-        today,
-        start: today.window_start(settings.points_window_days),
-        settings,
-    })
+/// Whether points of this owner become rewards: an agent's do, those of a bot, a queue or unassigned work do not.
+const fn is_rewarded(key: Key<'_>) -> bool {
+    matches!(key, Key::Agent(_))
 }
 
 impl Agent {
-    /// Applies one event that is for `key`.
-    pub fn apply(
-        &mut self,
-        key: Key<'_>,
-        context: &Context<'_>,
-        event: &Event,
-        effects: &mut Effects,
-    ) {
-        let (now, settings) = (context.now, context.rules.settings());
+    /// Applies one event that is for the owner whose turn it is.
+    pub fn apply(&mut self, turn: &mut Turn<'_>, event: &Event) {
         match &event.body {
             // Without a word of whose it is, it is this owner's alone, and new if nothing here says otherwise.
             Body::SurveyResponse(_) | Body::EnpsResponse(_) => {
-                self.respond(key, context, event, Share::WHOLE, effects);
+                self.respond(turn, event, Share::WHOLE);
             }
             Body::WfmMetric(metric) => {
-                let start = self.expire(now, settings);
+                let start = self.expire(turn);
                 let before = self.points.sum();
                 if Workday::from_date(metric.date.0) < start {
-                    return effects.push(Effect::Ignore(Ignored::TooOld));
+                    return turn.ignore(Ignored::TooOld);
                 }
-                let hits = self.hits(context, event, effects);
-                self.record(metric, &hits, context.rules, effects);
-                self.redeem(key, now, settings, before, effects);
+                let hits = self.hits(turn, event);
+                self.record(turn, metric, &hits);
+                self.redeem(turn, before);
             }
             Body::PointsAdjusted(adjusted) => {
-                let start = self.expire(now, settings);
+                let start = self.expire(turn);
                 let before = self.points.sum();
-                self.adjust(now, adjusted, settings, start, effects);
-                self.redeem(key, now, settings, before, effects);
+                self.adjust(turn, adjusted, start);
+                self.redeem(turn, before);
             }
             Body::RewardDecided(decided) => {
-                self.expire(now, settings);
-                if let Some(moment) = moment(key, now, settings) {
-                    self.rewards
-                        .decided(moment, decided, &mut self.points, effects);
+                self.expire(turn);
+                if is_rewarded(turn.key) {
+                    self.rewards.decided(turn, decided, &mut self.points);
                 }
             }
             // The customer side never hears of it, or not in order to update a profile, so it is counted here.
             Body::InteractionCompleted(_) => {
                 if !matches!(event.body.customer(), Some(Key::Customer(_))) {
-                    effects.push(Effect::Ignore(Ignored::NoCustomer));
+                    turn.ignore(Ignored::NoCustomer);
                 }
             }
-            Body::InteractionWrapup(wrapup) => self.tokens.request(now, wrapup, settings, effects),
+            Body::InteractionWrapup(wrapup) => self.tokens.request(turn, wrapup),
             Body::Outcome(kind, outcome) => {
-                self.answer(key, *kind, now, outcome, settings, effects);
+                self.answer(turn, *kind, outcome);
             }
-            Body::DeadLettered(told) => self.storms.tell(key, now, event, told, effects),
-            Body::ImportQuarantined(told) => self.imports.tell(key, now, told, effects),
+            Body::DeadLettered(told) => self.storms.tell(turn, event, told),
+            Body::ImportQuarantined(told) => self.imports.tell(turn, told),
             // Nothing to do yet, and nothing to remember.
             Body::InteractionStarted(_)
             | Body::InteractionUpdated(_)
@@ -141,20 +123,13 @@ impl Agent {
     }
 
     /// Applies this owner's share of a version of a survey or eNPS response, which the event is about.
-    pub fn respond(
-        &mut self,
-        key: Key<'_>,
-        context: &Context<'_>,
-        event: &Event,
-        share: Share,
-        effects: &mut Effects,
-    ) {
+    pub fn respond(&mut self, turn: &mut Turn<'_>, event: &Event, share: Share) {
         match &event.body {
             Body::SurveyResponse(response) => {
-                self.survey(key, context, (event, response), share, effects);
+                self.survey(turn, (event, response), share);
             }
             Body::EnpsResponse(response) => {
-                self.score(key, context, (event, response), share, effects);
+                self.score(turn, (event, response), share);
             }
             Body::InteractionStarted(_)
             | Body::InteractionWrapup(_)
@@ -168,107 +143,86 @@ impl Agent {
             | Body::DeadLettered(_)
             | Body::ImportQuarantined(_)
             | Body::Tick
-            | Body::RulesActivated(_) => effects.push(Effect::Ignore(Ignored::NoPart)),
+            | Body::RulesActivated(_) => turn.ignore(Ignored::NoPart),
         }
     }
 
     fn survey(
         &mut self,
-        key: Key<'_>,
-        context: &Context<'_>,
+        turn: &mut Turn<'_>,
         (event, response): (&Event, &SurveyResponse),
         share: Share,
-        effects: &mut Effects,
     ) {
-        let (now, settings) = (context.now, context.rules.settings());
+        let (now, settings) = (turn.now, turn.settings());
         self.surveys.expire(now, settings);
         self.enrichment.expire(now, settings);
         if share.version.is_first
             && let Err(ignored) = self.surveys.admit(response)
         {
-            return effects.push(Effect::Ignore(ignored));
+            return turn.ignore(ignored);
         }
-        let start = self.expire(now, settings);
+        self.expire(turn);
         let before = self.points.sum();
         let hits = match share.counts || share.alerts {
-            true => self.hits(context, event, effects),
+            true => self.hits(turn, event),
             false => Vec::new(),
         };
-        self.surveys.apply(
-            key,
-            now,
+        let version = surveys::Judged {
             response,
             share,
-            &hits,
-            settings,
-            start,
-            &mut self.points,
-            &mut self.enrichment,
-            effects,
-        );
-        self.redeem(key, now, settings, before, effects);
+            hits: &hits,
+        };
+        let (points, enrichment) = (&mut self.points, &mut self.enrichment);
+        self.surveys.apply(turn, &version, points, enrichment);
+        self.redeem(turn, before);
     }
 
     fn score(
         &mut self,
-        key: Key<'_>,
-        context: &Context<'_>,
+        turn: &mut Turn<'_>,
         (event, response): (&Event, &EnpsResponse),
         share: Share,
-        effects: &mut Effects,
     ) {
-        let (now, settings) = (context.now, context.rules.settings());
-        let start = self.expire(now, settings);
+        let settings = turn.settings();
+        let start = self.expire(turn);
         let before = self.points.sum();
         if share.version.is_first
             && let Err(ignored) = self.enps.admit(response)
         {
-            return effects.push(Effect::Ignore(ignored));
+            return turn.ignore(ignored);
         }
         self.enps.take_back(response, start, &mut self.points);
         if share.counts {
-            self.enps
-                .score(now, response, share.version, settings, effects);
-            let hits = self.hits(context, event, effects);
-            self.enps
-                .coach(now, response, share.version, &hits, settings, effects);
+            self.enps.score(turn, response, share.version);
+            let hits = self.hits(turn, event);
+            self.enps.coach(turn, response, share.version, &hits);
             let given = surveys::points_of(&hits).unwrap_or(0);
             let day = Workday::of(response.submitted_at, &settings.time_zone);
             if day >= start {
                 self.enps.give(response, given, day, &mut self.points);
             } else if given != 0 {
-                effects.push(Effect::Ignore(Ignored::TooOld));
+                turn.ignore(Ignored::TooOld);
             }
         }
-        self.redeem(key, now, settings, before, effects);
+        self.redeem(turn, before);
     }
 
     /// Claims and takes back what follows from the points, after an event at whose beginning they were `before`.
-    fn redeem(
-        &mut self,
-        key: Key<'_>,
-        now: LogTime,
-        settings: &Settings,
-        before: i64,
-        effects: &mut Effects,
-    ) {
+    fn redeem(&mut self, turn: &mut Turn<'_>, before: i64) {
         let change = self.points.sum().wrapping_sub(before);
-        if let Some(moment) = moment(key, now, settings) {
-            self.rewards
-                .follow(moment, change, &mut self.points, effects);
+        if is_rewarded(turn.key) {
+            self.rewards.follow(turn, change, &mut self.points);
         }
     }
 
     /// Goes on with lookups, and claims what time alone has brought; other windows are brought up to date by the
     /// next event.
-    pub fn wake(&mut self, key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
-        let (now, settings) = (context.now, context.rules.settings());
-        self.enrichment.wake(now, effects);
-        if self.rewards.deadline().is_some_and(|due| due <= now)
-            && let Some(moment) = moment(key, now, settings)
-        {
-            self.expire(now, settings);
-            self.rewards.look(moment, &mut self.points, effects);
+    pub fn wake(&mut self, turn: &mut Turn<'_>) {
+        self.enrichment.wake(turn);
+        let is_due = |due: LogTime| due <= turn.now;
+        if self.rewards.deadline().is_some_and(is_due) && is_rewarded(turn.key) {
+            self.expire(turn);
+            self.rewards.look(turn, &mut self.points);
         }
     }
 
@@ -331,22 +285,17 @@ impl Agent {
     }
 
     /// Brings all that figures rest on up to `now`. Returns the oldest workday that counts.
-    fn expire(&mut self, now: LogTime, settings: &Settings) -> Workday {
-        let start = window_start(now, settings);
+    fn expire(&mut self, turn: &mut Turn<'_>) -> Workday {
+        let start = turn.window_start();
         self.points.expire(start);
         if self.points.is_empty() {
             self.rewards.forget_export();
         }
-        self.enps.expire(now, settings);
+        self.enps.expire(turn.now, turn.settings());
         start
     }
 
-    fn hits<'a>(
-        &self,
-        context: &Context<'a>,
-        event: &Event,
-        effects: &mut Effects,
-    ) -> Vec<Hit<'a>> {
+    fn hits<'a>(&self, turn: &mut Turn<'a>, event: &Event) -> Vec<Hit<'a>> {
         let (responses, detractors, detractor_share) = self.enps.figures();
         let figures = Figures::Agent {
             points: self.points(),
@@ -355,20 +304,15 @@ impl Agent {
             detractor_share,
         };
         let mut hits = Vec::new();
-        context.rules.matching(event, &figures, &mut hits, effects);
+        turn.rules
+            .matching(event, &figures, &mut hits, turn.effects);
         hits
     }
 
     /// Puts a metric's points in the place of what it gave on that workday before.
-    fn record(
-        &mut self,
-        event: &WfmMetric,
-        hits: &[Hit<'_>],
-        rules: &RuleSet,
-        effects: &mut Effects,
-    ) {
+    fn record(&mut self, turn: &mut Turn<'_>, event: &WfmMetric, hits: &[Hit<'_>]) {
         // A value that gives nothing is recorded where another one might have: an older one may come late.
-        let nothing = || rules.gives_points_for(&event.metric).then_some(0);
+        let nothing = || turn.rules.gives_points_for(&event.metric).then_some(0);
         let replaced = self.points.replace(
             Workday::from_date(event.date.0),
             &event.metric,
@@ -381,7 +325,7 @@ impl Agent {
             self.points.came_with(day, &event.metric, version);
             self.rewards.note_export(version);
         }
-        effects.extend(match replaced {
+        turn.effects.extend(match replaced {
             Replaced::Stored => None,
             Replaced::Unchanged => Some(Effect::Ignore(Ignored::Duplicate)),
             Replaced::Superseded => Some(Effect::Ignore(Ignored::Superseded)),
@@ -390,66 +334,49 @@ impl Agent {
     }
 
     /// Takes what became of something this agent asked for or said.
-    fn answer(
-        &mut self,
-        key: Key<'_>,
-        kind: OutcomeKind,
-        now: LogTime,
-        outcome: &Outcome,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    fn answer(&mut self, turn: &mut Turn<'_>, kind: OutcomeKind, outcome: &Outcome) {
+        let (now, settings) = (turn.now, turn.settings());
         match kind {
-            OutcomeKind::Enrichment => self.enrichment.answer(now, outcome, settings, effects),
-            OutcomeKind::SurveyToken => self.tokens.answer(now, outcome, settings, effects),
+            OutcomeKind::Enrichment => self.enrichment.answer(turn, outcome),
+            OutcomeKind::SurveyToken => self.tokens.answer(turn, outcome),
             OutcomeKind::Alert => {
                 self.surveys.expire(now, settings);
                 let id = &outcome.output_id;
                 let is_known = self.surveys.has_alerted(id)
                     || self.storms.has_alerted(now, id)
                     || self.imports.has_alerted(now, id)
-                    || moment(key, now, settings)
-                        .is_some_and(|moment| self.rewards.has_alerted(moment.agent, id));
+                    || matches!(turn.key, Key::Agent(agent) if self.rewards.has_alerted(agent, id));
                 if !is_known {
-                    effects.push(Effect::Ignore(Ignored::UnknownRequest));
+                    turn.ignore(Ignored::UnknownRequest);
                 }
             }
             // Customers ask who they are.
-            OutcomeKind::Identity => effects.push(Effect::Ignore(Ignored::NoPart)),
+            OutcomeKind::Identity => turn.ignore(Ignored::NoPart),
             OutcomeKind::Reward => {
-                self.expire(now, settings);
-                match moment(key, now, settings) {
-                    Some(moment) => {
-                        self.rewards
-                            .outcome(moment, outcome, &mut self.points, effects);
-                    }
-                    None => effects.push(Effect::Ignore(Ignored::UnknownRequest)),
+                self.expire(turn);
+                match is_rewarded(turn.key) {
+                    true => self.rewards.outcome(turn, outcome, &mut self.points),
+                    false => turn.ignore(Ignored::UnknownRequest),
                 }
             }
         }
     }
 
-    fn adjust(
-        &mut self,
-        now: LogTime,
-        event: &PointsAdjusted,
-        settings: &Settings,
-        start: Workday,
-        effects: &mut Effects,
-    ) {
+    fn adjust(&mut self, turn: &mut Turn<'_>, event: &PointsAdjusted, start: Workday) {
+        let (now, settings) = (turn.now, turn.settings());
         self.adjustments.expire(now, adjustment_dedupe_ms(settings));
         let key = KeyHash::of(&event.adjustment_id, 0);
         if self.adjustments.get(key).is_some() {
-            return effects.push(Effect::Ignore(Ignored::Duplicate));
+            return turn.ignore(Ignored::Duplicate);
         }
         let day = Workday::of(event.effective_at, &settings.time_zone);
         if day < start {
-            return effects.push(Effect::Ignore(Ignored::TooOld));
+            return turn.ignore(Ignored::TooOld);
         }
         // One still to take effect is remembered from then on, as its points stay for longer.
         let from = now.max(LogTime(event.effective_at.0));
         if !self.adjustments.add(from, key, ()) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
         let points = i64::from(event.points);
         self.points.add(day, Source::Adjustment, points);

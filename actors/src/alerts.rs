@@ -12,9 +12,10 @@ use crate::{
         event::{ActorRef, Channel, SurveyResponse},
         key::Key,
         output::{Alert, Audience, Recording, RecordingStatus, Severity},
-        time::{EventTime, LogTime},
+        time::EventTime,
     },
     rules::{Action, Hit, Rule},
+    turn::Turn,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -53,9 +54,8 @@ pub fn foremost<'a>(hits: &[Hit<'a>]) -> Option<(&'a Rule, Severity)> {
 /// The alert under the rule of that name, with the keywords of all rules that hold.
 #[must_use]
 pub fn alert(
+    turn: &Turn<'_>,
     (rule, severity): (&str, Severity),
-    key: Key<'_>,
-    now: LogTime,
     event: &SurveyResponse,
     hits: &[Hit<'_>],
 ) -> Alert {
@@ -79,7 +79,7 @@ pub fn alert(
         rule: rule.to_owned(),
         severity,
         audience: Audience::Supervisor,
-        owner: ActorRef::from(key),
+        owner: ActorRef::from(turn.key),
         agent_id: text(&routing.agent_id),
         agent_name: routing.agent_name.clone().map(name),
         queue_id: text(&routing.queue_id),
@@ -94,7 +94,7 @@ pub fn alert(
         },
         summary: None,
         missing,
-        raised_at: EventTime(now.0),
+        raised_at: EventTime(turn.now.0),
     }
 }
 
@@ -102,24 +102,23 @@ pub fn alert(
 /// operations. Its `summary` is the sentence for people.
 #[must_use]
 pub fn notice(
+    turn: &Turn<'_>,
     alert_id: String,
     (rule, severity): (&str, Severity),
-    key: Key<'_>,
-    now: LogTime,
     summary: String,
 ) -> Alert {
     Alert {
         alert_id,
         rule: rule.to_owned(),
         severity,
-        audience: match key {
+        audience: match turn.key {
             Key::Agent(_) => Audience::Administration,
             Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => {
                 Audience::Operations
             }
         },
-        owner: ActorRef::from(key),
-        agent_id: match key {
+        owner: ActorRef::from(turn.key),
+        agent_id: match turn.key {
             Key::Agent(id) => Some(id.to_owned()),
             Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => None,
         },
@@ -136,7 +135,7 @@ pub fn notice(
         },
         summary: Some(summary),
         missing: Vec::new(),
-        raised_at: EventTime(now.0),
+        raised_at: EventTime(turn.now.0),
     }
 }
 

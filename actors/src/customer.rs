@@ -26,7 +26,6 @@ use self::{
     tracking::Tracking,
 };
 use crate::{
-    actor::Context,
     contract::{
         event::{Body, Event, InteractionCompleted, InteractionUpdated, OutcomeKind},
         key::Key,
@@ -35,12 +34,13 @@ use crate::{
         value::Id,
     },
     dedupe::{Dedupe, KeyHash},
-    effect::{Effect, Effects, Ignored},
+    effect::{Effect, Ignored},
     rules::{Hit, Settings},
     stored::{
         state::{self, DecodeError, StoredCustomer},
         wire,
     },
+    turn::Turn,
 };
 
 /// A customer, as of the last event applied.
@@ -69,43 +69,37 @@ struct Summary {
 }
 
 impl Customer {
-    /// Applies one event that is for `key`.
-    pub fn apply(
-        &mut self,
-        key: Key<'_>,
-        context: &Context<'_>,
-        event: &Event,
-        effects: &mut Effects,
-    ) {
-        let (now, settings) = (context.now, context.rules.settings());
+    /// Applies one event that is for the customer whose turn it is.
+    pub fn apply(&mut self, turn: &mut Turn<'_>, event: &Event) {
+        let (now, settings) = (turn.now, turn.settings());
         // So that one who was kept is stored as one who was forgotten in between.
         self.tracking.expire(now);
         match &event.body {
             Body::InteractionStarted(started) => {
                 if let Some(customer) = &started.customer {
-                    self.identity.ask(now, started, customer, settings, effects);
+                    self.identity.ask(turn, started, customer);
                 }
             }
             Body::InteractionCompleted(completed) => {
-                let ended = self.as_it_stands(completed, context);
-                self.completed(key, event, &ended, context, effects);
+                let ended = self.as_it_stands(turn, completed);
+                self.completed(turn, event, &ended);
             }
             Body::InteractionUpdated(updated) => {
                 if settings.outcome_tracked {
-                    self.tracking.update(now, updated, settings, effects);
+                    self.tracking.update(turn, updated);
                 }
-                self.update(key, updated, context, effects);
+                self.update(turn, updated);
             }
             Body::Outcome(kind, outcome) => match kind {
                 OutcomeKind::Identity => {
-                    self.identity.answer(now, outcome, settings, effects);
-                    self.identified(context, effects);
+                    self.identity.answer(turn, outcome);
+                    self.identified(turn);
                 }
                 // Owners of interactions ask for these.
                 OutcomeKind::Reward
                 | OutcomeKind::SurveyToken
                 | OutcomeKind::Alert
-                | OutcomeKind::Enrichment => effects.push(Effect::Ignore(Ignored::NoPart)),
+                | OutcomeKind::Enrichment => turn.ignore(Ignored::NoPart),
             },
             // Nothing to do yet, and nothing to remember.
             Body::InteractionWrapup(_)
@@ -122,21 +116,21 @@ impl Customer {
         }
     }
 
-    /// Lets segments end and sends the merged update, where `context.now` has come to that.
-    pub fn wake(&mut self, key: Key<'_>, context: &Context<'_>, effects: &mut Effects) {
-        let (now, settings) = (context.now, context.rules.settings());
+    /// Lets segments end and sends the merged update, where `turn.now` has come to that.
+    pub fn wake(&mut self, turn: &mut Turn<'_>) {
+        let (now, settings) = (turn.now, turn.settings());
         if let Some(until) = self.segments_until.filter(|until| *until <= now) {
             self.segments_until = self.history.empty_at(now, settings);
             if self.segments_until.is_none() {
                 self.segments.clear();
                 let left = Cause::Left { at: until };
                 let cause = self.merge.offer(now, left, settings.profile_merge_ms);
-                self.send(key, now, cause, effects);
+                self.send(turn, cause);
             }
         }
         let cause = self.merge.take_due(now, settings.profile_merge_ms);
-        self.send(key, now, cause, effects);
-        self.tracking.wake(now, settings, effects);
+        self.send(turn, cause);
+        self.tracking.wake(turn);
         self.expire(now, settings);
     }
 
@@ -166,14 +160,10 @@ impl Customer {
     }
 
     /// A completion with the disposition that stands: its own, or one that was chosen later and came before it.
-    fn as_it_stands<'a>(
-        &self,
-        event: &'a InteractionCompleted,
-        context: &Context<'_>,
-    ) -> Ended<'a> {
-        let settings = context.rules.settings();
+    fn as_it_stands<'a>(&self, turn: &Turn<'_>, event: &'a InteractionCompleted) -> Ended<'a> {
+        let settings = turn.settings();
         let own = settings.said(event.disposition.as_deref());
-        if let Some((early, as_of)) = self.tracking.early(context.now, event, own.is_some()) {
+        if let Some((early, as_of)) = self.tracking.early(turn.now, event, own.is_some()) {
             return Ended {
                 event: with_disposition(event, Some(early)),
                 as_of: Some(as_of),
@@ -189,35 +179,28 @@ impl Customer {
     }
 
     /// Applies a completion, which arrived as `raw`.
-    fn completed(
-        &mut self,
-        key: Key<'_>,
-        raw: &Event,
-        ended: &Ended<'_>,
-        context: &Context<'_>,
-        effects: &mut Effects,
-    ) {
-        let (now, settings, event) = (context.now, context.rules.settings(), &*ended.event);
+    fn completed(&mut self, turn: &mut Turn<'_>, raw: &Event, ended: &Ended<'_>) {
+        let (now, settings, event) = (turn.now, turn.settings(), &*ended.event);
         // Without a customer id there is no profile; the owner of the interaction has counted it.
-        let has_profile = matches!(key, Key::Customer(_));
+        let has_profile = matches!(turn.key, Key::Customer(_));
         let is_listed = has_profile && is_listed(event, settings);
         if !is_listed {
             if has_profile {
-                effects.push(Effect::Ignore(Ignored::NotListed));
+                turn.ignore(Ignored::NotListed);
             }
             // How it ended is told all the same, if there is somebody to tell it of.
             if !settings.outcome_tracked {
                 return;
             }
-            if !self.is_trackable(event, context) {
-                return effects.push(Effect::Ignore(Ignored::NoUser));
+            if !self.is_trackable(turn, event) {
+                return turn.ignore(Ignored::NoUser);
             }
         }
-        if !self.admit(event, context, effects) {
+        if !self.admit(turn, event) {
             return;
         }
         if is_listed {
-            self.take_in(event, context, effects);
+            self.take_in(turn, event);
             let figures = self.history.figures(now, settings);
             let mut hits = Vec::new();
             let revised = match &ended.event {
@@ -225,45 +208,36 @@ impl Customer {
                 Cow::Owned(event) => Some(as_event(raw, event.clone())),
             };
             let judged = revised.as_ref().unwrap_or(raw);
-            context.rules.matching(judged, &figures, &mut hits, effects);
-            let decided = Decided::by(event, ended.as_of, context.rules);
+            turn.rules
+                .matching(judged, &figures, &mut hits, turn.effects);
+            let decided = Decided::by(event, ended.as_of, turn.rules);
             self.decided = Some(decided).filter(|decided| decided.is_in(&self.history));
-            self.decide(key, Cause::of(event), &hits, context, effects);
+            self.decide(turn, Cause::of(event), &hits);
         }
-        self.track(ended, context, effects);
+        self.track(turn, ended);
     }
 
     /// Remembers a completion. False if it was seen before.
-    fn admit(
-        &mut self,
-        event: &InteractionCompleted,
-        context: &Context<'_>,
-        effects: &mut Effects,
-    ) -> bool {
-        let (now, settings) = (context.now, context.rules.settings());
+    fn admit(&mut self, turn: &mut Turn<'_>, event: &InteractionCompleted) -> bool {
+        let (now, settings) = (turn.now, turn.settings());
         self.expire(now, settings);
         // Milliseconds as they are: one number for one time, whatever its sign.
         let key = KeyHash::of(&event.interaction_id, event.started_at.0 as u64);
         if self.seen.get(key).is_some() {
-            effects.push(Effect::Ignore(Ignored::Duplicate));
+            turn.ignore(Ignored::Duplicate);
             return false;
         }
         if !self.seen.add(now, key, ()) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
         true
     }
 
     /// Takes a completion into the history.
-    fn take_in(
-        &mut self,
-        event: &InteractionCompleted,
-        context: &Context<'_>,
-        effects: &mut Effects,
-    ) {
-        let (now, settings) = (context.now, context.rules.settings());
+    fn take_in(&mut self, turn: &mut Turn<'_>, event: &InteractionCompleted) {
+        let (now, settings) = (turn.now, turn.settings());
         if let Err(ignored) = self.history.add(now, event, settings) {
-            effects.push(Effect::Ignore(ignored));
+            turn.ignore(ignored);
         }
         if let Some(text) = &event.summary {
             self.set_summary(text, event.ended_at.min(EventTime(now.0)));
@@ -271,23 +245,22 @@ impl Customer {
     }
 
     /// Tells the platform how an interaction ended, now or once that and the user are known (S5.06, S5.07, S5.13).
-    fn track(&mut self, ended: &Ended<'_>, context: &Context<'_>, effects: &mut Effects) {
-        let (now, settings) = (context.now, context.rules.settings());
+    fn track(&mut self, turn: &mut Turn<'_>, ended: &Ended<'_>) {
+        let settings = turn.settings();
         if !settings.outcome_tracked {
             return;
         }
-        if !self.is_trackable(&ended.event, context) {
-            return effects.push(Effect::Ignore(Ignored::NoUser));
+        if !self.is_trackable(turn, &ended.event) {
+            return turn.ignore(Ignored::NoUser);
         }
         let user_id = self.user_id(&ended.event);
         let event = (&*ended.event, ended.as_of);
-        self.tracking
-            .complete(now, event, user_id.as_ref(), settings, effects);
+        self.tracking.complete(turn, event, user_id.as_ref());
     }
 
     /// Whether the platform's id of the customer is known, or asked for.
-    fn is_trackable(&mut self, event: &InteractionCompleted, context: &Context<'_>) -> bool {
-        self.identity.expire(context.now, context.rules.settings());
+    fn is_trackable(&mut self, turn: &Turn<'_>, event: &InteractionCompleted) -> bool {
+        self.identity.expire(turn.now, turn.settings());
         self.user_id(event).is_some() || self.identity.is_asking()
     }
 
@@ -298,25 +271,16 @@ impl Customer {
     }
 
     /// Goes on with completions that waited for an answer.
-    fn identified(&mut self, context: &Context<'_>, effects: &mut Effects) {
+    fn identified(&mut self, turn: &mut Turn<'_>) {
         let user_id = self.identity.user_id();
         if user_id.is_some() || !self.identity.is_asking() {
-            let settings = context.rules.settings();
-            self.tracking
-                .identify(context.now, user_id, settings, effects);
+            self.tracking.identify(turn, user_id);
         }
     }
 
     /// Puts the customer into the segments of the rules that hold, and updates the profile.
-    fn decide(
-        &mut self,
-        key: Key<'_>,
-        cause: Cause<'_>,
-        hits: &[Hit<'_>],
-        context: &Context<'_>,
-        effects: &mut Effects,
-    ) {
-        let (now, settings) = (context.now, context.rules.settings());
+    fn decide(&mut self, turn: &mut Turn<'_>, cause: Cause<'_>, hits: &[Hit<'_>]) {
+        let (now, settings) = (turn.now, turn.settings());
         self.segments.set(hits);
         let empty_at = self.history.empty_at(now, settings);
         if empty_at.is_none() {
@@ -325,7 +289,7 @@ impl Customer {
         }
         self.segments_until = empty_at.filter(|_| !self.segments.is_empty());
         let cause = self.merge.offer(now, cause, settings.profile_merge_ms);
-        self.send(key, now, cause, effects);
+        self.send(turn, cause);
     }
 
     fn set_summary(&mut self, text: &str, at: EventTime) {
@@ -345,14 +309,8 @@ impl Customer {
 
     /// Takes a disposition that came or changed after the call: notes it, and if it is of the completion that decided
     /// the segments, decides again (S4.09).
-    fn update(
-        &mut self,
-        key: Key<'_>,
-        event: &InteractionUpdated,
-        context: &Context<'_>,
-        effects: &mut Effects,
-    ) {
-        let (now, settings) = (context.now, context.rules.settings());
+    fn update(&mut self, turn: &mut Turn<'_>, event: &InteractionUpdated) {
+        let (now, settings) = (turn.now, turn.settings());
         self.expire(now, settings);
         let Some(disposition) = settings.said(event.disposition.as_deref()) else {
             return;
@@ -363,10 +321,10 @@ impl Customer {
         // Complemented, so that an update is never taken for a completion that began when it was made.
         let seen = KeyHash::of(&event.interaction_id, !(event.updated_at.0 as u64));
         if self.seen.get(seen).is_some() {
-            return effects.push(Effect::Ignore(Ignored::Duplicate));
+            return turn.ignore(Ignored::Duplicate);
         }
         if !self.seen.add(now, seen, ()) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
         let is_of = |decided: &&mut Decided| decided.is_of(&event.interaction_id);
         let decided = self.decided.as_mut().filter(is_of);
@@ -374,7 +332,7 @@ impl Customer {
             .as_ref()
             .is_some_and(|decided| decided.is_newer_than(event))
         {
-            return effects.push(Effect::Ignore(Ignored::Superseded));
+            return turn.ignore(Ignored::Superseded);
         }
         let is_known = self
             .history
@@ -383,12 +341,12 @@ impl Customer {
             .set_disposition(&event.interaction_id, disposition);
         // Of older contacts no figure shows the disposition.
         let Some(decided) = decided else { return };
-        let revised = decided.revise(event, disposition, context.rules);
+        let revised = decided.revise(event, disposition, turn.rules);
         if is_known {
             return;
         }
         let Some(revised) = revised else {
-            return effects.push(Effect::Ignore(Ignored::RulesChanged));
+            return turn.ignore(Ignored::RulesChanged);
         };
         let figures = self.history.figures(now, settings);
         let mut hits = Vec::new();
@@ -397,22 +355,22 @@ impl Customer {
             id: "".into(),
             body: Body::InteractionCompleted(revised),
         };
-        context
-            .rules
-            .matching(&judged, &figures, &mut hits, effects);
+        turn.rules
+            .matching(&judged, &figures, &mut hits, turn.effects);
         let cause = Cause::Updated {
             interaction_id: Cow::Borrowed(&event.interaction_id),
             updated_at: event.updated_at,
         };
-        self.decide(key, cause, &hits, context, effects);
+        self.decide(turn, cause, &hits);
     }
 
-    fn send(&self, key: Key<'_>, now: LogTime, cause: Option<Cause<'_>>, effects: &mut Effects) {
+    fn send(&self, turn: &mut Turn<'_>, cause: Option<Cause<'_>>) {
+        let now = turn.now;
         // The host routes by side, so a customer's key is one.
-        let (Some(cause), Key::Customer(customer_id)) = (cause, key) else {
+        let (Some(cause), Key::Customer(customer_id)) = (cause, turn.key) else {
             return;
         };
-        effects.push(Effect::Emit {
+        turn.effects.push(Effect::Emit {
             id: cause.output_id(customer_id),
             output: Output::ProfileUpdated(ProfileUpdate {
                 customer_id: customer_id.to_owned(),

@@ -6,6 +6,7 @@
 //!
 //! - [`contract`]: events in, outputs out, and the checked values they consist of
 //! - [`actor`]: an agent or a customer, as the host sees it
+//! - [`turn`]: what an actor is given besides the event, and where it puts its effects
 //! - [`effect`]: what an actor asks of its host
 //! - [`agent`]: survey responses, eNPS and survey requests of one agent, bot or queue
 //! - [`customer`]: history, segments, profile and identity of one customer
@@ -29,3 +30,4 @@ pub mod responses;
 pub mod rewards;
 pub mod rules;
 pub mod stored;
+pub mod turn;

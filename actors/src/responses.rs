@@ -150,6 +150,17 @@ impl Share {
     };
 }
 
+/// When a version comes, and whether its owner lives here.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Log time of the event.
+    pub now: LogTime,
+    /// How long a response is remembered, in milliseconds of log time.
+    pub ttl_ms: i64,
+    /// The event's owner, if its actor lives in this partition: then what is ignored is counted here.
+    pub local: Option<Key<'a>>,
+}
+
 /// A version that is to be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
@@ -194,14 +205,11 @@ impl Default for Responses {
 
 impl Responses {
     /// Takes a version of a response into account; nothing comes of one that was applied before, or that a later
-    /// revision has superseded. `local` is the event's owner, if its actor lives in this partition: then what is
-    /// ignored is counted here.
+    /// revision has superseded.
     pub fn judge(
         &mut self,
-        now: LogTime,
-        ttl_ms: i64,
         facts: &Facts,
-        local: Option<Key<'_>>,
+        Arrival { now, ttl_ms, local }: Arrival<'_>,
         effects: &mut Effects,
     ) -> Option<Turn> {
         let now = self.newest().map_or(now, |newest| newest.max(now));

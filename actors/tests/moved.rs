@@ -9,7 +9,7 @@ use aftercall_actors::{
         time::LogTime,
     },
     effect::{Effect, Ignored},
-    responses::{Facts, RESPONSES_MAX, Responses, SEGMENT_MAX, number_of},
+    responses::{Arrival, Facts, RESPONSES_MAX, Responses, SEGMENT_MAX, number_of},
 };
 use common::{
     centre::{Centre, Said, lines},
@@ -276,10 +276,12 @@ fn s2_15_more_responses_than_are_remembered_forget_the_oldest_and_say_so() {
         let body = survey(&n.to_string(), json!({ "csat": 4 }));
         let facts = Facts::of(&body).unwrap();
         let turn = responses.judge(
-            LogTime(0),
-            DAY_MS,
             &facts,
-            Some(Key::Agent("a1")),
+            Arrival {
+                now: LogTime(0),
+                ttl_ms: DAY_MS,
+                local: Some(Key::Agent("a1")),
+            },
             &mut effects,
         );
         (turn.is_some(), effects)
@@ -306,7 +308,15 @@ fn s2_15_stored_responses_with_a_hole_or_cut_short_are_refused_by_name() {
     let mut responses = Responses::default();
     for n in 0..2 * SEGMENT_MAX + 1 {
         let facts = Facts::of(&survey(&n.to_string(), json!({}))).unwrap();
-        responses.judge(LogTime(0), DAY_MS, &facts, None, &mut Vec::new());
+        responses.judge(
+            &facts,
+            Arrival {
+                now: LogTime(0),
+                ttl_ms: DAY_MS,
+                local: None,
+            },
+            &mut Vec::new(),
+        );
     }
     let stored: Vec<(u64, Vec<u8>)> = responses
         .segments_from(0)

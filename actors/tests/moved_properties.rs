@@ -11,7 +11,7 @@ use aftercall_actors::{
         time::LogTime,
     },
     effect::{Effect, Ignored},
-    responses::{Facts, Responses},
+    responses::{Arrival, Facts, Responses},
 };
 use common::{
     centre::{Centre, read_again},
@@ -245,7 +245,7 @@ proptest! {
             draw ^= draw << 17;
             let (n, content) = ((draw >> 20) % spread, draw >> 60 & 1);
             let facts = &bodies[(2 * n + content) as usize];
-            let turn = responses.judge(LogTime(now_ms), ttl_ms, facts, None, &mut Vec::new());
+            let turn = responses.judge(facts, Arrival { now: LogTime(now_ms), ttl_ms, local: None }, &mut Vec::new());
             let known = plain.entry(n).or_insert((now_ms, BTreeSet::new()));
             if now_ms - known.0 >= ttl_ms {
                 *known = (now_ms, BTreeSet::new());

@@ -410,11 +410,8 @@ fn s3_16_a_person_is_told_what_can_be_decided() {
         let aftercall_actors::actor::Actor::Agent(actor) = &agent.actor else {
             panic!("an agent");
         };
-        let context = aftercall_actors::actor::Context {
-            now: aftercall_actors::contract::time::LogTime(NOW_MS + 10),
-            rules: &agent.rules,
-        };
-        let judgement = actor.judge(&context, &decided).unwrap();
+        let now = aftercall_actors::contract::time::LogTime(NOW_MS + 10);
+        let judgement = actor.judge(now, &agent.rules, &decided).unwrap();
         (judgement.state, judgement.verdict)
     };
     let reversal = format!("{}{REVERSE}", id(0));

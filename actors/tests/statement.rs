@@ -3,7 +3,7 @@
 mod common;
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     agent::Agent,
     contract::{
         event::{Body, RewardDecided},
@@ -423,11 +423,8 @@ fn judged(agent: &Stage, reward: &str, decision: &str) -> Option<Judgement> {
 }
 
 fn judged_at(agent: &Stage, after_ms: i64, reward: &str, decision: &str) -> Option<Judgement> {
-    let context = Context {
-        now: LogTime(NOW_MS + after_ms),
-        rules: &agent.rules,
-    };
-    agent_of(agent).judge(&context, &decision_of(reward, decision))
+    let now = LogTime(NOW_MS + after_ms);
+    agent_of(agent).judge(now, &agent.rules, &decision_of(reward, decision))
 }
 
 fn decision_of(reward: &str, decision: &str) -> RewardDecided {

@@ -8,7 +8,7 @@ mod rewards;
 use std::{cell::RefCell, ops::ControlFlow, rc::Rc};
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     agent::Agent,
     contract::{
         event::{Body, Event},
@@ -19,6 +19,7 @@ use aftercall_actors::{
     responses::{Share, Version},
     rewards::redemption::REVERSE,
     rules::RuleSet,
+    turn::Turn,
 };
 use serde_json::json;
 
@@ -88,12 +89,10 @@ impl Till {
         let rules = &self.rules;
         let mut effects = Vec::new();
         self.book.before(key, &self.actor);
-        let context = Context { now, rules };
+        let mut turn = Turn::new(key, now, rules, &mut effects);
         match share {
-            Some(share) => self
-                .actor
-                .respond(key, &context, &event, share, &mut effects),
-            None => self.actor.apply(key, &context, &event, &mut effects),
+            Some(share) => self.actor.respond(&mut turn, &event, share),
+            None => self.actor.apply(&mut turn, &event),
         }
         self.book.after(&Step {
             entry: &entry,

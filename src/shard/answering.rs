@@ -12,7 +12,7 @@ use std::{
 };
 
 use aftercall_actors::{
-    actor::{Actor, Context, StateError},
+    actor::{Actor, StateError},
     agent::Agent,
     contract::{
         event::RewardDecided,
@@ -327,11 +327,7 @@ fn judge(
         by: wish.by.clone(),
         at: EventTime(at.0),
     };
-    let context = Context {
-        now: at,
-        rules: &engine.rules,
-    };
-    let judgement = agent.judge(&context, &decided)?;
+    let judgement = agent.judge(at, &engine.rules, &decided)?;
     Some(Box::new((decided, judgement)))
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use aftercall_actors::{
-    actor::{Context, StateError},
+    actor::StateError,
     contract::{
         event::{Body, Event},
         key::{Key, Side},
@@ -20,8 +20,9 @@ use aftercall_actors::{
         value::key_of,
     },
     effect::{Effect, Effects},
-    responses::{self, Facts, Responses, Share},
+    responses::{self, Arrival, Facts, Responses, Share},
     rules::RuleSet,
+    turn::Turn,
 };
 use bytes::Bytes;
 
@@ -513,9 +514,15 @@ impl Engine {
         let local = event.body.owner().filter(|_| is_local);
         let ttl_ms = self.rules.settings().survey_dedupe_ms;
         let effects = &mut self.effects;
-        let turn = self
-            .responses
-            .judge(self.now, ttl_ms, facts, local, effects);
+        let turn = self.responses.judge(
+            facts,
+            Arrival {
+                now: self.now,
+                ttl_ms,
+                local,
+            },
+            effects,
+        );
         self.count(entry);
         let Some(turn) = turn else {
             return Ok(());
@@ -547,22 +554,19 @@ impl Engine {
         if self.table.as_of(index) >= entry.position {
             return Ok(());
         }
-        let context = Context {
-            now: self.now,
-            rules: &self.rules,
-        };
-        let effects = &mut self.effects;
+        let (now, rules, effects) = (self.now, &self.rules, &mut self.effects);
         self.table.act(index, entry.position, |actor| {
             witness.before(key, actor);
+            let mut turn = Turn::new(key, now, rules, effects);
             match share {
-                Some(share) => actor.respond(key, &context, event, share, effects),
-                None => actor.apply(key, &context, event, effects),
+                Some(share) => actor.respond(&mut turn, event, share),
+                None => actor.apply(&mut turn, event),
             }
             witness.after(&Step {
                 entry,
                 event: Some(event),
-                now: context.now,
-                rules: context.rules,
+                now,
+                rules,
                 key,
                 actor,
                 effects,
@@ -600,23 +604,19 @@ impl Engine {
         is_heard: bool,
         witness: &mut impl Witness,
     ) -> Result<(), EngineError> {
-        let context = Context {
-            now: self.now,
-            rules: &self.rules,
-        };
-        let effects = &mut self.effects;
+        let (now, rules, effects) = (self.now, &self.rules, &mut self.effects);
         let key = self.table.key_text(index).to_owned();
         let Some(key) = key_of(&key) else {
             return Ok(());
         };
         self.table.act(index, entry.position - 1, |actor| {
             witness.before(key, actor);
-            actor.wake(key, &context, effects);
+            actor.wake(&mut Turn::new(key, now, rules, effects));
             witness.after(&Step {
                 entry,
                 event: None,
-                now: context.now,
-                rules: context.rules,
+                now,
+                rules,
                 key,
                 actor,
                 effects,

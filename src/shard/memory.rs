@@ -147,7 +147,7 @@ pub fn finding(bytes_max: u64, partition_count: u16, settings: &Settings) -> Fin
 mod tests {
     use aftercall_actors::{
         contract::{event::Body, time::LogTime},
-        responses::{Facts, Responses, SEGMENT_MAX},
+        responses::{Arrival, Facts, Responses, SEGMENT_MAX},
         rules::RuleSet,
     };
 
@@ -199,10 +199,12 @@ mod tests {
             let body = Body::SurveyResponse(serde_json::from_value(data).unwrap());
             let facts = Facts::of(&body).unwrap();
             responses.judge(
-                LogTime(number as i64),
-                1 << 40,
                 &facts,
-                None,
+                Arrival {
+                    now: LogTime(number as i64),
+                    ttl_ms: 1 << 40,
+                    local: None,
+                },
                 &mut Vec::new(),
             );
         }

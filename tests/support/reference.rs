@@ -11,7 +11,7 @@ use aftercall::{
     log::{Lane, PartitionId, RawEvent, Route, Speaker},
 };
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     contract::{
         event::{Body, Event},
         key::{Key, Side},
@@ -20,8 +20,9 @@ use aftercall_actors::{
         value::key_of,
     },
     effect::Effect,
-    responses::{Facts, Responses, Share, Version, name_of},
+    responses::{Arrival, Facts, Responses, Share, Version, name_of},
     rules::RuleSet,
+    turn::Turn,
 };
 
 /// What one partition should have said, and what its actors should be.
@@ -112,8 +113,15 @@ impl Reference {
         let is_here = |key: Key<'_>| key.partition(self.count) == self.partition.index;
         let local = Some(owner).filter(|owner| is_here(*owner));
         let mut ignored = Vec::new();
-        self.register
-            .judge(self.now, ttl_ms, &facts, local, &mut ignored);
+        self.register.judge(
+            &facts,
+            Arrival {
+                now: self.now,
+                ttl_ms,
+                local,
+            },
+            &mut ignored,
+        );
 
         let (slot, revision, content) = Self::response_of(&event.body).expect("the same");
         let owner = owner.to_string();
@@ -158,9 +166,7 @@ impl Reference {
                 };
                 let key = key_of(&party).expect("keys are made by Key");
                 if key.partition(self.count) == self.partition.index {
-                    self.step(key, |actor, context, effects| {
-                        actor.respond(key, context, event, share, effects)
-                    });
+                    self.step(key, |actor, turn| actor.respond(turn, event, share));
                 }
             }
         }
@@ -255,9 +261,7 @@ impl Reference {
                     };
                     if let Some(key) = key.filter(|_| home(agent, customer)) {
                         self.pass_time(raw.time);
-                        self.step(key, |actor, context, effects| {
-                            actor.apply(key, context, &event, effects)
-                        });
+                        self.step(key, |actor, turn| actor.apply(turn, &event));
                     }
                 }
             },
@@ -283,13 +287,11 @@ impl Reference {
         due.sort();
         for (_, key) in due {
             let key = key_of(&key).expect("keys are made by Key");
-            self.step(key, |actor, context, effects| {
-                actor.wake(key, context, effects)
-            });
+            self.step(key, Actor::wake);
         }
     }
 
-    fn step(&mut self, key: Key<'_>, act: impl FnOnce(&mut Actor, &Context<'_>, &mut Vec<Effect>)) {
+    fn step(&mut self, key: Key<'_>, act: impl FnOnce(&mut Actor, &mut Turn<'_>)) {
         let mut effects = Vec::new();
         let actor = self
             .actors
@@ -297,11 +299,7 @@ impl Reference {
             .or_insert_with(|| Actor::new(self.partition.side));
         act(
             actor,
-            &Context {
-                now: self.now,
-                rules: &self.rules,
-            },
-            &mut effects,
+            &mut Turn::new(key, self.now, &self.rules, &mut effects),
         );
         for effect in effects {
             if let Effect::Emit { id, output } = effect {

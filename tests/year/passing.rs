@@ -15,7 +15,7 @@ use aftercall::{
     log::{Destination, Headers, RawEvent, Speaker},
 };
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     agent::Agent,
     contract::{
         key::{Key, Side},
@@ -24,6 +24,7 @@ use aftercall_actors::{
     },
     effect::Effect,
     rules::RuleSet,
+    turn::Turn,
 };
 
 use crate::{
@@ -214,9 +215,9 @@ impl Life<'_> {
                 return Ok(self.coming.pop());
             };
             self.pass_time(due.0)?;
-            let context = Context { now: due, rules };
             let mut effects = Vec::new();
-            self.agent.wake(self.key, &context, &mut effects);
+            let mut turn = Turn::new(self.key, due, rules, &mut effects);
+            self.agent.wake(&mut turn);
             self.hear(due.0, &effects);
         }
         Ok(None)
@@ -250,12 +251,9 @@ impl Life<'_> {
             payload: payload.as_bytes().to_vec().into(),
         };
         let event = envelope::decode(&raw, PARTITIONS).map_err(|reject| reject.to_string())?;
-        let context = Context {
-            now: LogTime(now_ms),
-            rules,
-        };
         let mut effects = Vec::new();
-        self.agent.apply(self.key, &context, &event, &mut effects);
+        let mut turn = Turn::new(self.key, LogTime(now_ms), rules, &mut effects);
+        self.agent.apply(&mut turn, &event);
         if let Read::Entry(entry) = entry::read(payload.as_bytes()) {
             self.book.enter(now_ms, &entry);
         }

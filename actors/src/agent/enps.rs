@@ -15,11 +15,12 @@ use crate::{
         value::Score,
     },
     dedupe::{Dedupe, KeyHash},
-    effect::{Effect, Effects, Ignored},
+    effect::{Effect, Ignored},
     responses::Version,
     rewards::points::{PointsWindow, Source, Workday},
     rules::{Action, Hit, Settings},
     stored::{changes::stores_changes_of, state::StoredAgent, wire},
+    turn::Turn,
 };
 
 /// Most responses held of one agent; above it the oldest leaves early.
@@ -136,17 +137,11 @@ impl Enps {
     }
 
     /// Scores a version of a response that is not in the window, and takes it in. Expire first.
-    pub fn score(
-        &mut self,
-        now: LogTime,
-        event: &EnpsResponse,
-        version: Version,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    pub fn score(&mut self, turn: &mut Turn<'_>, event: &EnpsResponse, version: Version) {
+        let (now, settings) = (turn.now, turn.settings());
         let category = category(event.score);
         let text = |id: &Option<crate::contract::value::Id>| id.as_deref().map(str::to_owned);
-        effects.push(Effect::Emit {
+        turn.effects.push(Effect::Emit {
             id: version.output_id(format!("enps:{}", event.response_id)),
             output: Output::EnpsScored(EnpsScored {
                 response_id: event.response_id.to_string(),
@@ -169,10 +164,10 @@ impl Enps {
             ..Scored::default()
         };
         if !self.scored.remember(now, key_of(event), scored) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
         if is_past {
-            return effects.push(Effect::Ignore(Ignored::TooOld));
+            return turn.ignore(Ignored::TooOld);
         }
         let evidence = matches!(category, Category::Detractor).then(|| (*event.response_id).into());
         self.detractors += u32::from(evidence.is_some());
@@ -208,13 +203,12 @@ impl Enps {
     /// Fires the coaching rules that hold now and did not before, or last fired a window's length ago.
     pub fn coach(
         &mut self,
-        now: LogTime,
+        turn: &mut Turn<'_>,
         event: &EnpsResponse,
         version: Version,
         hits: &[Hit<'_>],
-        settings: &Settings,
-        effects: &mut Effects,
     ) {
+        let (now, settings) = (turn.now, turn.settings());
         let coaching = hits.iter().filter_map(|hit| match &hit.rule.action {
             Action::Coaching { reason } => Some((hit.rule.name.as_str(), reason)),
             Action::Alert { .. } | Action::Segment { .. } | Action::Points { .. } => None,
@@ -230,7 +224,7 @@ impl Enps {
                     at: now,
                 }),
             }
-            effects.push(Effect::Emit {
+            turn.effects.push(Effect::Emit {
                 id: version.output_id(format!("coaching:{rule}:{}", event.response_id)),
                 output: Output::CoachingRequested(CoachingRequest {
                     agent_id: event.agent_id.to_string(),

@@ -10,9 +10,10 @@ use crate::{
         time::LogTime,
     },
     dedupe::{Dedupe, KeyHash},
-    effect::{Effect, Effects, Ignored},
+    effect::{Effect, Ignored},
     rules::Settings,
     stored::{changes::stores_changes_of, state::StoredAgent},
+    turn::Turn,
 };
 
 /// The status of an outcome that brought a token.
@@ -28,13 +29,8 @@ pub struct Tokens {
 
 impl Tokens {
     /// Asks for the token of a wrap-up, unless it has been asked for.
-    pub fn request(
-        &mut self,
-        now: LogTime,
-        event: &InteractionWrapup,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    pub fn request(&mut self, turn: &mut Turn<'_>, event: &InteractionWrapup) {
+        let (now, settings) = (turn.now, turn.settings());
         if !settings.survey_token_requested {
             return;
         }
@@ -42,12 +38,12 @@ impl Tokens {
         let id = output_id("survey_token", &[&event.agent_id, &event.interaction_id]);
         let key = KeyHash::of(&id, 0);
         if self.requested.get(key).is_some() {
-            return effects.push(Effect::Ignore(Ignored::Duplicate));
+            return turn.ignore(Ignored::Duplicate);
         }
         if !self.requested.add(now, key, ()) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
-        effects.push(Effect::Emit {
+        turn.effects.push(Effect::Emit {
             id,
             output: Output::SurveyTokenRequested(SurveyTokenRequest {
                 agent_id: event.agent_id.to_string(),
@@ -58,22 +54,17 @@ impl Tokens {
     }
 
     /// Counts what became of a request: wrap-up goes on either way.
-    pub fn answer(
-        &mut self,
-        now: LogTime,
-        outcome: &Outcome,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    pub fn answer(&mut self, turn: &mut Turn<'_>, outcome: &Outcome) {
+        let (now, settings) = (turn.now, turn.settings());
         self.requested.expire(now, settings.survey_token_dedupe_ms);
         if self
             .requested
             .get(KeyHash::of(&outcome.output_id, 0))
             .is_none()
         {
-            effects.push(Effect::Ignore(Ignored::UnknownRequest));
+            turn.ignore(Ignored::UnknownRequest);
         } else if *outcome.status != *READY {
-            effects.push(Effect::Ignore(Ignored::LookupFailed));
+            turn.ignore(Ignored::LookupFailed);
         }
     }
 

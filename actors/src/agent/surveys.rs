@@ -8,13 +8,14 @@
 
 use crate::{
     alerts::{self, enrichment::Enrichment},
-    contract::{event::SurveyResponse, key::Key, output::Severity, time::LogTime},
+    contract::{event::SurveyResponse, output::Severity, time::LogTime},
     dedupe::{Dedupe, KeyHash},
-    effect::{Effect, Effects, Ignored},
+    effect::Ignored,
     responses::Share,
     rewards::points::{PointsWindow, Source, Workday},
     rules::{Action, Hit, Settings},
     stored::{changes::stores_changes_of, state::StoredAgent, wire},
+    turn::Turn,
 };
 
 /// What is known of a response.
@@ -25,6 +26,17 @@ struct Response {
     /// Points it was given, in the survey cell of `day`.
     given: i64,
     day: Workday,
+}
+
+/// A version of a response that is to be applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// The version.
+    pub response: &'a SurveyResponse,
+    /// What of it is this owner's.
+    pub share: Share,
+    /// The rules that hold for it.
+    pub hits: &'a [Hit<'a>],
 }
 
 /// Survey responses seen within the dedupe time.
@@ -54,22 +66,21 @@ impl Surveys {
         }
     }
 
-    /// Applies this owner's share of a version, given the rules that hold for it. `start` is the oldest workday that
-    /// still counts. An alert goes out, and is updated, through `enrichment`.
-    #[expect(clippy::too_many_arguments, reason = "all of it is input")]
+    /// Applies this owner's share of a version: its points go into `points`; an alert goes out, and is updated, through
+    /// `enrichment`.
     pub fn apply(
         &mut self,
-        key: Key<'_>,
-        now: LogTime,
-        event: &SurveyResponse,
-        share: Share,
-        hits: &[Hit<'_>],
-        settings: &Settings,
-        start: Workday,
+        turn: &mut Turn<'_>,
+        version: &Judged<'_>,
         points: &mut PointsWindow,
         enrichment: &mut Enrichment,
-        effects: &mut Effects,
     ) {
+        let Judged {
+            response: event,
+            share,
+            hits,
+        } = *version;
+        let (now, start) = (turn.now, turn.window_start());
         let id = key_of(event);
         let seen = self.responses.get(id).copied();
         let mut response = seen.unwrap_or_default();
@@ -78,21 +89,20 @@ impl Surveys {
             let foremost = alerts::foremost(hits).map(|(rule, severity)| (&*rule.name, severity));
             if response.alerted {
                 let draft = alerts::alert(
+                    turn,
                     // A version under which nothing alerts any more changes what the alert says, and not its rank.
                     foremost.unwrap_or(("", Severity::Info)),
-                    key,
-                    now,
                     event,
                     hits,
                 );
-                let is_news = enrichment.revise(now, id, draft, effects);
+                let is_news = enrichment.revise(turn, id, draft);
                 if !is_news && foremost.is_some() {
-                    effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
+                    turn.ignore(Ignored::AlreadyAlerted);
                 }
             } else if let Some(foremost) = foremost {
-                let alert = alerts::alert(foremost, key, now, event, hits);
+                let alert = alerts::alert(turn, foremost, event, hits);
                 response.alerted = true;
-                enrichment.raise(now, alert, settings, effects);
+                enrichment.raise(turn, alert);
             }
         }
         // What left the window with its workday is not taken back again.
@@ -105,12 +115,12 @@ impl Surveys {
             false => 0,
         };
         if given != 0 {
-            let day = Workday::of(event.submitted_at, &settings.time_zone);
+            let day = Workday::of(event.submitted_at, &turn.settings().time_zone);
             if day >= start {
                 points.add(day, Source::Survey, given);
                 (response.given, response.day) = (given, day);
             } else {
-                effects.push(Effect::Ignore(Ignored::TooOld));
+                turn.ignore(Ignored::TooOld);
             }
         }
         if !share.counts && !share.alerts {
@@ -122,7 +132,7 @@ impl Surveys {
             None => self.responses.add(now, id, response),
         };
         if !fits {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
     }
 

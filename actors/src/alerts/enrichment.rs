@@ -31,6 +31,7 @@ use crate::{
     dedupe::KeyHash,
     effect::{Effect, Effects, Ignored},
     rules::{EnrichmentMode, Settings},
+    turn::Turn,
 };
 
 /// Most alerts of one actor whose lookups go on; above it, those of the oldest end early.
@@ -181,13 +182,8 @@ pub struct Enrichment {
 impl Enrichment {
     /// Raises an alert, now or after its lookups, and begins them. An alert whose lookups go on is not looked up
     /// twice.
-    pub fn raise(
-        &mut self,
-        now: LogTime,
-        alert: Alert,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    pub fn raise(&mut self, turn: &mut Turn<'_>, alert: Alert) {
+        let (now, settings) = (turn.now, turn.settings());
         let known = self
             .open
             .iter()
@@ -195,13 +191,13 @@ impl Enrichment {
         let held = match (known, settings.enrichment_mode) {
             // It will be raised with what is found.
             (Some(Open { held: true, .. }), _) => {
-                return effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
+                return turn.ignore(Ignored::AlreadyAlerted);
             }
-            (Some(Open { held: false, .. }), _) => return effects.push(raised(alert)),
+            (Some(Open { held: false, .. }), _) => return turn.effects.push(raised(alert)),
             (None, EnrichmentMode::Off) => {
                 let alert = without_lookups(alert);
-                self.keep(Told::of(&alert, 0, now), effects);
-                return effects.push(raised(alert));
+                self.keep(Told::of(&alert, 0, now), turn.effects);
+                return turn.effects.push(raised(alert));
             }
             (None, EnrichmentMode::SendThenUpdate) => false,
             (None, EnrichmentMode::Hold) => true,
@@ -223,34 +219,29 @@ impl Enrichment {
             alert,
         };
         if !held {
-            effects.push(raised(open.alert.clone()));
+            turn.effects.push(raised(open.alert.clone()));
         }
         for field in Field::ALL {
             if let Lookup::Asked { number, .. } = open.lookup(field) {
-                effects.push(open.question(field, number));
+                turn.effects.push(open.question(field, number));
             }
         }
         self.open.push_back(open);
-        self.make_room(effects);
+        self.make_room(turn.effects);
     }
 
     /// Brings the alert of the response with this key up to what a later version of it says. `draft` is the alert as it
     /// would be raised now: under no rule (``) if none holds. Of two severities the higher stays, with its rule. False if
     /// nothing that people see differs, or if nothing is known of the alert any more.
-    pub fn revise(
-        &mut self,
-        now: LogTime,
-        key: KeyHash,
-        draft: Alert,
-        effects: &mut Effects,
-    ) -> bool {
+    pub fn revise(&mut self, turn: &mut Turn<'_>, key: KeyHash, draft: Alert) -> bool {
+        let now = turn.now;
         if let Some(open) = self.open.iter_mut().find(|open| open.is_of(key)) {
             open.revised_at = open.revised_at.max(now);
             open.touched = Touched::YES;
-            return open.revise(draft, effects);
+            return open.revise(draft, turn.effects);
         }
         match self.told.iter_mut().find(|told| told.is_of(key)) {
-            Some(told) => told.revise(now, draft, effects),
+            Some(told) => told.revise(turn, draft),
             None => false,
         }
     }
@@ -268,40 +259,35 @@ impl Enrichment {
     }
 
     /// Takes what became of a question.
-    pub fn answer(
-        &mut self,
-        now: LogTime,
-        outcome: &Outcome,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
-        self.wake(now, effects);
+    pub fn answer(&mut self, turn: &mut Turn<'_>, outcome: &Outcome) {
+        self.wake(turn);
         let asked = self.open.iter().enumerate().find_map(|(place, open)| {
             let field = open.field_asked_by(&outcome.output_id)?;
             Some((place, field))
         });
         let Some((place, field)) = asked else {
-            return effects.push(Effect::Ignore(Ignored::UnknownRequest));
+            return turn.ignore(Ignored::UnknownRequest);
         };
         let Some(open) = self.open.get_mut(place) else {
             return;
         };
-        match answer_of(field, outcome, effects) {
-            Answer::Found(text) => open.find(field, text, effects),
-            Answer::Lost => open.lose(field, effects),
-            Answer::NotYet => open.ask_again(now, field, settings, effects),
+        match answer_of(field, outcome, turn.effects) {
+            Answer::Found(text) => open.find(field, text, turn.effects),
+            Answer::Lost => open.lose(field, turn.effects),
+            Answer::NotYet => open.ask_again(turn, field),
         }
         if open.is_over() {
-            open.end(effects);
+            open.end(turn.effects);
             if let Some(open) = self.open.remove(place) {
                 self.left.note_open(&open.alert.alert_id);
-                self.keep(open.told(), effects);
+                self.keep(open.told(), turn.effects);
             }
         }
     }
 
     /// Asks again, and ends lookups, where `now` has come to that.
-    pub fn wake(&mut self, now: LogTime, effects: &mut Effects) {
+    pub fn wake(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
         if self.deadline().is_none_or(|due| due > now) {
             return;
         }
@@ -310,17 +296,17 @@ impl Enrichment {
         open.retain_mut(|open| {
             if open.ends_at <= now {
                 left.note_open(&open.alert.alert_id);
-                open.end(effects);
+                open.end(turn.effects);
                 over.push(open.told());
                 return false;
             }
             for field in Field::ALL {
-                open.ask_if_due(now, field, effects);
+                open.ask_if_due(turn, field);
             }
             true
         });
         for told in over {
-            self.keep(told, effects);
+            self.keep(told, turn.effects);
         }
     }
 
@@ -446,26 +432,22 @@ impl Open {
         }
     }
 
-    fn ask_again(
-        &mut self,
-        now: LogTime,
-        field: Field,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    fn ask_again(&mut self, turn: &mut Turn<'_>, field: Field) {
+        let settings = turn.settings();
         if let Lookup::Asked { number, at } = self.lookup(field) {
             let next_at = at.plus_ms(settings.enrichment_every_ms);
             *self.lookup_mut(field) = Lookup::Waiting { number, next_at };
-            self.ask_if_due(now, field, effects);
+            self.ask_if_due(turn, field);
         }
     }
 
-    fn ask_if_due(&mut self, now: LogTime, field: Field, effects: &mut Effects) {
+    fn ask_if_due(&mut self, turn: &mut Turn<'_>, field: Field) {
+        let now = turn.now;
         match self.lookup(field) {
             Lookup::Waiting { number, next_at } if next_at <= now => {
                 let number = number.saturating_add(1);
                 *self.lookup_mut(field) = Lookup::Asked { number, at: now };
-                effects.push(self.question(field, number));
+                turn.effects.push(self.question(field, number));
             }
             Lookup::Waiting { .. } | Lookup::Asked { .. } | Lookup::Over => {}
         }

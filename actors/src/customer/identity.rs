@@ -22,6 +22,7 @@ use crate::{
     dedupe::{Dedupe, KeyHash},
     effect::{Effect, Effects, Ignored},
     rules::Settings,
+    turn::Turn,
 };
 
 /// Confidence above which, up to 1, a profile is the customer's (S5.02).
@@ -75,14 +76,8 @@ struct Asked {
 
 impl Identity {
     /// Asks who the customer of a new interaction is, unless that has been asked.
-    pub fn ask(
-        &mut self,
-        now: LogTime,
-        event: &InteractionStarted,
-        customer: &CustomerRef,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    pub fn ask(&mut self, turn: &mut Turn<'_>, event: &InteractionStarted, customer: &CustomerRef) {
+        let (now, settings) = (turn.now, turn.settings());
         if !settings.identity_requested {
             return;
         }
@@ -90,18 +85,18 @@ impl Identity {
         let named = |of: &IdentifierType| customer.identifier(*of).map(|text| (*of, text));
         let Some((identifier_type, identifier)) = settings.identify_by.iter().find_map(named)
         else {
-            return effects.push(Effect::Ignore(Ignored::NoIdentifier));
+            return turn.ignore(Ignored::NoIdentifier);
         };
         let id = output_id("identity", &[&event.interaction_id]);
         let key = KeyHash::of(&id, 0);
         let asked = self.0.get_or_insert_default();
         if asked.questions.get(key).is_some() {
-            return effects.push(Effect::Ignore(Ignored::Duplicate));
+            return turn.ignore(Ignored::Duplicate);
         }
         if !asked.questions.add(now, key, false) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
-        effects.push(Effect::Emit {
+        turn.effects.push(Effect::Emit {
             id,
             output: Output::IdentityRequested(IdentityRequest {
                 interaction_id: event.interaction_id.to_string(),
@@ -114,13 +109,8 @@ impl Identity {
     }
 
     /// Takes what became of a question. That of a newer one holds, whichever comes first.
-    pub fn answer(
-        &mut self,
-        now: LogTime,
-        outcome: &Outcome,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    pub fn answer(&mut self, turn: &mut Turn<'_>, outcome: &Outcome) {
+        let (now, settings) = (turn.now, turn.settings());
         self.expire(now, settings);
         let key = KeyHash::of(&outcome.output_id, 0);
         let asked = self.0.as_deref_mut();
@@ -128,18 +118,18 @@ impl Identity {
             let (at, answered) = asked.questions.get_mut(key)?;
             (!std::mem::replace(answered, true)).then_some((at, asked))
         }) else {
-            return effects.push(Effect::Ignore(Ignored::UnknownRequest));
+            return turn.ignore(Ignored::UnknownRequest);
         };
         if asked.resolution != Resolution::Guest && asked_at < asked.asked_at {
-            return effects.push(Effect::Ignore(Ignored::Superseded));
+            return turn.ignore(Ignored::Superseded);
         }
-        match resolution_of(outcome, effects) {
+        match resolution_of(outcome, turn.effects) {
             Some(resolution) => {
                 asked.resolution = resolution;
                 asked.asked_at = asked_at;
             }
             None => {
-                effects.push(Effect::Ignore(Ignored::LookupFailed));
+                turn.ignore(Ignored::LookupFailed);
                 if let Resolution::Known(known) = &mut asked.resolution {
                     known.stale = true;
                 }

@@ -17,12 +17,12 @@ use crate::{
         time::{EventTime, LogTime},
         value::Id,
     },
-    effect::{Effect, Effects, Ignored},
-    rules::Settings,
+    effect::{Effect, Ignored},
     stored::{
         state::{StoredCustomer, StoredEarly, StoredTracked},
         wire,
     },
+    turn::Turn,
 };
 
 /// Most completions of one customer that wait; above it the oldest goes out as it is.
@@ -79,55 +79,45 @@ impl Tracking {
     /// Tells how an interaction ended, now or once its disposition, as of the time with it, and the user are known.
     pub fn complete(
         &mut self,
-        now: LogTime,
+        turn: &mut Turn<'_>,
         (event, as_of): (&InteractionCompleted, Option<EventTime>),
         user_id: Option<&Id>,
-        settings: &Settings,
-        effects: &mut Effects,
     ) {
+        let (now, settings) = (turn.now, turn.settings());
         let leg = Leg::of(event, as_of, user_id, now.plus_ms(settings.outcome_wait_ms));
         let held = self.0.get_or_insert_default();
-        held.complete(now, leg, settings, effects);
+        held.complete(turn, leg);
         self.expire(now);
     }
 
     /// Gives a disposition to the completions that wait for it, tells again where it changes one that was told, and
     /// keeps it for one to come.
-    pub fn update(
-        &mut self,
-        now: LogTime,
-        event: &InteractionUpdated,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    pub fn update(&mut self, turn: &mut Turn<'_>, event: &InteractionUpdated) {
+        let (now, settings) = (turn.now, turn.settings());
         let held = self.0.get_or_insert_default();
-        held.send_due(now, settings, effects);
+        held.send_due(turn);
         if let Some(disposition) = settings.said(event.disposition.as_deref()) {
-            held.update(now, (event, disposition), settings, effects);
+            held.update(turn, (event, disposition));
         }
         self.expire(now);
     }
 
     /// Goes on with the completions that wait for who the customer is: the platform has answered, and asks for no other
     /// answer if `user_id` is none.
-    pub fn identify(
-        &mut self,
-        now: LogTime,
-        user_id: Option<&Id>,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    pub fn identify(&mut self, turn: &mut Turn<'_>, user_id: Option<&Id>) {
+        let now = turn.now;
         if let Some(held) = &mut self.0 {
-            held.send_due(now, settings, effects);
-            held.identify(now, user_id, settings, effects);
+            held.send_due(turn);
+            held.identify(turn, user_id);
         }
         self.expire(now);
     }
 
     /// Sends what has waited long enough.
-    pub fn wake(&mut self, now: LogTime, settings: &Settings, effects: &mut Effects) {
+    pub fn wake(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
         if let Some(held) = &mut self.0 {
-            held.send_due(now, settings, effects);
+            held.send_due(turn);
         }
         self.expire(now);
     }
@@ -177,7 +167,8 @@ impl Tracking {
 }
 
 impl Held {
-    fn complete(&mut self, now: LogTime, leg: Leg, settings: &Settings, effects: &mut Effects) {
+    fn complete(&mut self, turn: &mut Turn<'_>, leg: Leg) {
+        let now = turn.now;
         // It waits and is remembered for longer than completions are.
         let told = self.told.iter().filter(|told| told.until > now);
         if self
@@ -186,26 +177,21 @@ impl Held {
             .chain(told)
             .any(|other| other.is_same(&leg))
         {
-            return effects.push(Effect::Ignore(Ignored::Duplicate));
+            return turn.ignore(Ignored::Duplicate);
         }
         if leg.until <= now || leg.is_complete() {
-            return self.tell(now, leg, settings, effects);
+            return self.tell(turn, leg);
         }
         self.waiting.push(leg);
         if self.waiting.len() > WAITING_MAX {
-            effects.push(Effect::Ignore(Ignored::WaitOverflow));
+            turn.ignore(Ignored::WaitOverflow);
             let oldest = self.waiting.remove(0);
-            self.tell(now, oldest, settings, effects);
+            self.tell(turn, oldest);
         }
     }
 
-    fn update(
-        &mut self,
-        now: LogTime,
-        (event, disposition): (&InteractionUpdated, &str),
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    fn update(&mut self, turn: &mut Turn<'_>, (event, disposition): (&InteractionUpdated, &str)) {
+        let (now, settings) = (turn.now, turn.settings());
         let mut is_news = true;
         for leg in self
             .told
@@ -213,7 +199,7 @@ impl Held {
             .filter(|leg| leg.until > now && leg.is_of(event))
         {
             match leg.take(event, disposition) {
-                Taken::Changed => effects.push(leg.told_again(event.updated_at)),
+                Taken::Changed => turn.effects.push(leg.told_again(event.updated_at)),
                 Taken::Same => {}
                 Taken::Older => is_news = false,
             }
@@ -221,19 +207,19 @@ impl Held {
         for leg in self.waiting.iter_mut().filter(|leg| leg.is_of(event)) {
             is_news &= leg.take(event, disposition) != Taken::Older;
         }
-        self.tell_complete(now, settings, effects);
+        self.tell_complete(turn);
         let is_older = |early: &&Early| {
             *early.interaction_id == *event.interaction_id
                 && early.as_of.is_some_and(|as_of| as_of > event.updated_at)
         };
         if !is_news || self.early.iter().any(|early| is_older(&early)) {
-            return effects.push(Effect::Ignore(Ignored::Superseded));
+            return turn.ignore(Ignored::Superseded);
         }
         let stays =
             |early: &Early| early.until > now && *early.interaction_id != *event.interaction_id;
         self.early.retain(stays);
         if disposition.len() > DISPOSITION_BYTES_MAX {
-            return effects.push(Effect::Ignore(Ignored::TooLarge));
+            return turn.ignore(Ignored::TooLarge);
         }
         // Even if one has just gone: the interaction may go on after a transfer, and end again.
         self.early.push(Early {
@@ -247,53 +233,50 @@ impl Held {
         }
     }
 
-    fn identify(
-        &mut self,
-        now: LogTime,
-        user_id: Option<&Id>,
-        settings: &Settings,
-        effects: &mut Effects,
-    ) {
+    fn identify(&mut self, turn: &mut Turn<'_>, user_id: Option<&Id>) {
         match user_id {
             Some(user_id) => {
                 for leg in self.waiting.iter_mut().filter(|leg| !leg.has_user()) {
                     leg.outcome.user_id = user_id.to_string();
                 }
-                self.tell_complete(now, settings, effects);
+                self.tell_complete(turn);
             }
             None => {
                 let unknown = self.waiting.extract_if(.., |leg| !leg.has_user());
-                effects.extend(unknown.map(|_| Effect::Ignore(Ignored::NoUser)));
+                turn.effects
+                    .extend(unknown.map(|_| Effect::Ignore(Ignored::NoUser)));
             }
         }
     }
 
-    fn tell_complete(&mut self, now: LogTime, settings: &Settings, effects: &mut Effects) {
+    fn tell_complete(&mut self, turn: &mut Turn<'_>) {
         let complete: Vec<Leg> = self
             .waiting
             .extract_if(.., |leg| leg.is_complete())
             .collect();
         for leg in complete {
-            self.tell(now, leg, settings, effects);
+            self.tell(turn, leg);
         }
     }
 
-    fn send_due(&mut self, now: LogTime, settings: &Settings, effects: &mut Effects) {
+    fn send_due(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
         let due: Vec<Leg> = self
             .waiting
             .extract_if(.., |leg| leg.until <= now)
             .collect();
         for leg in due {
-            self.tell(now, leg, settings, effects);
+            self.tell(turn, leg);
         }
     }
 
     /// Tells it as it is, if there is a user to tell it of, and remembers it for changes.
-    fn tell(&mut self, now: LogTime, mut leg: Leg, settings: &Settings, effects: &mut Effects) {
+    fn tell(&mut self, turn: &mut Turn<'_>, mut leg: Leg) {
+        let (now, settings) = (turn.now, turn.settings());
         if !leg.has_user() {
-            return effects.push(Effect::Ignore(Ignored::NoUser));
+            return turn.ignore(Ignored::NoUser);
         }
-        effects.push(leg.told());
+        turn.effects.push(leg.told());
         leg.until = now.plus_ms(settings.outcome_changes_ms);
         if leg.until > now {
             self.told.push(leg);

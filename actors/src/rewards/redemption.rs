@@ -21,7 +21,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use self::{given::Input as Turn, say::Speaker, stage::Input};
+use self::{given::Input as GivenInput, say::Message, stage::Input};
 pub use self::{
     given::{Given, Standing},
     id::{REVERSE, reward_id},
@@ -30,14 +30,12 @@ pub use self::{
 use crate::{
     contract::{
         event::{Decision, Outcome, RewardDecided},
+        key::Key,
         time::LogTime,
     },
-    effect::{Effect, Effects, Ignored},
-    rewards::{
-        points::{PointsWindow, Workday},
-        programs::OnCancelled,
-    },
-    rules::Settings,
+    effect::Ignored,
+    rewards::{points::PointsWindow, programs::OnCancelled},
+    turn::Turn,
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -47,21 +45,6 @@ pub const GIVEN_MAX: usize = 4_096;
 
 /// Most rejected claims remembered of one agent whose tiers were claimed again. Above it the oldest is forgotten early.
 const REPLACED_MAX: usize = 1_024;
-
-/// When and to whom something happens.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment<'a> {
-    /// The agent.
-    pub agent: &'a str,
-    /// Log time of the event.
-    pub now: LogTime,
-    /// The workday `now` falls in.
-    pub today: Workday,
-    /// The oldest workday that counts.
-    pub start: Workday,
-    /// Programs and windows.
-    pub settings: &'a Settings,
-}
 
 /// One tier of which this agent ever claimed a reward. Stays for good: its ordinals are in the ids of rewards.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,15 +169,9 @@ impl Rewards {
     }
 
     /// Follows an event that changed the window's sum by `change`.
-    pub fn follow(
-        &mut self,
-        moment: Moment<'_>,
-        change: i64,
-        points: &mut PointsWindow,
-        effects: &mut Effects,
-    ) {
-        let idle = moment
-            .settings
+    pub fn follow(&mut self, turn: &mut Turn<'_>, change: i64, points: &mut PointsWindow) {
+        let idle = turn
+            .settings()
             .programs
             .iter()
             .all(|program| !program.enabled);
@@ -203,27 +180,21 @@ impl Rewards {
             return;
         }
         // Only what is taken away claws back; points that leave with their workday do not.
-        self.balance(moment, change > 0, change < 0, points, effects);
+        self.balance(turn, change > 0, change < 0, points);
     }
 
     /// Follows the time alone, once it is [`Self::deadline`].
-    pub fn look(&mut self, moment: Moment<'_>, points: &mut PointsWindow, effects: &mut Effects) {
-        self.balance(moment, false, false, points, effects);
+    pub fn look(&mut self, turn: &mut Turn<'_>, points: &mut PointsWindow) {
+        self.balance(turn, false, false, points);
     }
 
     /// Takes in what became of a request or a reversal.
-    pub fn outcome(
-        &mut self,
-        moment: Moment<'_>,
-        outcome: &Outcome,
-        points: &mut PointsWindow,
-        effects: &mut Effects,
-    ) {
+    pub fn outcome(&mut self, turn: &mut Turn<'_>, outcome: &Outcome, points: &mut PointsWindow) {
         let id: &str = &outcome.output_id;
         let status: &str = &outcome.status;
         let (place, is_reversal) = match id.strip_suffix(REVERSE) {
-            Some(id) => (self.place(moment.agent, id), true),
-            None => (self.place(moment.agent, id), false),
+            Some(id) => (self.place(turn.key, id), true),
+            None => (self.place(turn.key, id), false),
         };
         let claim = match place {
             Some(Place::Tier(place)) => self.tiers[place].stage.claim_mut(),
@@ -243,76 +214,69 @@ impl Rewards {
                     _ => Input::Unclear,
                 };
                 let reason = outcome.reason.as_deref();
-                self.turn(moment, place, (input, reason), points, effects);
+                self.advance(turn, place, (input, reason), points);
             }
             (Some(Place::Given(place)), true) => {
-                let frees = self.frees(moment, self.given[place].tier);
+                let frees = self.frees(turn, self.given[place].tier);
                 let input = match status {
-                    "reversed" => Turn::TakenBack { frees },
-                    "rejected" | "refused" => Turn::Refused,
-                    _ => Turn::Unclear,
+                    "reversed" => GivenInput::TakenBack { frees },
+                    "rejected" | "refused" => GivenInput::Refused,
+                    _ => GivenInput::Unclear,
                 };
-                self.turn_given(moment, (place, input), status, points, effects);
+                self.advance_given(turn, (place, input), status, points);
             }
             (Some(Place::Given(place)), false) => {
-                let frees = self.frees(moment, self.given[place].tier);
+                let frees = self.frees(turn, self.given[place].tier);
                 let input = match status {
-                    "issued" => Turn::Issued,
-                    "cancelled" | "canceled" | "reversed" => Turn::TakenBack { frees },
-                    "bounced" | "failed" => Turn::Undelivered { frees },
+                    "issued" => GivenInput::Issued,
+                    "cancelled" | "canceled" | "reversed" => GivenInput::TakenBack { frees },
+                    "bounced" | "failed" => GivenInput::Undelivered { frees },
                     // It does not go with `issued`: which of the two holds is for a person to find out.
-                    _ => Turn::Undelivered { frees: false },
+                    _ => GivenInput::Undelivered { frees: false },
                 };
-                self.turn_given(moment, (place, input), status, points, effects);
+                self.advance_given(turn, (place, input), status, points);
             }
             (Some(Place::Replaced(place)), false) if status == "issued" => {
                 let Replaced { tier, claim, .. } = self.replaced.remove(place);
-                self.give_late(moment, tier, claim, points, effects);
-                self.balance(moment, false, true, points, effects);
+                self.give_late(turn, tier, claim, points);
+                self.balance(turn, false, true, points);
             }
             // A reversal of what was never issued, more words about a claim that is past, or a reward of another agent's.
             (Some(Place::Tier(_) | Place::Replaced(_)), _) | (None, _) => {
-                effects.push(Effect::Ignore(Ignored::UnknownRequest));
+                turn.ignore(Ignored::UnknownRequest);
             }
         }
     }
 
     /// Whether the program of a tier frees the points of what its provider cancels.
-    fn frees(&self, moment: Moment<'_>, tier: usize) -> bool {
+    fn frees(&self, turn: &Turn<'_>, tier: usize) -> bool {
         let name = &*self.tiers[tier].program;
-        let mut programs = moment.settings.programs.iter();
+        let mut programs = turn.settings().programs.iter();
         programs.any(|p| p.name == *name && p.on_cancelled == OnCancelled::Free)
     }
 
     /// Takes in what a person decided.
     pub fn decided(
         &mut self,
-        moment: Moment<'_>,
+        turn: &mut Turn<'_>,
         decided: &RewardDecided,
         points: &mut PointsWindow,
-        effects: &mut Effects,
     ) {
         // Points may have left since the last event: nobody can approve what is not covered any more.
         let held = self.held();
-        self.withdraw(moment, points, effects);
+        self.withdraw(turn, points);
         let is_withdrawn = self.held() != held;
-        self.decide(moment, decided, points, effects);
+        self.decide(turn, decided, points);
         // Its tier is free again, and its points are back, even if the decision comes too late to be taken.
         if is_withdrawn {
-            self.balance(moment, false, false, points, effects);
+            self.balance(turn, false, false, points);
         }
     }
 
-    fn decide(
-        &mut self,
-        moment: Moment<'_>,
-        decided: &RewardDecided,
-        points: &mut PointsWindow,
-        effects: &mut Effects,
-    ) {
+    fn decide(&mut self, turn: &mut Turn<'_>, decided: &RewardDecided, points: &mut PointsWindow) {
         let id: &str = &decided.reward_id;
         let reversed = id.strip_suffix(REVERSE);
-        match self.place(moment.agent, reversed.unwrap_or(id)) {
+        match self.place(turn.key, reversed.unwrap_or(id)) {
             Some(Place::Tier(place)) => {
                 let input = match decided.decision {
                     Decision::Approve => Input::Approved,
@@ -320,30 +284,30 @@ impl Rewards {
                 };
                 let tier = &self.tiers[place];
                 let is_stopped = || {
-                    let mut programs = moment.settings.programs.iter();
+                    let mut programs = turn.settings().programs.iter();
                     !programs.any(|program| program.enabled && program.name == *tier.program)
                 };
                 // The decision is not kept for later: what a person agreed to was a request now.
                 if matches!((&tier.stage, &input), (Stage::Awaiting(_), Input::Approved))
                     && is_stopped()
                 {
-                    return effects.push(Effect::Ignore(Ignored::ProgramStopped));
+                    return turn.ignore(Ignored::ProgramStopped);
                 }
-                self.turn(moment, place, (input, None), points, effects);
+                self.advance(turn, place, (input, None), points);
             }
             // There is no reversal that it could be about.
             Some(Place::Given(place)) if reversed.is_some() && self.is_said_gone(place) => {
-                effects.push(Effect::Ignore(Ignored::UnknownRequest));
+                turn.ignore(Ignored::UnknownRequest);
             }
             Some(Place::Given(place)) => {
                 let input = match decided.decision {
-                    Decision::Approve => Turn::Approved,
-                    Decision::Reject => Turn::Declined,
+                    Decision::Approve => GivenInput::Approved,
+                    Decision::Reject => GivenInput::Declined,
                 };
-                self.turn_given(moment, (place, input), "", points, effects);
+                self.advance_given(turn, (place, input), "", points);
             }
             Some(Place::Replaced(_)) | None => {
-                effects.push(Effect::Ignore(Ignored::UnknownRequest));
+                turn.ignore(Ignored::UnknownRequest);
             }
         }
     }
@@ -361,7 +325,10 @@ impl Rewards {
     }
 
     /// Which of this agent's rewards has this id, of those that something can still happen to.
-    fn place(&self, agent: &str, id: &str) -> Option<Place> {
+    fn place(&self, key: Key<'_>, id: &str) -> Option<Place> {
+        let Key::Agent(agent) = key else {
+            return None;
+        };
         let is_it = |tier: &Standings, claim: &Claim| {
             reward_id(&tier.program, agent, &tier.tier, claim.ordinal) == id
         };
@@ -384,84 +351,85 @@ impl Rewards {
     }
 
     /// Gives a tier an input and does what follows. With it comes why it was not done, if delivery says so.
-    fn turn(
+    fn advance(
         &mut self,
-        moment: Moment<'_>,
+        turn: &mut Turn<'_>,
         place: usize,
         input: (Input, Option<&str>),
         points: &mut PointsWindow,
-        effects: &mut Effects,
     ) {
-        let claws_back = match self.step(moment, place, input, points, effects) {
+        let claws_back = match self.step(turn, place, input, points) {
             Followed::Nothing => return,
             Followed::Moved => false,
             Followed::Spent => true,
         };
-        self.balance(moment, false, claws_back, points, effects);
+        self.balance(turn, false, claws_back, points);
     }
 
     fn step(
         &mut self,
-        moment: Moment<'_>,
+        turn: &mut Turn<'_>,
         place: usize,
         (input, reason): (Input, Option<&str>),
         points: &mut PointsWindow,
-        effects: &mut Effects,
     ) -> Followed {
         let tier = &mut self.tiers[place];
         let stage = std::mem::take(&mut tier.stage);
-        let (stage, step) = stage.after(input, moment.today, moment.now);
+        let (stage, step) = stage.after(input, turn.today(), turn.now);
         tier.stage = stage;
-        let speaker = Speaker { moment, tier };
-        let claim = tier.stage.claim();
+        let tier = &*tier;
+        let message = |claim| Message { tier, claim };
+        let claim = tier.stage.claim().map(message);
         match step {
             stage::Step::Ignore => {
-                effects.push(Effect::Ignore(Ignored::LateOutcome));
+                turn.ignore(Ignored::LateOutcome);
                 Followed::Nothing
             }
             stage::Step::Stay => Followed::Nothing,
             stage::Step::Ask => {
-                effects.extend(claim.map(|claim| speaker.awaiting(claim)));
+                claim.into_iter().for_each(|claim| claim.awaiting(turn));
                 Followed::Nothing
             }
             stage::Step::Request => {
-                effects.extend(claim.map(|claim| speaker.request(claim)));
+                claim.into_iter().for_each(|claim| claim.request(turn));
                 Followed::Nothing
             }
             stage::Step::Park => {
-                effects.extend(claim.map(|claim| speaker.review(claim, reason)));
+                claim
+                    .into_iter()
+                    .for_each(|claim| claim.review(turn, reason));
                 Followed::Nothing
             }
             stage::Step::Refuse(claim) => {
-                effects.push(speaker.rejected(&claim));
-                points.give_back(&claim.parts, moment.start);
+                message(&claim).rejected(turn);
+                points.give_back(&claim.parts, turn.window_start());
                 Followed::Moved
             }
             stage::Step::Release(claim) => {
-                points.give_back(&claim.parts, moment.start);
+                points.give_back(&claim.parts, turn.window_start());
                 Followed::Moved
             }
             stage::Step::Reopen(claim) => {
-                self.replace(moment, place, claim);
+                self.replace(turn, place, claim);
                 Followed::Moved
             }
             stage::Step::Give(claim) => {
-                self.give(moment, place, claim);
+                self.give(turn, place, claim);
                 Followed::Spent
             }
             stage::Step::GiveLate(claim) => {
-                self.give_late(moment, place, claim, points, effects);
+                self.give_late(turn, place, claim, points);
                 Followed::Spent
             }
         }
     }
 
     /// Remembers a claim that was not given, for the case that it was.
-    fn replace(&mut self, moment: Moment<'_>, tier: usize, claim: Claim) {
+    fn replace(&mut self, turn: &Turn<'_>, tier: usize, claim: Claim) {
         if self.replaced.len() >= REPLACED_MAX {
             self.replaced.remove(0);
         }
-        let at = moment.now;
+        let at = turn.now;
         self.replaced.push(Replaced { tier, claim, at });
     }
 
@@ -469,22 +437,21 @@ impl Rewards {
     /// hears of it.
     fn give_late(
         &mut self,
-        moment: Moment<'_>,
+        turn: &mut Turn<'_>,
         tier: usize,
         mut claim: Claim,
         points: &mut PointsWindow,
-        effects: &mut Effects,
     ) {
-        claim.parts = points.take(claim.points, moment.today);
-        let speaker = Speaker {
-            moment,
+        claim.parts = points.take(claim.points, turn.today());
+        let message = Message {
             tier: &self.tiers[tier],
+            claim: &claim,
         };
-        effects.push(speaker.issued_after_all(&claim, 0));
-        self.give(moment, tier, claim);
+        message.issued_after_all(turn, 0);
+        self.give(turn, tier, claim);
     }
 
-    fn give(&mut self, moment: Moment<'_>, tier: usize, claim: Claim) {
+    fn give(&mut self, turn: &Turn<'_>, tier: usize, claim: Claim) {
         if self.given.len() >= GIVEN_MAX
             && let Some(oldest) = self.given.iter().position(|g| !g.standing.is_coming())
         {
@@ -493,76 +460,67 @@ impl Rewards {
         self.given.push(Given {
             tier,
             claim,
-            at: moment.now,
+            at: turn.now,
             standing: Standing::Issued,
             doubts: 0,
         });
     }
 
     /// Gives an issued reward an input and does what follows. `word` is the provider's, if it has said one.
-    fn turn_given(
+    fn advance_given(
         &mut self,
-        moment: Moment<'_>,
-        (place, input): (usize, Turn),
+        turn: &mut Turn<'_>,
+        (place, input): (usize, GivenInput),
         word: &str,
         points: &mut PointsWindow,
-        effects: &mut Effects,
     ) {
         let given = &mut self.given[place];
-        let (standing, step) = given.standing.after(input, moment.today);
+        let (standing, step) = given.standing.after(input, turn.today());
         given.standing = standing;
-        let speaker = Speaker {
-            moment,
-            tier: &self.tiers[given.tier],
-        };
+        let tier = &self.tiers[given.tier];
+        let message = |claim| Message { tier, claim };
         match step {
-            given::Step::Ignore => effects.push(Effect::Ignore(Ignored::LateOutcome)),
-            given::Step::Reverse => effects.push(speaker.reversal(&given.claim)),
-            given::Step::Park => effects.push(speaker.review_reversal(&given.claim)),
+            given::Step::Ignore => turn.ignore(Ignored::LateOutcome),
+            given::Step::Reverse => message(&given.claim).reversal(turn),
+            given::Step::Park => message(&given.claim).review_reversal(turn),
             given::Step::Doubt => {
-                effects.push(speaker.doubted(&given.claim, word, given.doubts));
+                message(&given.claim).doubted(turn, word, given.doubts);
                 given.doubts = given.doubts.saturating_add(1);
             }
             given::Step::Free => {
-                effects.push(speaker.cancelled(&given.claim, word, given.doubts));
+                message(&given.claim).cancelled(turn, word, given.doubts);
                 given.doubts = given.doubts.saturating_add(1);
-                self.give_back(moment, place, points, effects);
+                self.give_back(turn, place, points);
             }
-            given::Step::Return => self.give_back(moment, place, points, effects),
+            given::Step::Return => self.give_back(turn, place, points),
             given::Step::Owe => {
-                effects.push(speaker.reversal_refused(&given.claim));
+                message(&given.claim).reversal_refused(turn);
                 let lacking = self.covered(points).saturating_neg().max(0);
                 points.write_off(lacking);
                 self.debt = self.debt.saturating_add(lacking);
-                self.balance(moment, false, false, points, effects);
+                self.balance(turn, false, false, points);
             }
             // What was lacking meanwhile may have waited for this one.
-            given::Step::Keep => self.balance(moment, false, true, points, effects),
+            given::Step::Keep => self.balance(turn, false, true, points),
             given::Step::Restore => {
-                effects.push(speaker.issued_after_all(&given.claim, given.doubts));
-                self.balance(moment, false, true, points, effects);
+                message(&given.claim).issued_after_all(turn, given.doubts);
+                self.balance(turn, false, true, points);
             }
             given::Step::Retake => {
-                given.claim.parts = points.take(given.claim.points, moment.today);
-                effects.push(speaker.issued_after_all(&given.claim, given.doubts));
-                self.balance(moment, false, true, points, effects);
+                given.claim.parts = points.take(given.claim.points, turn.today());
+                message(&given.claim).issued_after_all(turn, given.doubts);
+                self.balance(turn, false, true, points);
             }
-            given::Step::Reopen => self.balance(moment, false, false, points, effects),
+            given::Step::Reopen => self.balance(turn, false, false, points),
         }
     }
 
     /// Puts the points of an issued reward back.
-    fn give_back(
-        &mut self,
-        moment: Moment<'_>,
-        place: usize,
-        points: &mut PointsWindow,
-        effects: &mut Effects,
-    ) {
+    fn give_back(&mut self, turn: &mut Turn<'_>, place: usize, points: &mut PointsWindow) {
         let parts = std::mem::take(&mut self.given[place].claim.parts);
-        points.give_back(&parts, moment.start);
+        points.give_back(&parts, turn.window_start());
         // One that came back may not have been enough.
-        self.balance(moment, false, true, points, effects);
+        self.balance(turn, false, true, points);
     }
 
     /// What the balance would be if every claim failed and every reversal succeeded, the debt aside.
@@ -578,43 +536,42 @@ impl Rewards {
     /// Puts everything in order after points have moved: debt first, then what is not earned any more, then what is.
     fn balance(
         &mut self,
-        moment: Moment<'_>,
+        turn: &mut Turn<'_>,
         has_new_points: bool,
         claws_back: bool,
         points: &mut PointsWindow,
-        effects: &mut Effects,
     ) {
-        self.forget(moment);
+        self.forget(turn);
         let paid = self.debt.min(points.sum());
         if paid > 0 {
-            points.take(paid, moment.today);
+            points.take(paid, turn.today());
             self.debt -= paid;
         }
-        self.withdraw(moment, points, effects);
+        self.withdraw(turn, points);
         if claws_back {
-            self.claw_back(moment, points, effects);
+            self.claw_back(turn, points);
         }
-        self.evaluate(moment, has_new_points, points, effects);
-        self.due = self.next_due(moment, points);
+        self.evaluate(turn, has_new_points, points);
+        self.due = self.next_due(turn, points);
     }
 
     /// Gives up the claims that nobody was asked for yet, until the rest is covered.
-    fn withdraw(&mut self, moment: Moment<'_>, points: &mut PointsWindow, effects: &mut Effects) {
+    fn withdraw(&mut self, turn: &mut Turn<'_>, points: &mut PointsWindow) {
         for place in 0..self.tiers.len() {
             if points.sum() < 0 {
-                self.step(moment, place, (Input::Short, None), points, effects);
+                self.step(turn, place, (Input::Short, None), points);
             }
         }
     }
 
     /// Asks back the latest rewards of the points window, as many as cover what is lacking.
-    fn claw_back(&mut self, moment: Moment<'_>, points: &mut PointsWindow, effects: &mut Effects) {
-        let window_ms = i64::from(moment.settings.points_window_days) * DAY_MS;
+    fn claw_back(&mut self, turn: &mut Turn<'_>, points: &mut PointsWindow) {
+        let window_ms = i64::from(turn.settings().points_window_days) * DAY_MS;
         for place in (0..self.given.len()).rev() {
             let given = &self.given[place];
-            let is_recent = moment.now.since_ms(given.at) < window_ms;
+            let is_recent = turn.now.since_ms(given.at) < window_ms;
             if self.covered(points) < 0 && is_recent && matches!(given.standing, Standing::Issued) {
-                self.turn_given(moment, (place, Turn::Short), "", points, effects);
+                self.advance_given(turn, (place, GivenInput::Short), "", points);
             }
         }
     }

@@ -84,7 +84,7 @@ impl Checker {
             Form::Binary(sign, ab) => {
                 let (a, b) = (self.node(&ab[0]), self.node(&ab[1]));
                 match arithmetic(*sign) {
-                    Some(operator) => self.arithmetic(expr, *sign, operator, a?, b?),
+                    Some(operator) => self.arithmetic(expr, *sign, operator, [a?, b?]),
                     None => self.compare(expr, *sign, a?, b?),
                 }
             }
@@ -307,10 +307,8 @@ impl Checker {
         expr: &Expr,
         sign: Sign,
         operator: Operator,
-        a: Typed,
-        b: Typed,
+        [(a, of_a), (b, of_b)]: [Typed; 2],
     ) -> Option<Typed> {
-        let ((a, of_a), (b, of_b)) = (a, b);
         let sign = sign.text();
         let kind = match (of_a, of_b) {
             (Kind::Int, Kind::Int) => Kind::Int,

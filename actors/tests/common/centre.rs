@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     contract::{
         event::{Body, Event},
         key::{Key, Side},
@@ -11,8 +11,9 @@ use aftercall_actors::{
         value::key_of,
     },
     effect::Effect,
-    responses::{Facts, Responses},
+    responses::{Arrival, Facts, Responses},
     rules::RuleSet,
+    turn::Turn,
 };
 
 use super::{NOW_MS, told};
@@ -39,10 +40,7 @@ impl Centre {
             body,
         };
         let rules = self.rules.clone();
-        let context = Context {
-            now: LogTime(NOW_MS + after_ms),
-            rules: &rules,
-        };
+        let now = LogTime(NOW_MS + after_ms);
         let owner = event.body.owner().unwrap();
         let count = self.partitions.len() as u16;
         let ttl_ms = rules.settings().survey_dedupe_ms;
@@ -54,13 +52,13 @@ impl Centre {
                 if let Some(key) = local {
                     let mut effects = Vec::new();
                     let agent = actors.entry(actor(key)).or_insert_with(new_actor);
-                    agent.apply(key, &context, &event, &mut effects);
+                    agent.apply(&mut Turn::new(key, now, &rules, &mut effects), &event);
                     said.extend(effects.into_iter().map(|effect| (actor(key), effect)));
                 }
                 continue;
             };
             let mut effects = Vec::new();
-            let turn = responses.judge(context.now, ttl_ms, &facts, local, &mut effects);
+            let turn = responses.judge(&facts, Arrival { now, ttl_ms, local }, &mut effects);
             said.extend(effects.drain(..).map(|effect| (String::new(), effect)));
             let Some(turn) = turn else { continue };
             let owner = local.map(|key| (actor(key), turn.owner));
@@ -70,7 +68,8 @@ impl Centre {
                 let key = key_of(&name).unwrap();
                 assert_eq!(key.partition(count), number, "{name} lives elsewhere");
                 let agent = actors.entry(name.clone()).or_insert_with(new_actor);
-                agent.respond(key, &context, &event, share, &mut effects);
+                let mut turn = Turn::new(key, now, &rules, &mut effects);
+                agent.respond(&mut turn, &event, share);
                 said.extend(effects.drain(..).map(|effect| (name.clone(), effect)));
             }
         }

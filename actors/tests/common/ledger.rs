@@ -296,8 +296,7 @@ impl Ledger {
         &mut self,
         rules: &Rules,
         name: (&str, &str),
-        id: &str,
-        entry: Entry,
+        (id, entry): (&str, Entry),
         gained: bool,
     ) {
         let mut tiers = rules.tiers.iter();

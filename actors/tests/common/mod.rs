@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     contract::{
         event::{Body, Event, OutcomeKind},
         key::{Key, Side},
@@ -10,9 +10,10 @@ use aftercall_actors::{
         time::LogTime,
     },
     effect::{Effect, Effects, Ignored},
-    responses::{Facts, Responses},
+    responses::{Arrival, Facts, Responses},
     rewards::redemption::{Rewards, reward_id},
     rules::RuleSet,
+    turn::Turn,
 };
 use serde_json::{Value, json};
 
@@ -77,35 +78,31 @@ impl Stage {
             id: id.into(),
             body,
         };
-        let context = Context {
-            now: LogTime(NOW_MS + after_ms),
-            rules: &self.rules,
-        };
+        let now = LogTime(NOW_MS + after_ms);
         let mut effects = Vec::new();
         let facts = Facts::of(&event.body).filter(|_| self.key.side() == Side::Agent);
         let Some(facts) = facts else {
-            self.actor.apply(self.key, &context, &event, &mut effects);
+            let mut turn = Turn::new(self.key, now, &self.rules, &mut effects);
+            self.actor.apply(&mut turn, &event);
             return effects;
         };
         let ttl_ms = self.rules.settings().survey_dedupe_ms;
         let local = Some(self.key);
-        let turn = self
+        let shares = self
             .responses
-            .judge(context.now, ttl_ms, &facts, local, &mut effects);
-        if let Some(turn) = turn {
-            self.actor
-                .respond(self.key, &context, &event, turn.owner, &mut effects);
+            .judge(&facts, Arrival { now, ttl_ms, local }, &mut effects);
+        if let Some(shares) = shares {
+            let mut turn = Turn::new(self.key, now, &self.rules, &mut effects);
+            self.actor.respond(&mut turn, &event, shares.owner);
         }
         effects
     }
 
     pub fn wake(&mut self, after_ms: i64) -> Effects {
-        let context = Context {
-            now: LogTime(NOW_MS + after_ms),
-            rules: &self.rules,
-        };
+        let now = LogTime(NOW_MS + after_ms);
         let mut effects = Vec::new();
-        self.actor.wake(self.key, &context, &mut effects);
+        let mut turn = Turn::new(self.key, now, &self.rules, &mut effects);
+        self.actor.wake(&mut turn);
         effects
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aftercall_actors::{
-    actor::{Actor, Context},
+    actor::Actor,
     agent::Agent,
     contract::{
         event::{Body, Event, WfmMetric},
@@ -19,6 +19,7 @@ use aftercall_actors::{
     effect::{Effect, Ignored},
     rewards::points::Workday,
     rules::RuleSet,
+    turn::Turn,
 };
 use jiff::civil::Date;
 use serde::Serialize;
@@ -213,19 +214,17 @@ impl Compared {
         else {
             return;
         };
-        let context = Context {
-            now: self.now,
-            rules,
-        };
         let (agent, before) = self.agents.entry(metric.agent_id.to_string()).or_default();
         if before.is_none() {
-            bring_up_to_date(agent, key, &context, metric);
+            let mut effects = Vec::new();
+            bring_up_to_date(agent, Turn::new(key, self.now, rules, &mut effects), metric);
             *before = Some(agent.points());
         }
         let day = Workday::from_date(metric.date.0);
         let stood = agent.window().of_metric(day, &metric.metric);
         let mut effects = Vec::new();
-        agent.apply(key, &context, &event, &mut effects);
+        let mut turn = Turn::new(key, self.now, rules, &mut effects);
+        agent.apply(&mut turn, &event);
         changes.note_rewards(&effects);
         let ignored = effects.iter().find_map(|effect| match effect {
             Effect::Ignore(why) => Some(*why),
@@ -265,7 +264,7 @@ impl Compared {
 
 /// Lets workdays leave the window that have left it by now, so that they are not taken for the import's doing: a value
 /// older than any window changes nothing else.
-fn bring_up_to_date(agent: &mut Agent, key: Key<'_>, context: &Context<'_>, like: &WfmMetric) {
+fn bring_up_to_date(agent: &mut Agent, mut turn: Turn<'_>, like: &WfmMetric) {
     let event = Event {
         source: "".into(),
         id: "".into(),
@@ -274,7 +273,7 @@ fn bring_up_to_date(agent: &mut Agent, key: Key<'_>, context: &Context<'_>, like
             ..like.clone()
         }),
     };
-    agent.apply(key, context, &event, &mut Vec::new());
+    agent.apply(&mut turn, &event);
 }
 
 impl Changes {

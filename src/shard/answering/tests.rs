@@ -8,6 +8,7 @@ use aftercall_actors::{
     responses::Responses,
     rewards::{points::Workday, redemption::reward_id},
     rules::RuleSet,
+    turn::Turn,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -151,13 +152,9 @@ fn earn(engine: &mut Engine, key: Key<'_>, date: &str, points: i64) {
         body,
     };
     let rules = engine.rules.clone();
-    let context = Context {
-        now: NOW,
-        rules: &rules,
-    };
     let index = engine.table.find_or_make(key);
     let acted = engine.table.act(index, 1, |actor| {
-        actor.apply(key, &context, &event, &mut Vec::new());
+        actor.apply(&mut Turn::new(key, NOW, &rules, &mut Vec::new()), &event);
     });
     acted.unwrap();
 }

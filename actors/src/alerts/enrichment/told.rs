@@ -18,6 +18,7 @@ use crate::{
     dedupe::KeyHash,
     effect::{Effect, Effects, Ignored},
     stored::state::StoredTold,
+    turn::Turn,
 };
 
 /// Most alerts of one actor that are kept for updates after their lookups; of the oldest later versions say nothing.
@@ -86,8 +87,8 @@ impl Told {
     }
 
     /// Says the alert again as a later version of its response has it. False if that is as before.
-    pub(super) fn revise(&mut self, now: LogTime, draft: Alert, effects: &mut Effects) -> bool {
-        self.at = self.at.max(now);
+    pub(super) fn revise(&mut self, turn: &mut Turn<'_>, draft: Alert) -> bool {
+        self.at = self.at.max(turn.now);
         self.touched = Touched::YES;
         let mut alert = self.alert_of(&draft);
         // What it said before is known by its hash alone, so its own texts cannot be compared.
@@ -97,7 +98,7 @@ impl Told {
         }
         let updates = self.updates.saturating_add(1);
         *self = Self::of(&alert, updates, self.at);
-        effects.push(updated(alert, updates));
+        turn.effects.push(updated(alert, updates));
         true
     }
 

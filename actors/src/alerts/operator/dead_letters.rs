@@ -11,18 +11,18 @@ use crate::{
     alerts,
     contract::{
         event::{DeadLettered, Event},
-        key::Key,
         output::{Alert, Output, Severity},
         time::LogTime,
         value::DestinationName,
     },
     dedupe::{Dedupe, KeyHash},
-    effect::{Effect, Effects, Ignored},
+    effect::{Effect, Ignored},
     stored::{
         changes::stores_changes_of,
         state::{StoredAgent, StoredStorm},
         wire,
     },
+    turn::Turn,
 };
 
 /// A storm ends this long after its last dead letter, in milliseconds of log time.
@@ -63,24 +63,18 @@ pub struct Storms {
 
 impl Storms {
     /// Takes word of dead letters, and raises an alert if it is the first of a storm.
-    pub fn tell(
-        &mut self,
-        key: Key<'_>,
-        now: LogTime,
-        event: &Event,
-        told: &DeadLettered,
-        effects: &mut Effects,
-    ) {
+    pub fn tell(&mut self, turn: &mut Turn<'_>, event: &Event, told: &DeadLettered) {
+        let now = turn.now;
         self.seen.expire(now, DEDUPE_MS);
         self.storms.retain(|storm| !is_over(storm, now));
         // A source and an id name an event; the length keeps the one from running into the other.
         let name = format!("{}{}", event.source, event.id);
         let seen = KeyHash::of(&name, event.source.len() as u64);
         if self.seen.get(seen).is_some() {
-            return effects.push(Effect::Ignore(Ignored::Duplicate));
+            return turn.ignore(Ignored::Duplicate);
         }
         if !self.seen.add(now, seen, ()) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
         let is_misconfigured = told.reason == MISCONFIGURED;
         let known = |storm: &&mut Storm| {
@@ -88,12 +82,12 @@ impl Storms {
         };
         if let Some(storm) = self.storms.iter_mut().find(known) {
             storm.last_at = storm.last_at.max(now);
-            return effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
+            return turn.ignore(Ignored::AlreadyAlerted);
         }
-        let alert = alert(key, now, event, told);
+        let alert = alert(turn, event, told);
         if self.storms.len() >= STORMS_MAX {
             self.storms.remove(0);
-            effects.push(Effect::Ignore(Ignored::WaitOverflow));
+            turn.ignore(Ignored::WaitOverflow);
         }
         self.storms.push(Storm {
             destination: told.destination.clone(),
@@ -101,7 +95,7 @@ impl Storms {
             alert_id: alert.alert_id.clone(),
             last_at: now,
         });
-        effects.push(Effect::Emit {
+        turn.effects.push(Effect::Emit {
             id: alert.alert_id.clone(),
             output: Output::AlertRaised(alert),
         });
@@ -134,7 +128,7 @@ fn is_over(storm: &Storm, now: LogTime) -> bool {
     now.since_ms(storm.last_at) >= STORM_MS
 }
 
-fn alert(key: Key<'_>, now: LogTime, event: &Event, told: &DeadLettered) -> Alert {
+fn alert(turn: &Turn<'_>, event: &Event, told: &DeadLettered) -> Alert {
     let DeadLettered {
         destination, count, ..
     } = told;
@@ -149,13 +143,13 @@ fn alert(key: Key<'_>, now: LogTime, event: &Event, told: &DeadLettered) -> Aler
             "destination {destination} does not accept our credentials, or they are missing: {detail}; {count} {outputs} \
              and all later ones wait, none is lost, and it goes on by itself once they are right"
         );
-        return alerts::notice(id, (MISCONFIGURED, severity), key, now, summary);
+        return alerts::notice(turn, id, (MISCONFIGURED, severity), summary);
     }
     let id = alerts::alert_id(RULE, &format!("{destination}:{}", event.id));
     let summary = format!(
         "destination {destination} has given up on {count} {outputs}; last reason: {reason}"
     );
-    alerts::notice(id, (RULE, severity), key, now, summary)
+    alerts::notice(turn, id, (RULE, severity), summary)
 }
 
 /// Tags in the stored agent.

@@ -8,13 +8,13 @@ use crate::{
     alerts,
     contract::{
         event::ImportQuarantined,
-        key::Key,
         output::{Output, Severity},
         time::LogTime,
     },
     dedupe::{Dedupe, KeyHash},
-    effect::{Effect, Effects, Ignored},
+    effect::{Effect, Ignored},
     stored::{changes::stores_changes_of, state::StoredAgent},
+    turn::Turn,
 };
 
 /// How long an import that has alerted is remembered, in milliseconds of log time.
@@ -36,24 +36,19 @@ pub struct Imports {
 
 impl Imports {
     /// Takes word of an import, and raises an alert if it is the first of it.
-    pub fn tell(
-        &mut self,
-        key: Key<'_>,
-        now: LogTime,
-        told: &ImportQuarantined,
-        effects: &mut Effects,
-    ) {
+    pub fn tell(&mut self, turn: &mut Turn<'_>, told: &ImportQuarantined) {
+        let now = turn.now;
         self.alerted.expire(now, DEDUPE_MS);
         let id = alerts::alert_id(RULE, &told.import_id);
         let known = KeyHash::of(&id, 0);
         if self.alerted.get(known).is_some() {
-            return effects.push(Effect::Ignore(Ignored::AlreadyAlerted));
+            return turn.ignore(Ignored::AlreadyAlerted);
         }
         if !self.alerted.add(now, known, ()) {
-            effects.push(Effect::Ignore(Ignored::DedupeOverflow));
+            turn.ignore(Ignored::DedupeOverflow);
         }
-        let alert = alerts::notice(id, (RULE, Severity::Warning), key, now, summary(told));
-        effects.push(Effect::Emit {
+        let alert = alerts::notice(turn, id, (RULE, Severity::Warning), summary(told));
+        turn.effects.push(Effect::Emit {
             id: alert.alert_id.clone(),
             output: Output::AlertRaised(alert),
         });

@@ -4,13 +4,15 @@
 //! claimed, and only where the day is known on which its threshold is reached, or the moment at which its limit gives
 //! way. An agent who has never lost points and stands below each limit has none.
 
-use super::{Moment, Rewards, Stage};
+use super::{Rewards, Stage};
 use crate::{
     contract::time::LogTime,
     rewards::{
         points::{PointsWindow, Workday},
         programs::{Approval, Program, Tier},
     },
+    rules::Settings,
+    turn::Turn,
 };
 
 /// Where the calendar repeats the hour before midnight, a workday may begin twice: then it is looked at again later.
@@ -18,15 +20,16 @@ const AGAIN_MS: i64 = 60 * 60 * 1_000;
 
 impl Rewards {
     /// The next such moment, later than now.
-    pub(super) fn next_due(&self, moment: Moment<'_>, points: &PointsWindow) -> Option<LogTime> {
+    pub(super) fn next_due(&self, turn: &mut Turn<'_>, points: &PointsWindow) -> Option<LogTime> {
+        let (now, today, settings) = (turn.now, turn.today(), turn.settings());
         let days = points.by_day();
         let has_losses = days.iter().any(|(_, held)| *held < 0);
-        let programs = moment.settings.programs.iter().filter(|p| p.enabled);
+        let programs = settings.programs.iter().filter(|p| p.enabled);
         let tiers = programs.flat_map(|program| program.tiers.iter().map(move |t| (program, t)));
         let due = tiers.filter_map(|(program, tier)| {
             let place = self.known(program, tier);
             let is_open = place.is_none_or(|place| {
-                self.tiers[place].stage == Stage::Open && !self.waits(place, moment.today, false)
+                self.tiers[place].stage == Stage::Open && !self.waits(place, today, false)
             });
             if !is_open {
                 return None;
@@ -35,21 +38,21 @@ impl Rewards {
             if lacking > 0 {
                 // A debt is paid first.
                 let lacking = lacking.saturating_add(self.debt);
-                return has_losses.then(|| after_losses(moment, &days, lacking))?;
+                return has_losses.then(|| after_losses(settings, &days, lacking))?;
             }
             // Reached and still open: it is over a limit.
-            self.end_of_a_limit(moment, program, tier, place)
+            self.end_of_a_limit(now, program, tier, place)
         });
-        due.min().map(|due| match due > moment.now {
+        due.min().map(|due| match due > now {
             true => due,
-            false => moment.now.plus_ms(AGAIN_MS),
+            false => now.plus_ms(AGAIN_MS),
         })
     }
 
     /// When the first of the rewards that stand in this one's way counts no more.
     fn end_of_a_limit(
         &self,
-        moment: Moment<'_>,
+        now: LogTime,
         program: &Program,
         tier: &Tier,
         place: Option<usize>,
@@ -61,7 +64,7 @@ impl Rewards {
         }
         let limits = self.limits(program, tier, place);
         let ends = limits.flat_map(|(limit, scope)| {
-            let counted = self.counted(moment.now, limit, scope);
+            let counted = self.counted(now, limit, scope);
             counted.map(move |claim| claim.at.plus_ms(limit.period_ms))
         });
         ends.min()
@@ -69,8 +72,7 @@ impl Rewards {
 }
 
 /// When so many losses have left the window that what stays is more by what is lacking; no points coming meanwhile.
-fn after_losses(moment: Moment<'_>, days: &[(Workday, i64)], mut lacking: i64) -> Option<LogTime> {
-    let settings = moment.settings;
+fn after_losses(settings: &Settings, days: &[(Workday, i64)], mut lacking: i64) -> Option<LogTime> {
     let last = days.iter().find(|(_, held)| {
         lacking = lacking.saturating_add(*held);
         lacking <= 0

@@ -4,26 +4,26 @@
 //! and what was issued. A claim that only waits for approval counts for nothing yet; whoever approves it knows why
 //! it waits.
 
-use super::{Claim, DAY_MS, Moment, Rewards, Stage, Standing, Standings, stage::Input};
+use super::{Claim, DAY_MS, Rewards, Stage, Standing, Standings, stage::Input};
 use crate::{
     contract::{event::Kept, time::LogTime},
-    effect::Effects,
     rewards::{
         points::{PointsWindow, Workday},
         programs::{Approval, Limit, Program, Tier},
     },
+    turn::Turn,
 };
 
 impl Rewards {
     /// Claims what is reached: programs in file order, in each the highest tier first.
     pub(super) fn evaluate(
         &mut self,
-        moment: Moment<'_>,
+        turn: &mut Turn<'_>,
         has_new_points: bool,
         points: &mut PointsWindow,
-        effects: &mut Effects,
     ) {
-        for program in moment.settings.programs.iter().filter(|p| p.enabled) {
+        let (now, today, settings) = (turn.now, turn.today(), turn.settings());
+        for program in settings.programs.iter().filter(|p| p.enabled) {
             for tier in &program.tiers {
                 let threshold = i64::from(tier.threshold);
                 if points.sum() < threshold {
@@ -32,13 +32,13 @@ impl Rewards {
                 let known = self.known(program, tier);
                 let is_evaluated = known.is_none_or(|place| {
                     let stage = &self.tiers[place].stage;
-                    stage.is_evaluated(moment.today, has_new_points)
-                        && !self.waits(place, moment.today, has_new_points)
+                    stage.is_evaluated(today, has_new_points)
+                        && !self.waits(place, today, has_new_points)
                 });
                 if !is_evaluated {
                     continue;
                 }
-                let fits = self.fits(moment, program, tier, known);
+                let fits = self.fits(now, program, tier, known);
                 let approval = match (program.approval, fits) {
                     (Approval::Unneeded, false) => continue,
                     (Approval::Unneeded, true) | (Approval::OverCap, true) => false,
@@ -53,22 +53,22 @@ impl Rewards {
                     });
                     self.tiers.len() - 1
                 });
-                let parts = points.take(threshold, moment.today);
+                let parts = points.take(threshold, today);
                 let last = self.export_version.as_deref();
                 let claim = Claim {
                     ordinal: self.tiers[place].claimed,
                     reward_type: tier.reward_type.as_str().into(),
                     kept: Kept::new(),
                     points: threshold,
-                    at: moment.now,
+                    at: now,
                     export_version: points.export_of(&parts, last).map(Into::into),
                     parts,
                 };
                 let claimed = &mut self.tiers[place].claimed;
                 *claimed = claimed.saturating_add(1);
-                self.pass(moment, place);
+                self.pass(turn, place);
                 let reached = Input::Reached { claim, approval };
-                self.step(moment, place, (reached, None), points, effects);
+                self.step(turn, place, (reached, None), points);
             }
         }
     }
@@ -84,7 +84,7 @@ impl Rewards {
     }
 
     /// A tier that is claimed again waits for nothing any more, and what was rejected in it is past.
-    fn pass(&mut self, moment: Moment<'_>, tier: usize) {
+    fn pass(&mut self, turn: &Turn<'_>, tier: usize) {
         for given in self.given.iter_mut().filter(|given| given.tier == tier) {
             if let Standing::Cancelled { waits, .. } = &mut given.standing {
                 *waits = None;
@@ -92,7 +92,7 @@ impl Rewards {
         }
         if let Stage::Rejected { claim, .. } = &self.tiers[tier].stage {
             let claim = claim.clone();
-            self.replace(moment, tier, claim);
+            self.replace(turn, tier, claim);
         }
     }
 
@@ -103,16 +103,10 @@ impl Rewards {
     }
 
     /// Whether one more reward of this tier is within the agent's cap and share.
-    fn fits(
-        &self,
-        moment: Moment<'_>,
-        program: &Program,
-        tier: &Tier,
-        place: Option<usize>,
-    ) -> bool {
+    fn fits(&self, now: LogTime, program: &Program, tier: &Tier, place: Option<usize>) -> bool {
         let cost = i64::from(tier.threshold);
         self.limits(program, tier, place).all(|(limit, scope)| {
-            let counted = self.counted(moment.now, limit, scope);
+            let counted = self.counted(now, limit, scope);
             limit.admits(cost, counted.map(|claim| claim.points))
         })
     }
@@ -169,9 +163,10 @@ impl Rewards {
     }
 
     /// Forgets issued rewards that can no longer matter.
-    pub(super) fn forget(&mut self, moment: Moment<'_>) {
-        let window_ms = i64::from(moment.settings.points_window_days) * DAY_MS;
-        let programs = moment.settings.programs.iter();
+    pub(super) fn forget(&mut self, turn: &mut Turn<'_>) {
+        let (now, start, settings) = (turn.now, turn.window_start(), turn.settings());
+        let window_ms = i64::from(settings.points_window_days) * DAY_MS;
+        let programs = settings.programs.iter();
         let limits = programs.flat_map(|p| {
             p.share
                 .into_iter()
@@ -179,14 +174,12 @@ impl Rewards {
         });
         let keep_ms = limits.fold(window_ms, |ms, limit| ms.max(limit.period_ms));
         // One that was cancelled long after it was issued still keeps its tier from asking again at once.
-        let waits = |standing: Standing| standing.waits().is_some_and(|day| day >= moment.start);
+        let waits = |standing: Standing| standing.waits().is_some_and(|day| day >= start);
         self.given.retain(|given| {
-            given.standing.is_coming()
-                || waits(given.standing)
-                || moment.now.since_ms(given.at) < keep_ms
+            given.standing.is_coming() || waits(given.standing) || now.since_ms(given.at) < keep_ms
         });
         self.replaced
-            .retain(|replaced| moment.now.since_ms(replaced.at) < keep_ms);
+            .retain(|replaced| now.since_ms(replaced.at) < keep_ms);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Claim, Moment, REVERSE, Standings, reward_id};
+use super::{Claim, REVERSE, Standings, reward_id};
 use crate::{
     alerts::notice,
     contract::{
@@ -14,6 +14,7 @@ use crate::{
         time::EventTime,
     },
     effect::Effect,
+    turn::Turn,
 };
 
 const AWAITING: &str = "reward_awaiting_approval";
@@ -26,45 +27,46 @@ const AFTER_ALL: &str = "reward_issued_after_all";
 /// What alerts about rewards are raised under.
 pub const RULES: [&str; 6] = [AWAITING, REJECTED, REVIEW, REFUSED, CANCELLED, AFTER_ALL];
 
-/// Who speaks of which tier, and when.
-pub struct Speaker<'a> {
-    pub moment: Moment<'a>,
+/// A message about a claim of the agent whose turn it is.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
     pub tier: &'a Standings,
+    pub claim: &'a Claim,
 }
 
-impl Speaker<'_> {
+impl Message<'_> {
     /// Asks the provider for the reward.
-    pub fn request(&self, claim: &Claim) -> Effect {
-        let reward = self.reward(claim);
-        Effect::Emit {
+    pub fn request(self, turn: &mut Turn<'_>) {
+        let reward = self.reward(turn);
+        turn.effects.push(Effect::Emit {
             id: reward.reward_id.clone(),
             output: Output::RewardRequested(reward),
-        }
+        });
     }
 
     /// Asks the provider to take it back.
-    pub fn reversal(&self, claim: &Claim) -> Effect {
-        let reward = self.reward(claim);
-        Effect::Emit {
+    pub fn reversal(self, turn: &mut Turn<'_>) {
+        let reward = self.reward(turn);
+        turn.effects.push(Effect::Emit {
             id: format!("{}{REVERSE}", reward.reward_id),
             output: Output::RewardReversalRequested(reward),
-        }
+        });
     }
 
     /// A person is to agree.
-    pub fn awaiting(&self, claim: &Claim) -> Effect {
+    pub fn awaiting(self, turn: &mut Turn<'_>) {
         let what = "waits for approval";
-        self.alert(AWAITING, Severity::Info, "", claim, what)
+        self.alert(turn, (AWAITING, Severity::Info), "", what);
     }
 
     /// The provider refused.
-    pub fn rejected(&self, claim: &Claim) -> Effect {
+    pub fn rejected(self, turn: &mut Turn<'_>) {
         let what = "was rejected by its provider; its points are free again";
-        self.alert(REJECTED, Severity::Warning, "", claim, what)
+        self.alert(turn, (REJECTED, Severity::Warning), "", what);
     }
 
     /// Whether it was given is not known, or it could not be asked for; `reason` is delivery's.
-    pub fn review(&self, claim: &Claim, reason: Option<&str>) -> Effect {
+    pub fn review(self, turn: &mut Turn<'_>, reason: Option<&str>) {
         let what = match reason {
             Some("unreached") => "was not requested, as its provider could not be reached",
             Some("unsendable") => "was not requested, as its request could not be made",
@@ -74,96 +76,94 @@ impl Speaker<'_> {
             Some(_) | None => "may or may not have been issued",
         };
         let what = format!("{what}; its points stay locked until that is decided");
-        self.alert(REVIEW, Severity::Critical, "", claim, &what)
+        self.alert(turn, (REVIEW, Severity::Critical), "", &what);
     }
 
     /// Nobody knows whether it was taken back.
-    pub fn review_reversal(&self, claim: &Claim) -> Effect {
+    pub fn review_reversal(self, turn: &mut Turn<'_>) {
         let what = "may or may not have been taken back; that has to be decided";
-        self.alert(REVIEW, Severity::Critical, REVERSE, claim, what)
+        self.alert(turn, (REVIEW, Severity::Critical), REVERSE, what);
     }
 
     /// The provider would not take it back.
-    pub fn reversal_refused(&self, claim: &Claim) -> Effect {
+    pub fn reversal_refused(self, turn: &mut Turn<'_>) {
         let what = "was not taken back by its provider; what is lacking is a debt now";
-        self.alert(REFUSED, Severity::Warning, "", claim, what)
+        self.alert(turn, (REFUSED, Severity::Warning), "", what);
     }
 
     /// The provider says that the agent does not have an issued one; a person is to decide. `before` is how often it
     /// said so before.
-    pub fn doubted(&self, claim: &Claim, word: &str, before: u32) -> Effect {
+    pub fn doubted(self, turn: &mut Turn<'_>, word: &str, before: u32) {
         let what = format!(
             "was issued, and now its provider says {word} of it; its points stay spent until a person decides: approve if \
              the agent has it, reject if not"
         );
         let suffix = numbered(before);
-        self.alert(CANCELLED, Severity::Critical, &suffix, claim, &what)
+        self.alert(turn, (CANCELLED, Severity::Critical), &suffix, &what);
     }
 
     /// The same, and the program frees the points.
-    pub fn cancelled(&self, claim: &Claim, word: &str, before: u32) -> Effect {
+    pub fn cancelled(self, turn: &mut Turn<'_>, word: &str, before: u32) {
         let what = format!(
             "is not the agent's, as its provider says {word} of it; its points are free again"
         );
         let suffix = numbered(before);
-        self.alert(CANCELLED, Severity::Warning, &suffix, claim, &what)
+        self.alert(turn, (CANCELLED, Severity::Warning), &suffix, &what);
     }
 
     /// The agent has it, though it had counted as rejected or cancelled.
-    pub fn issued_after_all(&self, claim: &Claim, doubts: u32) -> Effect {
+    pub fn issued_after_all(self, turn: &mut Turn<'_>, doubts: u32) {
         let what = "was issued after all, its provider says; its points are spent";
         let suffix = numbered(doubts);
-        self.alert(AFTER_ALL, Severity::Warning, &suffix, claim, what)
+        self.alert(turn, (AFTER_ALL, Severity::Warning), &suffix, what);
     }
 
-    fn id(&self, claim: &Claim) -> String {
+    fn id(self, turn: &Turn<'_>) -> String {
         let Standings { program, tier, .. } = self.tier;
-        reward_id(program, self.moment.agent, tier, claim.ordinal)
+        reward_id(program, agent(turn), tier, self.claim.ordinal)
     }
 
-    fn reward(&self, claim: &Claim) -> Reward {
+    fn reward(self, turn: &Turn<'_>) -> Reward {
+        let claim = self.claim;
         let mut metadata = BTreeMap::from([("source_platform".to_owned(), "aftercall".to_owned())]);
         if let Some(version) = &claim.export_version {
             metadata.insert("wfm_export_version".to_owned(), version.to_string());
         }
         Reward {
-            reward_id: self.id(claim),
+            reward_id: self.id(turn),
             program: self.tier.program.to_string(),
-            agent_id: self.moment.agent.to_owned(),
+            agent_id: agent(turn).to_owned(),
             tier: self.tier.tier.to_string(),
             ordinal: claim.ordinal,
             reward_type: claim.reward_type.to_string(),
             points_consumed: claim.points,
-            transaction_timestamp: EventTime(self.moment.now.0),
+            transaction_timestamp: EventTime(turn.now.0),
             metadata,
             kept: claim.kept.clone(),
         }
     }
 
-    fn alert(
-        &self,
-        rule: &str,
-        severity: Severity,
-        suffix: &str,
-        claim: &Claim,
-        what: &str,
-    ) -> Effect {
-        let reward = self.id(claim);
+    fn alert(self, turn: &mut Turn<'_>, rank: (&str, Severity), suffix: &str, what: &str) {
+        let reward = self.id(turn);
         let Standings { program, tier, .. } = self.tier;
-        let (points, kind) = (claim.points, &claim.reward_type);
-        let id = format!("{rule}:{reward}{suffix}");
-        Effect::Emit {
-            id: id.clone(),
-            output: Output::AlertRaised(notice(
-                id,
-                (rule, severity),
-                Key::Agent(self.moment.agent),
-                self.moment.now,
-                format!(
-                    "Reward {reward} ({kind} for {points} points, tier {tier} of program {program}) {what}."
-                ),
-            )),
-        }
+        let (points, kind) = (self.claim.points, &self.claim.reward_type);
+        let id = format!("{}:{reward}{suffix}", rank.0);
+        let summary = format!(
+            "Reward {reward} ({kind} for {points} points, tier {tier} of program {program}) {what}."
+        );
+        let alert = notice(turn, id.clone(), rank, summary);
+        turn.effects.push(Effect::Emit {
+            id,
+            output: Output::AlertRaised(alert),
+        });
+    }
+}
+
+/// The id of the agent whose turn it is. `agent` sees to it that no other owner claims rewards.
+const fn agent<'a>(turn: &Turn<'a>) -> &'a str {
+    match turn.key {
+        Key::Agent(id) | Key::Bot(id) | Key::Queue(id) | Key::Customer(id) => id,
+        Key::Nobody | Key::Caller(_) => "",
     }
 }
 

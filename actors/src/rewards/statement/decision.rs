@@ -5,14 +5,16 @@
 //! effect (a stopped program, a reversal nobody asked for) it is said here.
 
 use crate::{
-    actor::Context,
     agent::Agent,
     contract::{
         event::{Body, Decision, Event, RewardDecided},
         key::Key,
+        time::LogTime,
     },
     effect::{Effect, Ignored},
     rewards::redemption::{GIVEN_MAX, REVERSE, Stage, Standing, Standings, reward_id},
+    rules::RuleSet,
+    turn::Turn,
 };
 
 /// Where a reward stands, from its claim to the end.
@@ -92,14 +94,21 @@ pub struct Judgement {
 impl Agent {
     /// What this agent, `decided.agent_id`, would make of a decision now; nothing if it never claimed such a reward.
     #[must_use]
-    pub fn judge(&self, context: &Context<'_>, decided: &RewardDecided) -> Option<Judgement> {
+    pub fn judge(
+        &self,
+        now: LogTime,
+        rules: &RuleSet,
+        decided: &RewardDecided,
+    ) -> Option<Judgement> {
         let id: &str = &decided.reward_id;
         let plain = id.strip_suffix(REVERSE);
         let (tier, state) = self.find(&decided.agent_id, plain.unwrap_or(id))?;
+        let mut effects = Vec::new();
+        let mut turn = Turn::new(Key::Agent(&decided.agent_id), now, rules, &mut effects);
         Some(Judgement {
             state,
             program: tier.program.to_string(),
-            verdict: self.verdict(tier, state, plain.is_some(), context, decided),
+            verdict: self.verdict(&mut turn, tier, state, decided),
         })
     }
 
@@ -152,12 +161,12 @@ impl Agent {
 
     fn verdict(
         &self,
+        turn: &mut Turn<'_>,
         tier: &Standings,
         state: RewardState,
-        is_reversal: bool,
-        context: &Context<'_>,
         decided: &RewardDecided,
     ) -> Verdict {
+        let is_reversal = decided.reward_id.ends_with(REVERSE);
         let asks_again = match state {
             // Of a reward that is not issued, or that its provider says is gone, there is no reversal.
             RewardState::Awaiting
@@ -182,7 +191,7 @@ impl Agent {
             | RewardState::Held => false,
             RewardState::Past => return Verdict::NotWaiting,
         };
-        let mut programs = context.rules.settings().programs.iter();
+        let mut programs = turn.settings().programs.iter();
         if asks_again && !programs.any(|one| one.enabled && *one.name == *tier.program) {
             return Verdict::Stopped;
         }
@@ -191,15 +200,16 @@ impl Agent {
             id: "".into(),
             body: Body::RewardDecided(decided.clone()),
         };
-        let mut effects = Vec::new();
-        self.clone()
-            .apply(Key::Agent(&decided.agent_id), context, &event, &mut effects);
-        if effects.contains(&Effect::Ignore(Ignored::UnknownRequest)) {
+        self.clone().apply(turn, &event);
+        if turn
+            .effects
+            .contains(&Effect::Ignore(Ignored::UnknownRequest))
+        {
             // It was found above: so it was withdrawn before the decision came to it.
             return Verdict::Uncovered;
         }
         let is_ignored = |effect: &Effect| matches!(effect, Effect::Ignore(_));
-        if effects.iter().any(is_ignored) {
+        if turn.effects.iter().any(is_ignored) {
             return Verdict::NotWaiting;
         }
         Verdict::Taken

@@ -198,7 +198,7 @@ impl Life<'_> {
                     let tier = tier.expect("the next reward of a tier");
                     let name = (tier.program, tier.name);
                     let view = self.view();
-                    self.ledger.claim(view, name, id, Entry::Awaiting, gained);
+                    self.ledger.claim(view, name, (id, Entry::Awaiting), gained);
                 }
                 Output::RewardReversalRequested(reward) => {
                     assert!(claws && self.ledger.covered() < 0, "{id} without need");
@@ -220,7 +220,7 @@ impl Life<'_> {
         if !booked.any(|r| r.id == *id) {
             let (view, name) = (self.view(), (&*reward.program, &*reward.tier));
             assert_eq!(id, self.next_id(name.0, name.1));
-            self.ledger.claim(view, name, id, Entry::Locked, gained);
+            self.ledger.claim(view, name, (id, Entry::Locked), gained);
         }
         let mut booked = self.ledger.rewards.iter();
         let booked = booked.find(|r| r.id == *id).unwrap();

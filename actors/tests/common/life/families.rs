@@ -38,7 +38,7 @@ pub fn families() -> Vec<Family> {
     let one: &[(&str, i64)] = &[("a", 100)];
     let mixed = |zone| {
         let set = |factor, program, approval, tiers, cap, share| {
-            set(zone, factor, program, approval, tiers, cap, share)
+            set(zone, (factor, program), approval, tiers, (cap, share))
         };
         let sets = vec![
             set(1, "p", No, two, None, None),
@@ -61,7 +61,7 @@ pub fn families() -> Vec<Family> {
         family(zone, WINDOW, vec![set])
     };
     let alone = |zone, approval, tiers| {
-        let set = set(zone, 1, "p", approval, tiers, None, None);
+        let set = set(zone, (1, "p"), approval, tiers, (None, None));
         family(zone, WINDOW, vec![set])
     };
     // Longer than the window: what was issued is remembered longer than it may be taken back.
@@ -69,7 +69,7 @@ pub fn families() -> Vec<Family> {
     let capped = long
         .iter()
         .zip([No, OverCap])
-        .map(|((program, cap), approval)| set("UTC", 1, program, approval, one, *cap, None));
+        .map(|((program, cap), approval)| set("UTC", (1, program), approval, one, (*cap, None)));
     let capped: Vec<Set> = capped.collect();
     vec![
         mixed("UTC"),
@@ -85,7 +85,7 @@ pub fn families() -> Vec<Family> {
 
 /// One program, which frees the points of what its provider cancels.
 fn freeing(zone: &str, approval: Approval, tiers: &[(&'static str, i64)]) -> Set {
-    let (mut text, set) = written(zone, 1, "p", approval, tiers, None, None);
+    let (mut text, set) = written(zone, (1, "p"), approval, tiers, (None, None));
     text = text.replacen("enabled", "on_cancelled = \"free\"\nenabled", 1);
     Set {
         rules: RuleSet::parse(&text, "test").unwrap(),
@@ -94,27 +94,29 @@ fn freeing(zone: &str, approval: Approval, tiers: &[(&'static str, i64)]) -> Set
     }
 }
 
+/// A cap: so many rewards in so many days.
+type Count = Option<(usize, i64)>;
+
+/// An agent's share of a budget: so many points in so many days.
+type Sum = Option<(i64, i64)>;
+
 /// Without tiers the program is switched off, and without a name there is none.
 fn set(
     zone: &str,
-    factor: i64,
-    program: &'static str,
+    (factor, program): (i64, &'static str),
     approval: Approval,
     tiers: &[(&'static str, i64)],
-    cap: Option<(usize, i64)>,
-    share: Option<(i64, i64)>,
+    (cap, share): (Count, Sum),
 ) -> Set {
-    written(zone, factor, program, approval, tiers, cap, share).1
+    written(zone, (factor, program), approval, tiers, (cap, share)).1
 }
 
 fn written(
     zone: &str,
-    factor: i64,
-    program: &'static str,
+    (factor, program): (i64, &'static str),
     approval: Approval,
     tiers: &[(&'static str, i64)],
-    cap: Option<(usize, i64)>,
-    share: Option<(i64, i64)>,
+    (cap, share): (Count, Sum),
 ) -> (String, Set) {
     let mut text = format!(
         "[business_unit]\ntime_zone = \"{zone}\"\n[points]\nwindow = \"{WINDOW}d\"\n\
