@@ -25,7 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::{Config, DeliverConfig, LogConfig, Place, UrlLogin, units::Span},
-    delivery::{host::Deliveries, status::StatusBoard, transport::Transport},
+    delivery::{host::Deliveries, status::DestinationBoard, transport::Transport},
     desk::{self, Desk, imports::Imports, tokens::Tokens},
     envelope,
     ingest::wfm::{
@@ -429,6 +429,16 @@ impl Engine {
         Ok(position)
     }
 
+    /// Why the process has to stop, if it has to: nothing that is written is kept, or HTTP has ended.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let server = || {
+            let has_ended = self.server.has_ended();
+            has_ended.then(|| "the HTTP server has ended by itself".to_owned())
+        };
+        self.log.fault().or_else(server)
+    }
+
     /// How the partitions are.
     #[must_use]
     pub fn board(&self) -> Arc<Board> {
@@ -437,7 +447,7 @@ impl Engine {
 
     /// How the destinations are.
     #[must_use]
-    pub fn deliveries(&self) -> Arc<StatusBoard> {
+    pub fn deliveries(&self) -> Arc<DestinationBoard> {
         self.deliveries.board()
     }
 

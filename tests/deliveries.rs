@@ -17,7 +17,7 @@ use aftercall::{
         host::Deliveries,
         parcel::Parcel,
         policy::{Limits, Policy, Retry, Start},
-        status::{DriverState, StatusBoard},
+        status::{DestinationBoard, DriverState},
         transport::{Transport, Turn},
     },
     log::{
@@ -250,7 +250,7 @@ impl Transport for Carrier {
 /// Runs destinations on a log of their own while the story lasts, then stops them.
 fn run<S, F>(transports: &[&Carrier], story: S)
 where
-    S: FnOnce(Log, Arc<StatusBoard>) -> F,
+    S: FnOnce(Log, Arc<DestinationBoard>) -> F,
     F: Future<Output = ()>,
 {
     run_on(&World::new(1, Faults::default()), transports, story);
@@ -258,7 +258,7 @@ where
 
 fn run_on<S, F>(world: &World, transports: &[&Carrier], story: S)
 where
-    S: FnOnce(Log, Arc<StatusBoard>) -> F,
+    S: FnOnce(Log, Arc<DestinationBoard>) -> F,
     F: Future<Output = ()>,
 {
     within_system(async {
@@ -285,14 +285,14 @@ async fn store(log: &Log, numbers: std::ops::Range<u32>) {
         .await;
 }
 
-fn status(board: &StatusBoard, name: &str) -> aftercall::delivery::status::DestinationStatus {
+fn status(board: &DestinationBoard, name: &str) -> aftercall::delivery::status::DestinationStatus {
     let mut all = board.destinations();
     all.retain(|status| status.destination == name);
     all.remove(0)
 }
 
 async fn until(
-    board: &StatusBoard,
+    board: &DestinationBoard,
     name: &str,
     holds: impl Fn(&aftercall::delivery::status::DestinationStatus) -> bool,
 ) {

@@ -21,7 +21,7 @@ use std::{
 };
 
 use aftercall::{
-    delivery::{driver::drive, status::StatusBoard, transport::Transport},
+    delivery::{driver::drive, status::DestinationBoard, transport::Transport},
     log::{
         Log,
         jetstream::{JetStreamLog, Settings},
@@ -240,7 +240,7 @@ fn output(number: usize) -> (String, Value) {
 
 /// A destination being driven.
 struct Running {
-    board: Arc<StatusBoard>,
+    board: Arc<DestinationBoard>,
     stop: watch::Sender<bool>,
     driving: JoinHandle<aftercall::delivery::driver::Ended>,
 }
@@ -256,7 +256,7 @@ impl Running {
         let courier = couriers.expect("couriers").pop().expect("one");
         let transport: Arc<dyn Transport> = Arc::new(courier);
         let (stop, stopping) = watch::channel(false);
-        let board = Arc::new(StatusBoard::new([name]));
+        let board = Arc::new(DestinationBoard::new([name]));
         let driving = drive(Arc::clone(log), transport, Arc::clone(&board), 1, stopping);
         Self {
             board,

@@ -23,7 +23,7 @@ use super::{
     record::{Case, Fact, Item, Sighting, Spot, Taken},
     report::{Report, Reporter, Reporting},
     state::{Action, Batch, Decision, Find, Machine},
-    status::StatusBoard,
+    status::DestinationBoard,
     transport::{Transport, Turn},
 };
 use crate::log::{Log, LogError, Seq, StoredOutput};
@@ -67,7 +67,7 @@ const UNWANTED_MAX: Duration = Duration::from_secs(5);
 pub async fn drive(
     log: Log,
     transport: Arc<dyn Transport>,
-    board: Arc<StatusBoard>,
+    board: Arc<DestinationBoard>,
     owner: u64,
     stopping: watch::Receiver<bool>,
 ) -> Ended {

@@ -10,7 +10,7 @@ use prometheus::IntGauge;
 use super::{
     record::{Ended, Fact, FinalStatus, Item, Seen, Settled},
     state::State,
-    status::{DriverState, StatusBoard},
+    status::{DestinationBoard, DriverState},
 };
 use crate::telemetry::{delivery::DestinationMetrics, metrics};
 
@@ -20,7 +20,7 @@ const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
 /// Accounts for one destination.
 pub struct Account {
     destination: Arc<str>,
-    board: Arc<StatusBoard>,
+    board: Arc<DestinationBoard>,
     metrics: DestinationMetrics,
     shown: DriverState,
     breaker: [IntGauge; BREAKER_STATES.len()],
@@ -29,7 +29,7 @@ pub struct Account {
 impl Account {
     /// An account that begins with a driver that runs.
     #[must_use]
-    pub fn new(destination: Arc<str>, board: Arc<StatusBoard>, epoch: u64) -> Self {
+    pub fn new(destination: Arc<str>, board: Arc<DestinationBoard>, epoch: u64) -> Self {
         let delivery = &metrics().delivery;
         board.update(&destination, |status| {
             status.state = DriverState::Running;

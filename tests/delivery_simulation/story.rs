@@ -13,7 +13,7 @@ use aftercall::{
         driver::{Ended, drive},
         journal::JournalError,
         policy::{Limits, Merge, OutcomeRule, Policy, Rate, Retry, Start},
-        status::{DriverState, StatusBoard},
+        status::{DestinationBoard, DriverState},
         transport::Transport,
     },
     envelope::{Origin, output_attributes},
@@ -94,7 +94,7 @@ pub fn ledger(seed: u64) -> Vec<Call> {
 struct Process {
     life: JoinHandle<Ended>,
     stop: watch::Sender<bool>,
-    board: Arc<StatusBoard>,
+    board: Arc<DestinationBoard>,
 }
 
 struct Play {
@@ -252,7 +252,7 @@ impl Play {
     fn start(&mut self) {
         self.started += 1;
         let log: Log = Arc::new(self.world.client());
-        let board = Arc::new(StatusBoard::new([NAME]));
+        let board = Arc::new(DestinationBoard::new([NAME]));
         let transport: Arc<dyn Transport> = Arc::new(self.vendor.clone());
         let (stop, stopping) = watch::channel(false);
         let life = drive(log, transport, Arc::clone(&board), self.started, stopping);

@@ -6,7 +6,7 @@ use crate::{
     delivery::{
         journal::JournalError,
         metrics::show_state,
-        status::{DriverState, StatusBoard},
+        status::{DestinationBoard, DriverState},
     },
     log::LogError,
 };
@@ -33,7 +33,7 @@ impl Ended {
     }
 
     /// Says on the board, and in the program's log, how it ended.
-    pub fn show(&self, board: &StatusBoard, destination: &str) {
+    pub fn show(&self, board: &DestinationBoard, destination: &str) {
         let state = match self {
             Self::AsAsked => {
                 show_state(destination, None);
