@@ -429,6 +429,16 @@ impl Engine {
         Ok(position)
     }
 
+    /// Why the process has to stop, if it has to: nothing that is written is kept, or HTTP has ended.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let server = || {
+            let has_ended = self.server.has_ended();
+            has_ended.then(|| "the HTTP server has ended by itself".to_owned())
+        };
+        self.log.fault().or_else(server)
+    }
+
     /// How the partitions are.
     #[must_use]
     pub fn board(&self) -> Arc<Board> {

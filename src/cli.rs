@@ -16,6 +16,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, builder::TypedValueParser, 
 use crate::{
     app,
     config::{Config, Place, ServerUrl},
+    supervise,
     telemetry::logging::{self, LogFormat},
 };
 
@@ -326,6 +327,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         cli.global.log_format.unwrap_or(telemetry.log_format),
     )
     .map_err(Failure::usage)?;
+    supervise::install();
     let bus = app::Bus::new()?;
     match cli.command {
         Command::Run(command) => command.run(setting, &bus),

@@ -22,19 +22,22 @@ use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{
     App, HttpRequest, HttpResponse, Resource,
     dev::{AppConfig, Service, ServiceFactory, ServiceRequest, ServiceResponse},
+    error::InternalError,
     guard,
     http::{Method, header},
     rt::net::TcpStream,
     web,
 };
 use aftercall_actors::contract::plausible::AheadMax;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
     config::HttpConfig,
     delivery::status::Board as DeliveryBoard,
     log::{Log, health::STALL},
+    planted::{PanicIn, panic_if_planted},
     shard::{ask::Asker, board::Board},
+    supervise::caught,
     telemetry,
 };
 
@@ -276,9 +279,16 @@ pub struct Running {
     /// Addresses it listens on; the port is the real one where 0 was asked for.
     pub addresses: Vec<SocketAddr>,
     handle: ServerHandle,
+    serving: JoinHandle<io::Result<()>>,
 }
 
 impl Running {
+    /// Whether it has ended though it was not stopped: nothing can be sent or asked any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.serving.is_finished()
+    }
+
     /// Takes no more connections, lets requests in hand finish, returns.
     pub async fn stop(self) {
         self.handle.stop(true).await;
@@ -292,8 +302,12 @@ impl Running {
 pub fn start(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<Running> {
     let (server, addresses) = bind(desk, listen)?;
     let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok(Running { addresses, handle })
+    let serving = actix_web::rt::spawn(server);
+    Ok(Running {
+        addresses,
+        handle,
+        serving,
+    })
 }
 
 fn bind(desk: Arc<Desk>, listen: SocketAddr) -> io::Result<(Server, Vec<SocketAddr>)> {
@@ -351,13 +365,25 @@ fn app(
     App::new()
         .app_data(data)
         .wrap_fn(|request, service| {
+            let route = route_name(request.request());
             let answer = service.call(request);
             async move {
-                let answer = answer.await?;
-                let route = route_name(answer.request());
-                let status = answer.status().as_u16();
+                let answer = caught(async {
+                    panic_if_planted(PanicIn::Request);
+                    answer.await
+                });
+                // Without an answer the client would only see the connection go.
+                let answer = answer.await.unwrap_or_else(|panicked| {
+                    let problem = Problem::Internal("answering the request broke off".into());
+                    Err(InternalError::from_response(panicked, problem.response()).into())
+                });
+                let status = match &answer {
+                    Ok(answer) => answer.status(),
+                    Err(error) => error.as_response_error().status_code(),
+                };
+                let status = status.as_u16();
                 telemetry::metrics().http_request(route, status).inc();
-                Ok(answer)
+                answer
             }
         })
         .service(read_only("/livez").route(get().to(scrape::livez)))

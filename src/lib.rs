@@ -14,5 +14,6 @@ pub mod sandbox;
 pub mod schema;
 pub mod shard;
 pub mod sinks;
+pub mod supervise;
 pub mod telemetry;
 pub mod traffic;

@@ -150,6 +150,71 @@ pub const fn state_room() -> usize {
     usize::MAX
 }
 
+/// Where a test can have the program panic, on whatever thread that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PanicIn {
+    /// While a partition is taken over.
+    TakeOver,
+    /// In a partition's loop.
+    Partition,
+    /// In the reader of the log.
+    Reader,
+    /// In what moves time on.
+    Ticker,
+    /// In what looks whether work gets done.
+    Overseer,
+    /// In what looks which process has the log.
+    Owning,
+    /// While a request is answered.
+    Request,
+    /// While a file of the watched folder is imported.
+    Import,
+    /// While the watched folder is looked at.
+    Folder,
+}
+
+#[cfg(feature = "planted-bugs")]
+static PANICS: std::sync::Mutex<Vec<(PanicIn, Option<std::thread::ThreadId>)>> =
+    std::sync::Mutex::new(Vec::new());
+
+/// Has the next task that comes to this place panic, in the whole process: for tests that are alone in it.
+#[cfg(feature = "planted-bugs")]
+pub fn plant_panic(place: PanicIn) {
+    panics().push((place, None));
+}
+
+/// The same for the next task of this thread.
+#[cfg(feature = "planted-bugs")]
+pub fn plant_panic_here(place: PanicIn) {
+    panics().push((place, Some(std::thread::current().id())));
+}
+
+#[cfg(feature = "planted-bugs")]
+fn panics() -> std::sync::MutexGuard<'static, Vec<(PanicIn, Option<std::thread::ThreadId>)>> {
+    PANICS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Panics if a test wants it here.
+#[cfg(feature = "planted-bugs")]
+pub fn panic_if_planted(place: PanicIn) {
+    let mut panics = panics();
+    let here = std::thread::current().id();
+    let wanted = panics
+        .iter()
+        .position(|(wanted, thread)| *wanted == place && thread.is_none_or(|at| at == here));
+    if let Some(wanted) = wanted {
+        panics.remove(wanted);
+        drop(panics);
+        panic!("planted in {place:?}");
+    }
+}
+
+/// Never, in a build without the feature.
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn panic_if_planted(_: PanicIn) {}
+
 /// Plants a bug in this thread, or removes it.
 #[cfg(feature = "planted-bugs")]
 pub fn plant(bug: Option<Bug>) {

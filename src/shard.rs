@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use crate::{
     envelope,
     log::{AppendError, Log, LogError, PartitionId, Position, owner::Owner},
+    supervise::{Panicked, caught, restarted},
 };
 
 pub mod answering;
@@ -52,12 +53,11 @@ pub mod witness;
 pub use crate::log::checksum;
 
 use ask::Asker;
-use board::Board;
+use board::{Board, State};
 use drive::Surroundings;
 use host::{Begin, HostInlet, PartitionHost, Release, TakeOver};
 use memory::MemoryBound;
 use reader::{Floors, Inlet};
-use ticker::Ticker;
 
 /// What an operator may turn.
 #[derive(Clone, Debug)]
@@ -98,11 +98,10 @@ impl Hosts {
     ) -> Result<Self, LogError> {
         tally::show_reasons();
         let count = log.partition_count();
-        let ticker = Arc::new(Ticker::default());
         let around = Surroundings {
             log: Arc::clone(&log),
             board: Arc::new(Board::new(count)),
-            ticker: Arc::clone(&ticker),
+            ticker: Arc::default(),
             memory: Arc::new(MemoryBound::new(
                 count,
                 settings.actor_bytes_max,
@@ -111,12 +110,9 @@ impl Hosts {
             genesis,
             owner,
         };
-        let overseeing = overseer::oversee(
-            Arc::clone(&log),
-            Arc::clone(&around.board),
-            Arc::clone(&ticker),
-        );
-        let overseeing = actix::spawn(overseeing);
+        let overseeing = start("overseer", &around, |around| {
+            overseer::oversee(around.log, around.board, around.ticker)
+        });
         let arbiters = arbiters(usize::from(count) * 2);
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
         let hosts: Vec<Addr<PartitionHost>> = PartitionId::all(count)
@@ -131,9 +127,16 @@ impl Hosts {
         let (stop_reading, stopping) = watch::channel(false);
         let board = Arc::clone(&around.board);
         let begun = begin(&hosts, &around).await;
-        let ticking = actix::spawn(ticker.run(Arc::clone(&log)));
-        let owning = actix::spawn(owning::own(around.clone()));
-        let reading = actix::spawn(read(around.clone(), hosts.clone(), begun, stopping));
+        let ticking = start("ticker", &around, |around| around.ticker.run(around.log));
+        let owning = start("owning", &around, owning::own);
+        let reading = read(around.clone(), hosts.clone(), begun, stopping);
+        let reading = actix::spawn(async move {
+            if let Err(panicked) = caught(reading).await {
+                let error = format!("the reader of the log {panicked}");
+                tracing::error!(%error, "reading the log has ended");
+                around.board.stop_all(&error);
+            }
+        });
         Ok(Self {
             log,
             board,
@@ -189,7 +192,7 @@ impl Hosts {
         self.owning.abort();
         self.overseeing.abort();
         self.stop_reading.send_replace(true);
-        // The reader ends by itself; that it panicked would change nothing here.
+        // The reader ends by itself.
         let _ = self.reading.await;
         let releasing = futures::future::join_all(self.hosts.iter().map(|host| host.send(Release)));
         if tokio::time::timeout(RELEASE_MAX, releasing).await.is_err() {
@@ -203,6 +206,22 @@ impl Hosts {
     }
 }
 
+/// Starts a loop without state of its own; one that panics begins anew, and is a complaint until it has.
+fn start<F>(
+    name: &'static str,
+    around: &Surroundings,
+    run: impl Fn(Surroundings) -> F + 'static,
+) -> tokio::task::JoinHandle<()>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let around = around.clone();
+    actix::spawn(async move {
+        let told = |panicked: Option<&Panicked>| around.board.set_restarting(name, panicked);
+        restarted(name, told, || run(around.clone())).await;
+    })
+}
+
 /// Takes over the partitions that can run, and starts them. The answer is where reading begins and where it leads.
 async fn begin(
     hosts: &[Addr<PartitionHost>],
@@ -211,7 +230,11 @@ async fn begin(
     let alive = around.board.partitions();
     let taking = hosts.iter().zip(&alive).map(|(host, status)| async {
         match status.is_alive() {
-            true => host.send(TakeOver).await.unwrap_or(None),
+            true => host.send(TakeOver).await.unwrap_or_else(|error| {
+                let reason = format!("its host is gone: {error}");
+                around.board.end(status.partition, State::Stopped, &reason);
+                None
+            }),
             false => None,
         }
     });

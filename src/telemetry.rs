@@ -21,6 +21,7 @@ pub mod delivery;
 pub mod imports;
 pub mod logging;
 mod process;
+pub mod status;
 
 /// `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -91,6 +92,9 @@ pub struct Metrics {
     /// Times the reader waited because resident actors reached the memory bound.
     pub memory_waits: IntCounter,
     log_losses: IntCounterVec,
+    /// Panics of any task.
+    pub panics: IntCounter,
+    restarts: IntCounterVec,
     /// Times the log did not take quarantined input.
     pub quarantine_untold: IntCounter,
     /// Versions of the rule file that were refused while the old rules stayed.
@@ -119,6 +123,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Times a task of the service began anew after a panic, by its name: one of a known few.
+    pub fn restarts(&self, task: &'static str) -> IntCounter {
+        self.restarts.with_label_values(&[task])
+    }
+
     /// Events applied on one side.
     pub const fn applied(&self, side: Side) -> &IntCounter {
         &self.applied[side as usize]
@@ -327,6 +336,15 @@ impl Metrics {
                 "aftercall_log_losses_total",
                 "Times something the log had confirmed was found to be lost",
                 &["of"],
+            ),
+            panics: make.counter(
+                "aftercall_panics_total",
+                "Panics of any task of this process: mistakes of the program, to be reported",
+            ),
+            restarts: make.counters(
+                "aftercall_restarts_total",
+                "Times a task of the service began anew after a panic, by task",
+                &["task"],
             ),
             rule_files_refused: make.counter(
                 "aftercall_rule_files_refused_total",

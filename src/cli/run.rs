@@ -86,9 +86,9 @@ impl Run {
             let start = async {
                 let log = bus.open_log(&config.log).await?;
                 let engine = Engine::start(&log, &config, rules, tokens, couriers).await?;
-                Ok::<_, StartError>((log, engine))
+                Ok::<_, StartError>(engine)
             };
-            let (log, engine) = tokio::select! {
+            let engine = tokio::select! {
                 engine = start => engine?,
                 signal = &mut stop => {
                     tracing::info!(signal = signal?, "stopped before the start was finished");
@@ -109,7 +109,7 @@ impl Run {
                         looks.reset_immediately();
                     }
                     _ = looks.tick() => {
-                        fault = log.fault();
+                        fault = engine.fault();
                         if let Some(fault) = &fault {
                             tracing::error!(%fault, "stopping");
                             break;

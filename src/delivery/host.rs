@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
+use backoff::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -15,16 +16,20 @@ use super::{
     transport::Carry,
 };
 use crate::{
-    log::{Log, owner::Owner},
+    log::{
+        Log,
+        owner::Owner,
+        retry::{doubling, next_pause},
+    },
+    supervise::Panicked,
     telemetry::metrics,
 };
 
 /// Messages the mailbox holds.
 const MAILBOX_MAX: usize = 4;
 
-/// Pause before a driver that panicked is started again; doubled each time up to [`PAUSE_MAX`].
-const PAUSE: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Before a driver that panicked is started again.
+const PAUSES: ExponentialBuilder = doubling(Duration::from_millis(200), Duration::from_secs(30));
 
 /// A driver that has lived this long has got over whatever it was.
 const SOUND_AFTER: Duration = Duration::from_secs(60);
@@ -124,8 +129,9 @@ pub struct DestinationHost {
     released: bool,
     stopping: watch::Sender<bool>,
     ended: watch::Sender<bool>,
-    /// Panics in a row.
-    panics: u32,
+    /// Pauses behind panics in a row, and the last of them.
+    pauses: ExponentialBackoff,
+    pause: Duration,
     began: Instant,
 }
 
@@ -140,17 +146,9 @@ impl DestinationHost {
             released: false,
             stopping: watch::Sender::new(false),
             ended: watch::Sender::new(false),
-            panics: 0,
+            pauses: PAUSES.build(),
+            pause: Duration::ZERO,
             began: Instant::now(),
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        match self.panics.checked_sub(1) {
-            None => Duration::ZERO,
-            Some(doublings) => PAUSE
-                .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
-                .min(PAUSE_MAX),
         }
     }
 
@@ -199,15 +197,16 @@ impl DestinationHost {
             }
             Err(error) => {
                 let destination = self.carry.name();
-                tracing::error!(destination, %error, "the driver panicked and is started again");
+                let panicked = Panicked::from(error);
+                tracing::error!(destination, %panicked, "the driver is started again");
                 metrics().delivery.restarts(destination).inc();
                 super::metrics::show_state(destination, Some(DriverState::Starting));
-                let reason = "its driver panicked and is started again";
+                let reason = format!("its driver is started again: it {panicked}");
                 self.board.end(destination, DriverState::Starting, &reason);
                 if self.began.elapsed() >= SOUND_AFTER {
-                    self.panics = 0;
+                    self.pauses = PAUSES.build();
                 }
-                self.panics += 1;
+                self.pause = next_pause(&mut self.pauses);
                 // The supervisor starts the actor again.
                 ctx.stop();
             }
@@ -220,7 +219,7 @@ impl Actor for DestinationHost {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
-        let pause = self.pause();
+        let pause = self.pause;
         self.began = Instant::now() + pause;
         let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
         let (board, owner) = (Arc::clone(&self.board), self.owner.id());

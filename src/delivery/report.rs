@@ -9,6 +9,7 @@ use aftercall_actors::contract::{
     output::{Kind, Severity},
     time::LogTime,
 };
+use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -22,14 +23,16 @@ use super::{
 };
 use crate::{
     envelope::{Storm, Told, dead_lettered_event, outcome_event, outcome_id},
-    log::{AppendError, Kept, Log, LogError, NewDead, NewEvent, retry::read},
+    log::{
+        AppendError, Kept, Log, LogError, NewDead, NewEvent,
+        retry::{doubling, next_pause, read},
+    },
     planted::{Bug, is_planted},
     telemetry::metrics,
 };
 
-/// Pause before telling again; doubled each time up to [`PAUSE_MAX`].
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Before telling again.
+const PAUSES: ExponentialBuilder = doubling(Duration::from_millis(50), Duration::from_secs(5));
 
 /// A dead letter waits this long for its output, if the log has lost it; then it is written with what is known.
 /// Unit: milliseconds of log time. The output is published again when its partition next looks at the log.
@@ -238,7 +241,7 @@ impl Teller {
     }
 
     async fn append(&self, event: NewEvent) {
-        let mut pause = PAUSE;
+        let mut pauses = PAUSES.build();
         loop {
             let answers = self.log.append(vec![event.clone()]).await;
             match answers.into_iter().next() {
@@ -249,13 +252,12 @@ impl Teller {
                 }
                 Some(Err(AppendError::Unknown(_))) | None => {}
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            sleep(next_pause(&mut pauses)).await;
         }
     }
 
     async fn append_dead(&self, entry: NewDead) {
-        let mut pause = PAUSE;
+        let mut pauses = PAUSES.build();
         loop {
             match self.log.dead_append(&self.destination, entry.clone()).await {
                 Ok(_) => return,
@@ -264,8 +266,7 @@ impl Teller {
                 }
                 Err(AppendError::Unknown(_)) => {}
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            sleep(next_pause(&mut pauses)).await;
         }
     }
 

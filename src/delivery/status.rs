@@ -1,11 +1,8 @@
 //! What each destination's driver last said of itself: read by `/readyz`, the metrics and the demo.
 
-use std::{
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::fmt;
 
-use crate::log::Seq;
+use crate::{log::Seq, telemetry::status::StatusBoard};
 
 /// Where a destination's driver stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -82,7 +79,7 @@ pub struct DestinationStatus {
 /// The accounts of all destinations of this process.
 #[derive(Debug)]
 pub struct Board {
-    destinations: Vec<Mutex<DestinationStatus>>,
+    destinations: StatusBoard<String, DestinationStatus>,
 }
 
 impl Board {
@@ -106,20 +103,15 @@ impl Board {
             last_trouble: None,
         };
         Self {
-            destinations: names.into_iter().map(blank).map(Mutex::new).collect(),
+            destinations: StatusBoard::new(
+                names.into_iter().map(|name| (name.to_owned(), blank(name))),
+            ),
         }
     }
 
     /// Changes one destination's account.
     pub fn update(&self, destination: &str, change: impl FnOnce(&mut DestinationStatus)) {
-        let found = self
-            .destinations
-            .iter()
-            .map(lock)
-            .find(|status| status.destination == destination);
-        if let Some(mut status) = found {
-            change(&mut status);
-        }
+        self.destinations.update(destination, change);
     }
 
     /// Notes that a driver is not running, and why.
@@ -134,10 +126,7 @@ impl Board {
     /// All accounts, in the order of the configuration.
     #[must_use]
     pub fn destinations(&self) -> Vec<DestinationStatus> {
-        self.destinations
-            .iter()
-            .map(|status| lock(status).clone())
-            .collect()
+        self.destinations.all()
     }
 
     /// Why deliveries are not as they should be on this side; an unwell destination is no complaint.
@@ -177,11 +166,6 @@ impl Board {
         };
         self.destinations().into_iter().filter_map(note).collect()
     }
-}
-
-fn lock(status: &Mutex<DestinationStatus>) -> MutexGuard<'_, DestinationStatus> {
-    // A status is a plain value: whatever panicked while holding it left it readable.
-    status.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -119,8 +119,9 @@ async fn decide(
     match deciding.await {
         Ok(Ok(decided)) => HttpResponse::Accepted().json(decided),
         Ok(Err(problem)) => problem.response(),
-        Err(error) => {
-            tracing::error!(%error, "storing a decision broke off");
+        // The panic has a line of its own.
+        Err(_) => {
+            tracing::error!("storing a decision broke off");
             Problem::Internal("storing the decision broke off".into()).response()
         }
     }

@@ -5,13 +5,32 @@
 
 use std::time::Duration;
 
+use backoff::{
+    BackoffBuilder as _, ConstantBuilder, ExponentialBackoff, ExponentialBuilder, Retryable as _,
+};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{AppendError, Appended, EventLog, LogError, NewEvent};
 
-/// First pause before trying again; doubled each time up to [`PAUSE_MAX`].
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Pauses that begin with `first` and double up to `most`, for ever. Without jitter: those who wait for a log are few, and
+/// a simulation has to repeat.
+#[must_use]
+pub const fn doubling(first: Duration, most: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::new()
+        .with_factor(2.0)
+        .with_min_delay(first)
+        .with_max_delay(most)
+        .without_max_times()
+}
+
+/// The next of such pauses.
+pub fn next_pause(pauses: &mut ExponentialBackoff) -> Duration {
+    // They have no end.
+    pauses.next().unwrap_or(Duration::ZERO)
+}
+
+/// Before events without an answer are sent again.
+const PAUSES: ExponentialBuilder = doubling(Duration::from_millis(50), Duration::from_secs(1));
 
 /// Appends events, in order, and repeats those without an answer until `patience` has run out. An event that was
 /// repeated never counts as a duplicate: what already stood there was most likely its own first attempt.
@@ -26,7 +45,7 @@ pub async fn append(
     let deadline = Instant::now() + patience;
     let mut answers: Vec<Result<Appended, AppendError>> = Vec::new();
     let mut open: Vec<usize> = (0..events.len()).collect();
-    let mut pause = PAUSE;
+    let mut pauses = PAUSES.build();
     loop {
         let again = !answers.is_empty();
         let sent = open
@@ -53,13 +72,13 @@ pub async fn append(
             answers = found;
         }
         open.retain(|i| matches!(answers.get(*i), Some(Err(AppendError::Unknown(_)))));
+        let pause = next_pause(&mut pauses);
         // What a log that is gone did not take, it never will.
         let is_over = log.fault().is_some() || Instant::now() + pause >= deadline;
         if open.is_empty() || is_over {
             return answers;
         }
         sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
@@ -70,18 +89,16 @@ pub const READ_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Those that trying again does not help against.
-pub async fn read<T, F, Fut>(mut call: F) -> Result<T, LogError>
+pub async fn read<T, F, Fut>(call: F) -> Result<T, LogError>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, LogError>>,
 {
-    loop {
-        match call().await {
-            Err(error) if error.is_transient() => {
-                tracing::debug!(%error, "waiting for the log");
-                sleep(READ_PAUSE).await;
-            }
-            other => return other,
-        }
-    }
+    let pauses = ConstantBuilder::new()
+        .with_delay(READ_PAUSE)
+        .without_max_times();
+    call.retry(pauses)
+        .when(LogError::is_transient)
+        .notify(|error, _| tracing::debug!(%error, "waiting for the log"))
+        .await
 }

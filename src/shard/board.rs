@@ -9,19 +9,20 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use aftercall_actors::contract::{key::Side, time::LogTime};
+use aftercall_actors::contract::time::LogTime;
 use tokio::time::Instant;
 
 use crate::{
     log::{PartitionId, Position},
     planted::{Bug, is_planted},
-    telemetry::metrics,
+    supervise::Panicked,
+    telemetry::{metrics, status::StatusBoard},
 };
 
 /// Where a partition stands in its life.
@@ -213,8 +214,7 @@ fn as_text<S: serde::Serializer>(
 /// The accounts of all partitions of this process, and how far the log goes.
 #[derive(Debug)]
 pub struct Board {
-    partitions: Vec<Mutex<PartitionStatus>>,
-    count: u16,
+    partitions: StatusBoard<PartitionId, PartitionStatus>,
     read: AtomicU64,
     end: AtomicU64,
     /// Where the event log had lost its end, by partition: the position committed, and the one that both agree on.
@@ -223,6 +223,8 @@ pub struct Board {
     anew: Mutex<Option<String>>,
     /// Actors take more memory than they may, and nothing more of them can go to the disk.
     crowded: AtomicBool,
+    /// Tasks of the process that panicked and are about to begin anew, and how they panicked.
+    restarting: Mutex<BTreeMap<&'static str, String>>,
 }
 
 impl Board {
@@ -244,15 +246,15 @@ impl Board {
             snapshot_at: None,
         };
         Self {
-            partitions: PartitionId::all(partition_count)
-                .map(|p| Mutex::new(blank(p)))
-                .collect(),
-            count: partition_count,
+            partitions: StatusBoard::new(
+                PartitionId::all(partition_count).map(|partition| (partition, blank(partition))),
+            ),
             read: AtomicU64::new(0),
             end: AtomicU64::new(0),
             losses: Mutex::default(),
             anew: Mutex::default(),
             crowded: AtomicBool::new(false),
+            restarting: Mutex::default(),
         }
     }
 
@@ -282,9 +284,8 @@ impl Board {
     /// The newest commit of a partition that this process knows of.
     #[must_use]
     pub fn commit(&self, partition: PartitionId) -> u64 {
-        let mut commit = 0;
-        self.update(partition, |status| commit = status.commit);
-        commit
+        let status = self.partitions.get(&partition);
+        status.map_or(0, |status| status.commit)
     }
 
     /// Notes that a partition has ended and is to be taken over anew.
@@ -347,13 +348,7 @@ impl Board {
 
     /// Changes one partition's account.
     pub fn update(&self, partition: PartitionId, change: impl FnOnce(&mut PartitionStatus)) {
-        let side = match partition.side {
-            Side::Agent => 0,
-            Side::Customer => usize::from(self.count),
-        };
-        if let Some(status) = self.partitions.get(side + usize::from(partition.index)) {
-            change(&mut lock(status));
-        }
+        self.partitions.update(&partition, change);
     }
 
     /// Notes that a partition has ended for a reason of its own: it holds no actors any more.
@@ -387,10 +382,7 @@ impl Board {
     /// All accounts, agents' partitions first.
     #[must_use]
     pub fn partitions(&self) -> Vec<PartitionStatus> {
-        self.partitions
-            .iter()
-            .map(|status| lock(status).clone())
-            .collect()
+        self.partitions.all()
     }
 
     /// Last position this process has read from the log.
@@ -436,6 +428,16 @@ impl Board {
         self.crowded.swap(crowded, Ordering::Relaxed)
     }
 
+    /// Notes that a task which all partitions need has panicked and is about to begin anew; `None`: that it has.
+    pub fn set_restarting(&self, task: &'static str, panicked: Option<&Panicked>) {
+        let restarting = self.restarting.lock();
+        let mut restarting = restarting.unwrap_or_else(PoisonError::into_inner);
+        match panicked {
+            Some(panicked) => restarting.insert(task, panicked.to_string()),
+            None => restarting.remove(task),
+        };
+    }
+
     /// Why this process is not ready, or nothing if it is: a partition that is stopped or fenced, still recovering,
     /// or has work and has not got on with it for `stall`.
     #[must_use]
@@ -467,7 +469,12 @@ impl Board {
                 .to_owned()
         });
         let complaints = self.partitions().into_iter().flat_map(complaints);
-        complaints.chain(crowded).collect()
+        let restarting = self.restarting.lock();
+        let restarting = restarting.unwrap_or_else(PoisonError::into_inner);
+        let restarting = restarting
+            .iter()
+            .map(|(task, panicked)| format!("{task} {panicked}; it is about to begin anew"));
+        complaints.chain(crowded).chain(restarting).collect()
     }
 
     /// What running partitions do not get on with, each kind in the words of the first, and how many they are.
@@ -483,11 +490,6 @@ impl Board {
         }
         found
     }
-}
-
-fn lock(status: &Mutex<PartitionStatus>) -> MutexGuard<'_, PartitionStatus> {
-    // A status is a plain value: whatever panicked while holding it left it readable.
-    status.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

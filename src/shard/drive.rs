@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aftercall_actors::rules::RuleSet;
+use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use futures::future::{FutureExt as _, LocalBoxFuture, OptionFuture};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -17,16 +18,19 @@ use super::{
     board::{Board, Standing, State},
     engine::{Engine, EngineError, Sealed},
     memory::MemoryBound,
-    recovery::{RETRY_PAUSE, Recovered, RecoveryError, Taking, recover, retry},
+    recovery::{Recovered, RecoveryError, Taking, recover, retry},
     relay::{Committed, Progress, RelayError, relay},
     snapshot::{Generation, Needed, Packer, Write},
     ticker::Ticker,
 };
 use crate::{
     log::{
-        CommitError, EventLog, EventMark, Log, LogError, PartitionId, Position, Seq, owner::Owner,
+        CommitError, EventLog, EventMark, Log, LogError, PartitionId, Position, Seq,
+        owner::Owner,
+        retry::{doubling, next_pause},
     },
-    planted::{Bug, is_planted},
+    planted::{Bug, PanicIn, is_planted, panic_if_planted},
+    supervise::Panicked,
     telemetry::{SnapshotKind, metrics},
 };
 
@@ -42,8 +46,9 @@ const SNAPSHOT_POSITIONS: Position = 250_000;
 /// A stopping process spends at most this long on a last snapshot.
 const FINAL_SNAPSHOT_MAX: Duration = Duration::from_secs(2);
 
-/// Longest pause between tries to commit.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Between tries to commit. A log without room is not helped by being asked fifty times a second.
+const COMMIT_PAUSES: ExponentialBuilder =
+    doubling(Duration::from_millis(20), Duration::from_secs(1));
 
 /// Commits waiting for the relay before the next one has to wait.
 const RELAY_COMMITS_MAX: usize = 4;
@@ -97,6 +102,9 @@ pub enum Ended {
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A mistake of the program: what it had in memory is gone, and what was committed stands.
+    #[error("its host {0}")]
+    Panicked(#[from] Panicked),
 }
 
 impl From<RelayError> for Ended {
@@ -126,7 +134,8 @@ impl Ended {
             | Self::Engine(_)
             | Self::Relay(_)
             | Self::Refused { .. }
-            | Self::Log(_) => State::Stopped,
+            | Self::Log(_)
+            | Self::Panicked(_) => State::Stopped,
         };
         tracing::error!(%partition, reason = %self, "partition ended");
         board.end(partition, state, self);
@@ -152,6 +161,7 @@ pub async fn acquire(around: &Surroundings, partition: PartitionId) -> Result<Ac
         known: around.board.commit(partition),
         owner: around.owner.id(),
     };
+    panic_if_planted(PanicIn::TakeOver);
     let recovered = recover(&*around.log, partition, taking).await?;
     let start = &recovered.start;
     around.board.update(partition, |status| {
@@ -250,6 +260,7 @@ impl Partition {
             self.begin_piece();
             self.finish();
             self.account();
+            panic_if_planted(PanicIn::Partition);
             let wake = self.wake_at();
             let outcome = tokio::select! {
                 biased;
@@ -501,7 +512,7 @@ async fn commit(
     mut sealed: Sealed,
 ) -> Result<(Sealed, Seq), Ended> {
     let began = Instant::now();
-    let mut pause = RETRY_PAUSE / 5;
+    let mut pauses = COMMIT_PAUSES.build();
     loop {
         match log
             .journal_append(partition, sealed.expected, sealed.bytes.clone())
@@ -525,11 +536,7 @@ async fn commit(
                 }
                 match settle(&*log, partition, &sealed).await? {
                     Some(seq) => return Ok(confirmed(partition, sealed, seq, began)),
-                    None => {
-                        tokio::time::sleep(pause).await;
-                        // A log without room is not helped by being asked fifty times a second.
-                        pause = (pause * 2).min(RETRY_PAUSE_MAX);
-                    }
+                    None => tokio::time::sleep(next_pause(&mut pauses)).await,
                 }
             }
         }

@@ -2,6 +2,9 @@
 //!
 //! A feed is answered when the partition has taken it in, so a full partition holds the reader back instead of
 //! letting its mailbox grow. A question is answered by that loop too (`answering`), or refused at once if too many wait.
+//!
+//! A loop that panics has stopped its partition, as a record that cannot be read would: the others go on, feeds for it
+//! are refused, and a release does not wait for it.
 
 use actix::prelude::*;
 use tokio::sync::{
@@ -13,10 +16,13 @@ use super::{
     answering::QUESTIONS_MAX,
     ask::{Answer, Ask, AskFault, Asked},
     batch::Feed,
-    drive::{Acquired, Surroundings, acquire, drive},
+    drive::{Acquired, Ended, Surroundings, acquire, drive},
     reader::Inlet,
 };
-use crate::log::{EventMark, PartitionId, Position};
+use crate::{
+    log::{EventMark, PartitionId, Position},
+    supervise::caught,
+};
 
 /// Feeds a partition takes in ahead of what it applies.
 const FEEDS_MAX: usize = 2;
@@ -69,7 +75,10 @@ impl Handler<TakeOver> for PartitionHost {
     fn handle(&mut self, _: TakeOver, _: &mut Self::Context) -> Self::Result {
         let around = self.around.clone();
         let partition = self.partition;
-        let taking = async move { acquire(&around, partition).await };
+        let taking = async move {
+            let acquired = caught(acquire(&around, partition)).await;
+            acquired.unwrap_or_else(|panicked| Err(panicked.into()))
+        };
         Box::pin(
             taking
                 .into_actor(self)
@@ -108,7 +117,12 @@ impl Handler<Begin> for PartitionHost {
         self.ended.send_replace(false);
         let (around, partition, ended) = (self.around.clone(), self.partition, self.ended.clone());
         actix::spawn(async move {
-            let outcome = drive(around.clone(), acquired, inlet, asked).await;
+            let outcome = caught(drive(around.clone(), acquired, inlet, asked)).await;
+            if outcome.is_err() {
+                // What it held is gone with it.
+                around.memory.set(partition, 0);
+            }
+            let outcome = outcome.unwrap_or_else(Ended::from);
             outcome.show(&around.board, partition);
             ended.send_replace(true);
         });

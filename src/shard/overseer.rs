@@ -10,9 +10,12 @@ use super::{
     board::{Board, Stall},
     ticker::Ticker,
 };
-use crate::log::{
-    Log,
-    health::{STALL, Who, Work},
+use crate::{
+    log::{
+        Log,
+        health::{STALL, Who, Work},
+    },
+    planted::{PanicIn, panic_if_planted},
 };
 
 /// How often it looks.
@@ -22,6 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub async fn oversee(log: Log, board: Arc<Board>, ticker: Arc<Ticker>) {
     let mut said = BTreeMap::new();
     loop {
+        panic_if_planted(PanicIn::Overseer);
         if let Ok(bounds) = log.bounds().await {
             board.set_log_end(bounds.last);
             // Nothing to read is no trouble in reading.

@@ -13,6 +13,7 @@ use super::drive::Surroundings;
 use crate::{
     envelope,
     log::{Log, LogError, PartitionId, Seq, mark::Sealing},
+    planted::{PanicIn, panic_if_planted},
 };
 
 /// How often it looks.
@@ -27,6 +28,7 @@ const GONE: Duration = Duration::from_secs(15);
 
 /// Looks until dropped, on a log that several processes can run on.
 pub(super) async fn own(around: Surroundings) {
+    panic_if_planted(PanicIn::Owning);
     let Surroundings {
         log, board, owner, ..
     } = around;

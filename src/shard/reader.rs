@@ -22,7 +22,7 @@ use crate::{
         EventMark, EventReader, Log, LogError, Position, RawEvent,
         mark::{self, Standing},
     },
-    planted::{Bug, is_planted},
+    planted::{Bug, PanicIn, is_planted, panic_if_planted},
     telemetry::metrics,
 };
 
@@ -182,6 +182,7 @@ async fn read_on(
             }
         };
         loop {
+            panic_if_planted(PanicIn::Reader);
             wait_for_memory(&memory, &board).await;
             let raws = match place.read(&log, &board, &mut *reader).await {
                 Ok(raws) => raws,

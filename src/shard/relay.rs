@@ -14,6 +14,7 @@ use std::{
 };
 
 use aftercall_actors::contract::output::Kind;
+use backoff::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use futures::StreamExt as _;
 use prometheus::IntGauge;
 use tokio::{sync::mpsc, time::Instant};
@@ -22,6 +23,7 @@ use crate::{
     log::{
         CommitError, EventLog, Kept, Lane, LaneFences, LaneMarks, LogError, NewOutput, OutputMark,
         PartitionId, Seq, mark,
+        retry::{doubling, next_pause},
     },
     planted::{Bug, is_planted},
     shard::{
@@ -47,9 +49,9 @@ const DEAD_COMMITS_MAX: usize = 16;
 /// Quarantined input taken in at once.
 const DEAD_WAITING_MAX: usize = 64;
 
-/// Pause before quarantined input is tried again; doubled each time up to [`DEAD_PAUSE_MAX`].
-const DEAD_PAUSE: Duration = Duration::from_millis(50);
-const DEAD_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Before quarantined input is tried again.
+const DEAD_PAUSES: ExponentialBuilder =
+    doubling(Duration::from_millis(100), Duration::from_secs(30));
 
 /// A partition that ends waits this long for quarantined input.
 const DEAD_LAST_TRY: Duration = Duration::from_secs(1);
@@ -65,9 +67,11 @@ const KINDS: [Lane; Kind::ALL.len()] = {
     lanes
 };
 
-/// Pause after a write that failed; doubled each time up to [`PAUSE_MAX`].
+/// Pause before a record is read again,
 const PAUSE: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// and after a write that failed.
+const PAUSES: ExponentialBuilder = doubling(PAUSE, Duration::from_secs(1));
 
 /// A relay with nothing to do looks this often whether there is cause for doubt.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -216,7 +220,7 @@ async fn publish(
 ) -> Result<(), RelayError> {
     let mut relay = Relay::new(log, partition, &KINDS, progress);
     relay.look().await?;
-    let mut pause = PAUSE;
+    let mut pauses = PAUSES.build();
     loop {
         if relay.queue.outputs.is_empty() {
             match tokio::time::timeout(LOOK_EVERY, commits.recv()).await {
@@ -236,10 +240,9 @@ async fn publish(
         }
         if !relay.queue.outputs.is_empty() {
             if relay.write().await? {
-                pause = PAUSE;
+                pauses = PAUSES.build();
             } else {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
+                tokio::time::sleep(next_pause(&mut pauses)).await;
                 relay.look().await?;
             }
         }
@@ -284,17 +287,15 @@ async fn quarantine(
         let waits = !relay.queue.outputs.is_empty() || relay.progress.inner().dead_behind;
         match outcome {
             Ok(true) => trouble.ends(partition),
-            Ok(false) => trouble.goes_on(waits),
-            Err(error) => {
-                trouble.goes_on(waits);
-                // All else is in the log's own account.
-                if let RelayError::Refused { .. } = error {
-                    trouble.is_refused(partition, &error);
-                }
-            }
+            // All else is in the log's own account.
+            Err(error @ RelayError::Refused { .. }) => trouble.is_refused(partition, &error),
+            Ok(false) | Err(_) => {}
         }
         if !is_sure {
-            tokio::time::sleep(trouble.pause()).await;
+            if waits {
+                metrics().quarantine_untold.inc();
+            }
+            tokio::time::sleep(next_pause(&mut trouble.pauses)).await;
         }
         relay.progress.note(&[Lane::Dead], &relay.queue.marks);
         while relay.queue.outputs.len() < DEAD_WAITING_MAX
@@ -326,27 +327,23 @@ async fn quarantine(
 }
 
 /// Quarantined input that the log does not take: counted, and tried again later each time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Trouble {
-    tries: u32,
+    pauses: ExponentialBackoff,
     /// Since when it is said that the log refuses it.
     refused: Option<Instant>,
 }
 
-impl Trouble {
-    fn pause(&self) -> Duration {
-        DEAD_PAUSE
-            .saturating_mul(1_u32.checked_shl(self.tries.min(16)).unwrap_or(u32::MAX))
-            .min(DEAD_PAUSE_MAX)
-    }
-
-    fn goes_on(&mut self, waits: bool) {
-        self.tries += 1;
-        if waits {
-            metrics().quarantine_untold.inc();
+impl Default for Trouble {
+    fn default() -> Self {
+        Self {
+            pauses: DEAD_PAUSES.build(),
+            refused: None,
         }
     }
+}
 
+impl Trouble {
     fn is_refused(&mut self, partition: PartitionId, why: &RelayError) {
         if self.refused.is_none() {
             self.refused = Some(Instant::now());

@@ -10,6 +10,7 @@ use crate::{
         AppendError, Log,
         health::{Who, Work},
     },
+    planted::{PanicIn, panic_if_planted},
 };
 
 /// Shortest time between two ticks of a process.
@@ -31,6 +32,7 @@ impl Ticker {
     pub async fn run(self: Arc<Self>, log: Log) {
         loop {
             self.wanted.notified().await;
+            panic_if_planted(PanicIn::Ticker);
             for outcome in log.append(vec![envelope::tick_event(log.now())]).await {
                 if let Err(AppendError::Refused(why)) = outcome
                     && let Some(health) = log.health()

@@ -3,7 +3,7 @@
 //! Only looking tells what is in a folder on every system and every network share, so it is looked at every few
 //! seconds. A file counts as whole once it was the same, in size and time, at two looks in a row; an upload that goes on
 //! under its final name is left alone as long. `FILE.imported` beside a file says that it is done, `FILE.refused` why it
-//! is not; neither is tried again before it changes, or the service starts anew (its mapping may be another one then).
+//! is not (an import that panics is refused as well); neither is tried again before it changes, or the service starts anew (its mapping may be another one then).
 //! A thread of its own does all that: reading a file blocks, and nobody else is to wait for it.
 
 use std::{
@@ -22,6 +22,10 @@ use super::{
     carry::CarryError,
     job::{Bytes, Job, JobError, Said},
     service::Importer,
+};
+use crate::{
+    planted::{PanicIn, panic_if_planted},
+    supervise::caught_in,
 };
 
 /// Between two looks at the folder.
@@ -86,7 +90,8 @@ impl Watching {
             .name("import-watch".into())
             .spawn(move || {
                 while !watch.importer.is_stopping() {
-                    watch.look();
+                    // A look that panics leaves its line, and the next one begins anew.
+                    drop(caught_in(|| watch.look()));
                     // Whether somebody wakes it or is gone, the flag says what is to be done.
                     let _ = woken.recv_timeout(LOOK);
                 }
@@ -147,6 +152,7 @@ impl Watch {
 
     /// Looks once, and imports what is whole.
     fn look(&mut self) {
+        panic_if_planted(PanicIn::Folder);
         let found = match files(&self.folder) {
             Ok(found) => found,
             Err(error) => {
@@ -165,7 +171,13 @@ impl Watch {
             if self.importer.is_stopping() {
                 return;
             }
-            self.take(&path);
+            if let Err(panicked) = caught_in(|| self.take(&path)) {
+                let why = format!("importing it {panicked}: a mistake of the program");
+                // It would panic at every look.
+                if caught_in(|| self.refuse(&path, &why)).is_err() {
+                    self.settle(&path);
+                }
+            }
         }
     }
 
@@ -196,6 +208,7 @@ impl Watch {
     }
 
     fn take(&mut self, path: &Path) {
+        panic_if_planted(PanicIn::Import);
         let columns = self.importer.columns().clone();
         let job = match Job::of_file(path, Said::default(), &columns) {
             Ok(job) => job,

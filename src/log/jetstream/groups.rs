@@ -28,10 +28,16 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures::future::join_all;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
 
 use super::{atomic, link::Link};
-use crate::log::{CommitError, Lane, PartitionId, Seq};
+use crate::{
+    log::{CommitError, Lane, PartitionId, Seq},
+    supervise::caught,
+};
 
 /// Up to so many messages go one by one where chains do not work.
 const SINGLES_MAX: usize = 24;
@@ -50,6 +56,9 @@ const TELLING: usize = 64;
 
 /// and so many slow groups in a row are no accident.
 const SLOW_GROUPS: u32 = 4;
+
+/// Pause after a group that panicked: the next one may do so as well.
+const PANIC_PAUSE: Duration = Duration::from_millis(200);
 
 /// One message of a group.
 #[derive(Debug)]
@@ -107,7 +116,7 @@ impl Groups {
             avoided_until: None,
             slow_groups: 0,
         };
-        tokio::spawn(writer.run(arriving));
+        tokio::spawn(writer.run_on(arriving));
         Self { parts }
     }
 
@@ -153,7 +162,16 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut arriving: mpsc::UnboundedReceiver<Part>) {
+    /// Writes until nothing more can come. The parts of a group that panics get no answer, as when a connection is lost:
+    /// their lanes are read before anything else is written to them.
+    async fn run_on(mut self, mut arriving: mpsc::UnboundedReceiver<Part>) {
+        while caught(self.run(&mut arriving)).await.is_err() {
+            self.waiting.clear();
+            sleep(PANIC_PAUSE).await;
+        }
+    }
+
+    async fn run(&mut self, arriving: &mut mpsc::UnboundedReceiver<Part>) {
         while let Some(part) = arriving.recv().await {
             self.waiting.push_back(part);
             while !self.waiting.is_empty() {

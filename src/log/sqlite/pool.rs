@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::file;
-use crate::log::LogError;
+use crate::{log::LogError, supervise::caught_in};
 
 /// One for the engine's reader and one for everything else that wants to look.
 const THREADS: usize = 2;
@@ -70,11 +70,11 @@ impl Pool {
     }
 }
 
-/// What an answer says; a thread that ended without one counts as a log out of reach.
+/// What an answer says; where there is none, since the read panicked, the log counts as out of reach.
 pub(super) fn received<T>(
     answer: Result<Result<T, LogError>, oneshot::error::RecvError>,
 ) -> Result<T, LogError> {
-    answer.unwrap_or_else(|_| Err(LogError::Unreachable("the log's reader has ended".into())))
+    answer.unwrap_or_else(|_| Err(LogError::Unreachable("a read of the log broke off".into())))
 }
 
 fn serve(mut connection: Connection, waiting: &Mutex<mpsc::Receiver<Question>>) {
@@ -85,8 +85,32 @@ fn serve(mut connection: Connection, waiting: &Mutex<mpsc::Receiver<Question>>) 
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
         match question {
-            Ok(question) => question(&mut connection),
+            // One that panics is not answered, and the thread goes on to the next.
+            Ok(question) => drop(caught_in(|| question(&mut connection))),
             Err(mpsc::RecvError) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There are two threads: before, the second panic left none.
+    #[tokio::test]
+    async fn reads_that_panic_leave_the_threads_to_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("read.db");
+        Connection::open(&path).unwrap();
+        let pool = Pool::start(&path).unwrap();
+        for _ in 0..2 * THREADS {
+            let answer = pool.ask::<()>(|_| panic!("out of luck")).await;
+            assert!(answer.unwrap_err().is_transient());
+        }
+        let sum = pool.ask(|connection| {
+            let sum = connection.query_row("SELECT 3 + 4", [], |row| row.get::<_, i64>(0));
+            sum.map_err(file::fault)
+        });
+        assert_eq!(sum.await.unwrap(), 7);
     }
 }

@@ -15,7 +15,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{batch::Batch, checkpoint::Checkpoints, file::fault, ids::MessageIds, place::Place};
-use crate::log::{LogError, clock::Clock};
+use crate::{
+    log::{LogError, clock::Clock},
+    supervise::caught_in,
+};
 
 /// Writes that can wait before a new one has to.
 const QUEUE: usize = 1024;
@@ -184,7 +187,13 @@ fn serve(
                 .map_or(Ok(()), |fault| Err(LogError::Unreachable(fault)))
         };
         let outcome = is_there()
-            .and_then(|()| transact(&mut connection, &mut ids, clock, &mut jobs))
+            .and_then(|()| {
+                let transact = || transact(&mut connection, &mut ids, clock, &mut jobs);
+                // The transaction is rolled back as it is dropped, and the thread goes on.
+                caught_in(transact).unwrap_or_else(|panicked| {
+                    Err(LogError::Unreachable(format!("the transaction {panicked}")))
+                })
+            })
             .and_then(|()| is_there());
         if let Err(error) = &outcome {
             // Some of what it remembers was not stored: it reads the table again.
@@ -216,4 +225,24 @@ fn transact(
     }
     batch.finish()?;
     transaction.commit().map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::log::sqlite::{SqliteLog, SqliteSettings};
+
+    /// Before, the thread was gone with the first panic, and nothing was written any more.
+    #[tokio::test]
+    async fn a_write_that_panics_leaves_nothing_and_the_thread_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = SqliteLog::open(dir.path(), SqliteSettings::default()).unwrap();
+        for _ in 0..3 {
+            let answer = log.writer.write::<()>(1, |_| panic!("out of luck")).await;
+            assert_eq!(
+                answer.unwrap_err().to_string(),
+                "log unreachable: the transaction panicked: out of luck"
+            );
+        }
+        assert_eq!(log.writer.write(1, |_| Ok(7)).await.unwrap(), 7);
+    }
 }

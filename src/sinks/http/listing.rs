@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use aftercall_actors::contract::event::Kept;
+use backoff::BackoffBuilder as _;
 use serde_json::Value;
 
 use crate::{
     delivery::attempt::{Answer, Fault},
+    log::retry::{doubling, next_pause},
     sinks::{
         destination::Listing,
         judge::{self, retry_after},
@@ -148,10 +150,10 @@ async fn patiently(
     scope: &Scope,
     page: u64,
 ) -> Result<Answer, ListingError> {
-    let mut pause = PAUSE;
+    let mut pauses = doubling(PAUSE, PAUSE_MAX).build();
     for tries in 1.. {
         let last = tries >= TRIES_MAX;
-        let mut wait = pause;
+        let mut wait = next_pause(&mut pauses);
         match ask(scope).await {
             Ok(answer) => match answer.status {
                 200..=299 => return Ok(answer),
@@ -166,7 +168,6 @@ async fn patiently(
             Err(fault) => tracing::debug!(page, %fault, "page asked for again"),
         }
         tokio::time::sleep(wait).await;
-        pause *= 2;
     }
     // The last try returns.
     Err(ListingError::Endless {

@@ -12,6 +12,7 @@ use crate::{
         Log,
         memory::{Faults, World},
     },
+    planted::plant_panic_here,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -186,6 +187,30 @@ fn s3_02_a_file_that_is_cut_off_keeps_what_it_has_and_says_from_where_it_was_not
     folder.watch.look();
     assert!(!folder.is_there("a.json.refused"));
     assert!(folder.is_there("a.json.imported"));
+}
+
+/// Before, the thread was gone with the first panic, and the folder was watched no more.
+#[test]
+fn a_file_whose_import_panics_is_refused_and_told_and_the_others_are_taken() {
+    let mut folder = Folder::new();
+    folder.put("a.csv", MINUTE * 2, &export("1"));
+    folder.put("b.csv", MINUTE, &export("1"));
+    plant_panic_here(PanicIn::Import);
+    for _ in 0..4 {
+        folder.watch.look();
+    }
+    let reason = fs::read_to_string(folder.path("a.csv.refused")).unwrap();
+    assert_eq!(
+        reason,
+        "importing it panicked: planted in Import: a mistake of the program\n"
+    );
+    let told = "import.quarantined a.csv".to_owned();
+    assert_eq!(folder.stored(), [told, format!("{METRIC} b.csv")]);
+    folder.put("a.csv", MINUTE, &export("2"));
+    folder.watch.look();
+    folder.watch.look();
+    assert!(folder.is_there("a.csv.imported"), "it has changed");
+    assert!(!folder.is_there("a.csv.refused"));
 }
 
 #[test]
