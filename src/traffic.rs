@@ -373,7 +373,7 @@ fn generated(
         event: json.finish(),
         owner: owner.token(),
         customer: customer.map_or_else(
-            || aftercall_actors::contract::key::NOBODY.to_owned(),
+            || aftercall_actors::contract::key::UNASSIGNED.to_owned(),
             Key::token,
         ),
         message_id,

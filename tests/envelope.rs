@@ -50,8 +50,8 @@ fn binary_mode_and_base64_data_decode_to_the_same_event() {
     let data = "eyJyZXNwb25zZV9pZCI6InIxIiwiaW50ZXJhY3Rpb25faWQiOiJpMSIsInN1Ym1pdHRlZF9hdCI6MH0=";
     object.insert("data_base64".into(), data.into());
     let event =
-        decode_in(&Headers::Empty, base64.to_string(), route(Key::Nobody)).expect("decodes");
-    assert_eq!(event.body.owner(), Some(Key::Nobody));
+        decode_in(&Headers::Empty, base64.to_string(), route(Key::Unassigned)).expect("decodes");
+    assert_eq!(event.body.owner(), Some(Key::Unassigned));
 }
 
 /// Issue 9: what anyone publishes under the public subjects says nothing in the service's name, and no time that

@@ -95,7 +95,7 @@ struct StoredInput {
 }
 
 fn nobody() -> String {
-    aftercall_actors::contract::key::NOBODY.to_owned()
+    aftercall_actors::contract::key::UNASSIGNED.to_owned()
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn new_event(input: &Input, number: usize, now: LogTime) -> Result<NewEvent, Rej
 impl StoredInput {
     fn event(&self) -> NewEvent {
         let token = |name: &str, key: Key<'_>| match name {
-            aftercall_actors::contract::key::NOBODY => name.to_owned(),
+            aftercall_actors::contract::key::UNASSIGNED => name.to_owned(),
             _ => key.token(),
         };
         let destination = match self.for_all {

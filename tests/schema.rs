@@ -233,7 +233,7 @@ fn parse(event: &Value) -> Result<Event, Reject> {
         )
     };
     // With one partition a side, every actor is at home in it.
-    assert_eq!(Key::Nobody.partition(1), 0);
+    assert_eq!(Key::Unassigned.partition(1), 0);
     match event["type"].as_str() {
         Some("tick" | "rules.activated") => decode_at(Route::All),
         _ => decode_at(Route::Pair {

@@ -20,7 +20,7 @@ pub struct StateError {
     pub why: String,
 }
 
-/// An agent (bot, queue, nobody) or a customer, as one value.
+/// An agent (or a bot, a queue, unassigned work) or a customer, as one value.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,

@@ -1,4 +1,4 @@
-//! An agent, bot, queue or nobody: surveys and alerts, eNPS, points and rewards, and what is asked of others.
+//! An agent, bot or queue, or unassigned work: surveys and alerts, eNPS, points and rewards, and what is asked of others.
 //!
 //! Puts the parts together: brings them up to `now`, asks the rules with the figures that result, and hands
 //! each part what it is to apply. Of interactions only their wrap-up leaves a trace.
@@ -8,11 +8,11 @@ pub mod enps;
 pub mod survey_requests;
 pub mod surveys;
 
-use self::{enps::Enps, survey_requests::Tokens, surveys::Surveys};
+use self::{enps::Enps, survey_requests::SurveyRequests, surveys::Surveys};
 use crate::{
     alerts::{
         enrichment::Enrichment,
-        operator::{dead_letters::Storms, imports::Imports},
+        operator::{dead_letters::DeadLetterAlerts, imports::ImportAlerts},
     },
     contract::{
         event::{
@@ -47,9 +47,9 @@ pub struct Agent {
     points: PointsWindow,
     rewards: Rewards,
     enrichment: Enrichment,
-    tokens: Tokens,
-    storms: Storms,
-    imports: Imports,
+    tokens: SurveyRequests,
+    storms: DeadLetterAlerts,
+    imports: ImportAlerts,
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -414,9 +414,9 @@ impl Agent {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut stored: StoredAgent = prost::Message::decode(bytes)?;
         state::check_format(stored.format)?;
-        let tokens = Tokens::decode(&stored).ok_or(DecodeError::Columns("tokens"))?;
-        let storms = Storms::decode(&stored).ok_or(DecodeError::Columns("storms"))?;
-        let imports = Imports::decode(&stored).ok_or(DecodeError::Columns("imports"))?;
+        let tokens = SurveyRequests::decode(&stored).ok_or(DecodeError::Columns("tokens"))?;
+        let storms = DeadLetterAlerts::decode(&stored).ok_or(DecodeError::Columns("storms"))?;
+        let imports = ImportAlerts::decode(&stored).ok_or(DecodeError::Columns("imports"))?;
         Ok(Self {
             surveys: Surveys::decode(&stored).ok_or(DecodeError::Columns("surveys"))?,
             enps: Enps::decode(&mut stored).ok_or(DecodeError::Columns("enps"))?,

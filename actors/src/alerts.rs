@@ -113,14 +113,16 @@ pub fn notice(
         severity,
         audience: match turn.key {
             Key::Agent(_) => Audience::Administration,
-            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => {
+            Key::Bot(_) | Key::Queue(_) | Key::Unassigned | Key::Customer(_) | Key::Caller(_) => {
                 Audience::Operations
             }
         },
         owner: ActorRef::from(turn.key),
         agent_id: match turn.key {
             Key::Agent(id) => Some(id.to_owned()),
-            Key::Bot(_) | Key::Queue(_) | Key::Nobody | Key::Customer(_) | Key::Caller(_) => None,
+            Key::Bot(_) | Key::Queue(_) | Key::Unassigned | Key::Customer(_) | Key::Caller(_) => {
+                None
+            }
         },
         agent_name: None,
         queue_id: None,

@@ -49,7 +49,7 @@ pub enum Pass {
 pub enum Input {
     /// An attempt with this pass succeeded: the destination answered, and was up to it.
     Succeeded(Pass),
-    /// An attempt with this pass failed, or nobody knows its outcome.
+    /// An attempt with this pass failed, or its outcome is not known.
     Failed(Pass),
     /// An attempt with this pass was given up before it said anything of the destination.
     Withdrawn(Pass),

@@ -188,7 +188,7 @@ impl Customer {
             if has_profile {
                 turn.ignore(Ignored::NotListed);
             }
-            // How it ended is told all the same, if there is somebody to tell it of.
+            // How it ended is told all the same, if the platform knows a user to tell it of.
             if !settings.outcome_tracked {
                 return;
             }

@@ -53,7 +53,7 @@ pub enum Ignored {
     LateOutcome,
     /// A decision on a reward whose program's kill switch is off, or that is gone from the rules.
     ProgramStopped,
-    /// The customer has no resolved user id, so there is nobody to track an outcome for (S5.06).
+    /// The customer has no resolved user id, so no outcome can be tracked (S5.06).
     NoUser,
     /// An outcome, or a decision, of no request that is open here: late, repeated or another's.
     UnknownRequest,

@@ -3,11 +3,11 @@
 //!
 //! The owner of a response may become known late or be corrected, and two owners can live in two partitions. To ask one
 //! of them through the log would cost each alert a second hop. So the order of the log decides: each partition of the
-//! agents' side judges every response in that order, whoever owns it, and comes to the same as the others. Of a response
+//! agents' side judges every response in that order, whichever owner it has, and comes to the same as the others. Of a response
 //! that has moved, each then tells those of its own actors that have a part in it ([`Share`]):
 //!
 //! - the owner that its *first* event named is its home: it alerts, and updates its alert for as long as the response is
-//!   remembered, whoever owns it by then; acknowledgements and outcomes find the alert there;
+//!   remembered, whichever owner it has by then; acknowledgements and outcomes find the alert there;
 //! - the owner that the *last* event named counts it: points and eNPS;
 //! - the one before, if it is another, takes back what the response gave.
 //!
@@ -163,7 +163,7 @@ pub struct Arrival<'a> {
 
 /// A version that is to be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct Shares {
     /// For the event's owner.
     pub owner: Share,
     /// For other actors of this partition, by key.
@@ -211,7 +211,7 @@ impl Responses {
         facts: &Facts,
         Arrival { now, ttl_ms, local }: Arrival<'_>,
         effects: &mut Effects,
-    ) -> Option<Turn> {
+    ) -> Option<Shares> {
         let now = self.newest().map_or(now, |newest| newest.max(now));
         self.forget(now, ttl_ms);
         let found = self.find(facts.key);
@@ -230,7 +230,7 @@ impl Responses {
                 version: version(true),
             };
             let others = Vec::new();
-            return Some(Turn { owner, others });
+            return Some(Shares { owner, others });
         };
         let ignored = match facts.revision.cmp(&known.revision) {
             std::cmp::Ordering::Less => Some(Ignored::Superseded),
@@ -269,7 +269,7 @@ impl Responses {
             alerts: is_home,
             version,
         };
-        Some(Turn { owner, others })
+        Some(Shares { owner, others })
     }
 
     /// Offers the items of each segment that has become full to be held once a process: `share` gives back the copy to

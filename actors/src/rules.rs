@@ -3,7 +3,7 @@
 //! A rule file (`config/rules.toml` ships the defaults) is compiled once, where a `rules.activated` event sets
 //! it in force, and then asked for every event. So everything that can be wrong with it is found at load
 //! (`file`, `syntax`, `condition`), and an event costs no more than reading the fields its rules name (`field`, `eval`,
-//! `keywords`): rules are kept by event type, and a type nobody listens to costs one comparison.
+//! `keywords`): rules are kept by event type, and a type no rule listens to costs one comparison.
 //! `agent` and `customer` ask [`RuleSet::matching`] and turn hits into outputs.
 
 mod about;

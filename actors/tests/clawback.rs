@@ -9,7 +9,7 @@ use aftercall_actors::{
         key::{Key, Side},
     },
     effect::Ignored,
-    rewards::redemption::{REVERSE, Standing, reward_id},
+    rewards::redemption::{IssuedStatus, REVERSE, reward_id},
 };
 use common::*;
 use serde_json::json;
@@ -36,7 +36,7 @@ fn s3_12_a_balance_of_zero_keeps_the_reward_and_one_below_reverses_it() {
     );
     assert_eq!(
         (agent.points(), standing(&agent)),
-        (1, vec![Standing::Reversed])
+        (1, vec![IssuedStatus::Reversed])
     );
 }
 
@@ -167,7 +167,7 @@ fn s3_12_a_refused_reversal_is_a_debt_that_later_points_pay_off_first() {
         [format!("reward_reversal_refused:{}", id(0))]
     );
     assert_eq!((agent.points(), rewards(&agent).debt()), (-30, 30));
-    assert_eq!(standing(&agent), [Standing::Debt]);
+    assert_eq!(standing(&agent), [IssuedStatus::Debt]);
     // It outlives the workday it arose on.
     let later = 91 * DAY_MS;
     let grant = |n: &str, points| adjusted(n, points, NOW_MS + later);
@@ -234,7 +234,7 @@ fn s3_12_a_reversal_that_is_out_is_waited_for_however_long_it_takes() {
     agent.apply(10, taken("x", 30));
     let later = 400 * DAY_MS;
     agent.apply(later, adjusted("later", 0, NOW_MS + later));
-    assert_eq!(standing(&agent), [Standing::Reversing]);
+    assert_eq!(standing(&agent), [IssuedStatus::Reversing]);
     let back = agent.apply(later, reward_outcome(&reverse(0), "reversed"));
     // The loss has left with its workday, so what came back is enough for another one.
     assert_eq!(ids(&back), [id(1)]);
@@ -364,8 +364,8 @@ fn reverse(ordinal: u32) -> String {
     format!("{}{REVERSE}", id(ordinal))
 }
 
-fn standing(agent: &Stage) -> Vec<Standing> {
-    let given = rewards(agent).given().iter();
+fn standing(agent: &Stage) -> Vec<IssuedStatus> {
+    let given = rewards(agent).issued().iter();
     given.map(|given| given.standing).collect()
 }
 

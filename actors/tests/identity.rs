@@ -142,7 +142,10 @@ fn s5_11_the_token_of_a_caller_is_that_of_no_customer_and_no_key_shows_the_numbe
     let key = key_of(&body);
     assert_eq!((key.token().as_str(), key.side()), ("_", Side::Customer));
     for partitions in [1, 8, 64] {
-        assert_eq!(key.partition(partitions), Key::Nobody.partition(partitions));
+        assert_eq!(
+            key.partition(partitions),
+            Key::Unassigned.partition(partitions)
+        );
     }
     let text = key.to_string();
     assert!(text.starts_with("caller/") && !text.contains("4930123456"));

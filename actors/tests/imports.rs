@@ -27,7 +27,7 @@ fn left_out(import_id: &str, more: Value) -> Body {
 }
 
 fn nobody() -> Stage {
-    Stage::new(Key::Nobody, RuleSet::default_rules())
+    Stage::new(Key::Unassigned, RuleSet::default_rules())
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn a_destination_has_a_name_that_is_one() {
 }
 
 fn nobody() -> Stage {
-    Stage::new(Key::Nobody, RuleSet::default_rules())
+    Stage::new(Key::Unassigned, RuleSet::default_rules())
 }
 
 fn token(output_id: &str, status: &str) -> Body {

@@ -86,7 +86,7 @@ fn s3_04_the_kill_switch_stops_requests_and_keeps_state_and_outcomes_are_taken()
 
 #[test]
 fn s3_04_bots_and_queues_collect_points_and_get_nothing_for_them() {
-    for key in [Key::Bot("a1"), Key::Queue("a1"), Key::Nobody] {
+    for key in [Key::Bot("a1"), Key::Queue("a1"), Key::Unassigned] {
         let mut owner = Stage::new(key, enabled());
         assert_eq!(owner.apply(0, points("a", 5_000)), []);
         let answer = owner.apply(1, reward_outcome(&id(0), "issued"));

@@ -11,7 +11,7 @@ use aftercall_actors::{
     effect::{Effect, Ignored},
     rewards::{
         points::Workday,
-        redemption::{REVERSE, Standing},
+        redemption::{IssuedStatus, REVERSE},
         statement::{RewardState, Verdict},
     },
 };
@@ -32,8 +32,8 @@ fn issued(keys: &str, left: i32) -> Stage {
     agent
 }
 
-fn standing(agent: &Stage) -> Vec<Standing> {
-    let given = rewards(agent).given().iter();
+fn standing(agent: &Stage) -> Vec<IssuedStatus> {
+    let given = rewards(agent).issued().iter();
     given.map(|given| given.standing).collect()
 }
 
@@ -64,7 +64,7 @@ fn s3_16_a_reward_that_its_provider_cancels_is_held_for_a_person_unless_the_prog
             assert!(summary.contains(&format!("says {word} of it")), "{summary}");
             // The points are neither free nor taken twice.
             assert_eq!((agent.points(), rewards(&agent).held()), (10, 0));
-            assert_eq!(standing(&agent), [Standing::Held { owed: false }]);
+            assert_eq!(standing(&agent), [IssuedStatus::Held { owed: false }]);
             // Said again, nothing new.
             let again = agent.apply(3, reward_outcome(&id(0), word));
             assert_eq!(again, ignored(Ignored::LateOutcome));
@@ -79,7 +79,7 @@ fn s3_16_what_does_not_go_with_issued_is_held_whatever_the_program_frees() {
             let mut agent = issued(keys, 0);
             let effects = agent.apply(2, reward_outcome(&id(0), word));
             assert_eq!(requests(&effects), [cancelled()], "{word}");
-            assert_eq!(standing(&agent), [Standing::Held { owed: false }]);
+            assert_eq!(standing(&agent), [IssuedStatus::Held { owed: false }]);
         }
     }
 }
@@ -139,7 +139,7 @@ fn s3_16_a_person_decides_about_a_reward_that_is_held() {
     assert_eq!(agent.apply(4, decided(&id(0), "approve")), []);
     assert_eq!(
         (agent.points(), standing(&agent)),
-        (10, vec![Standing::Issued])
+        (10, vec![IssuedStatus::Issued])
     );
     // And bounces again: that is told of under an id of its own.
     let again = agent.apply(5, reward_outcome(&id(0), "bounced"));
@@ -150,7 +150,7 @@ fn s3_16_a_person_decides_about_a_reward_that_is_held() {
     let waits = Some(Workday(20_777));
     assert_eq!(
         standing(&agent),
-        [Standing::Cancelled { owed: false, waits }]
+        [IssuedStatus::Cancelled { owed: false, waits }]
     );
 }
 
@@ -162,7 +162,7 @@ fn s3_16_issued_again_after_a_bounce_restores() {
     assert_eq!(requests(&back), [after_all() + ":2"]);
     assert_eq!(
         (agent.points(), standing(&agent)),
-        (10, vec![Standing::Issued])
+        (10, vec![IssuedStatus::Issued])
     );
     // A plain repetition is one.
     let again = agent.apply(4, reward_outcome(&id(0), "issued"));
@@ -175,7 +175,7 @@ fn s3_16_issued_again_after_a_bounce_restores() {
     assert_eq!(requests(&back), [after_all() + ":2"]);
     assert_eq!(
         (agent.points(), standing(&agent)),
-        (10, vec![Standing::Issued])
+        (10, vec![IssuedStatus::Issued])
     );
 }
 
@@ -193,7 +193,7 @@ fn s3_12_s3_16_points_that_went_into_another_reward_meanwhile_are_asked_back() {
     assert_eq!(agent.apply(6, reward_outcome(&reversal, "reversed")), []);
     assert_eq!(
         (agent.points(), standing(&agent)),
-        (0, vec![Standing::Issued, Standing::Reversed])
+        (0, vec![IssuedStatus::Issued, IssuedStatus::Reversed])
     );
 }
 
@@ -216,10 +216,10 @@ fn s3_12_s3_16_a_lack_waits_for_the_decision_and_is_settled_with_it() {
 #[test]
 fn s3_12_what_is_asked_back_and_cancelled_by_its_provider_is_taken_back() {
     for (word, debt, stands) in [
-        ("cancelled", 0, Standing::Reversed),
-        ("reversed", 0, Standing::Reversed),
+        ("cancelled", 0, IssuedStatus::Reversed),
+        ("reversed", 0, IssuedStatus::Reversed),
         // Not to have arrived is not to be taken back: the answer to that is waited for.
-        ("bounced", 0, Standing::Reversing),
+        ("bounced", 0, IssuedStatus::Reversing),
     ] {
         let mut agent = issued(HOLD, 0);
         agent.apply(2, points("x", -30));
@@ -235,7 +235,7 @@ fn s3_12_what_is_asked_back_and_cancelled_by_its_provider_is_taken_back() {
     assert_eq!((agent.points(), rewards(&agent).debt()), (-30, 30));
     let held = agent.apply(4, reward_outcome(&id(0), "bounced"));
     assert_eq!(requests(&held), [cancelled()]);
-    assert_eq!(standing(&agent), [Standing::Held { owed: true }]);
+    assert_eq!(standing(&agent), [IssuedStatus::Held { owed: true }]);
     // Its points pay the debt.
     assert_eq!(agent.apply(5, decided(&id(0), "reject")), []);
     assert_eq!((agent.points(), rewards(&agent).debt()), (470, 0));
@@ -252,7 +252,7 @@ fn s3_12_a_reversal_is_asked_for_once_whatever_is_said_in_between() {
     agent.apply(3, reward_outcome(&reversal, "refused"));
     agent.apply(4, reward_outcome(&id(0), "bounced"));
     agent.apply(5, decided(&id(0), "approve"));
-    assert_eq!(standing(&agent), [Standing::Debt]);
+    assert_eq!(standing(&agent), [IssuedStatus::Debt]);
     assert_eq!(
         agent.apply(6, points("y", -30)),
         [],
@@ -461,7 +461,7 @@ fn s3_16_alerts_say_whom_they_are_for() {
     assert_eq!(audience(&told), [(Audience::Supervisor, Severity::Warning)]);
     // As ever: a reader that does not know the field reads what it read before. Lookups go out beside the alert.
     assert_eq!(data(&told[..1]).get("audience"), None);
-    let mut system = Stage::new(Key::Nobody, alone());
+    let mut system = Stage::new(Key::Unassigned, alone());
     for (name, severity, expected) in [
         ("crm", None, Severity::Critical),
         ("tokens", Some("warning"), Severity::Warning),

@@ -18,7 +18,7 @@ use aftercall_actors::{
     effect::{Effect, Ignored},
     rewards::{
         points::Workday,
-        redemption::{REVERSE, Stage as Tier, Standing, reward_id},
+        redemption::{IssuedStatus, REVERSE, Stage as Tier, reward_id},
     },
     rules::RuleSet,
 };
@@ -87,7 +87,7 @@ fn s3_06_an_agent_from_before_points_knew_their_export_goes_on() {
     let now = a_rewarded_agent();
     assert_eq!(agent.points(), now.points());
     let standings = |agent: &Stage| {
-        let rewards = rewards(agent).given().iter();
+        let rewards = rewards(agent).issued().iter();
         rewards.map(|given| given.standing).collect::<Vec<_>>()
     };
     assert_eq!(standings(&agent), standings(&now));
@@ -366,10 +366,10 @@ fn a_rewarded_agent() -> Stage {
     let tier = |name| reward_id(name, "a1", "t", 0);
     agent.apply(15, reward_outcome(&tier("review"), "needs_review"));
     agent.apply(16, reward_outcome(&tier("rejected"), "rejected"));
-    let given = rewards(&agent).given().iter().map(|given| given.standing);
-    let mut given: Vec<Standing> = given.collect();
+    let given = rewards(&agent).issued().iter().map(|given| given.standing);
+    let mut given: Vec<IssuedStatus> = given.collect();
     given.dedup();
-    use Standing::{Debt, Issued, Reversed, Reversing, Review};
+    use IssuedStatus::{Debt, Issued, Reversed, Reversing, Review};
     assert_eq!(given, [Issued, Reversing, Review, Debt, Reversed]);
     let stages = rewards(&agent).tiers().iter().map(|tier| &tier.stage);
     let stages: Vec<u8> = stages
@@ -396,9 +396,9 @@ fn an_agent_with_cancellations() -> Stage {
     agent.apply(22, decided(&id(1), "reject"));
     agent.apply(23, reward_outcome(&id(3), "failed"));
     agent.apply(24, decided(&reward_id("rejected", "a1", "t", 0), "approve"));
-    let found = rewards(&agent).given().iter().map(|given| given.standing);
-    let found: Vec<Standing> = found.collect();
-    use Standing::{Cancelled, Held, Reversed, Review};
+    let found = rewards(&agent).issued().iter().map(|given| given.standing);
+    let found: Vec<IssuedStatus> = found.collect();
+    use IssuedStatus::{Cancelled, Held, Reversed, Review};
     // 2026-11-20.
     let waits = Some(Workday(20_777));
     let expected = [

@@ -52,7 +52,7 @@ fn s2_10_a_bot_a_queue_and_nobody_raise_alerts_of_their_own() {
     for (key, routing, owner) in [
         (Key::Bot("b1"), json!({ "bot_id": "b1" }), "bot/b1"),
         (Key::Queue("q1"), json!({ "queue_id": "q1" }), "queue/q1"),
-        (Key::Nobody, json!({}), "queue/_"),
+        (Key::Unassigned, json!({}), "queue/_"),
     ] {
         let mut stage = Stage::new(key, alone());
         let effects = stage.apply(0, survey("r1", json!({ "csat": 1, "routing": routing })));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use aftercall_actors::contract::{
     event::{Body, Event},
-    key::{Key, NOBODY},
+    key::{Key, UNASSIGNED},
 };
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -73,7 +73,7 @@ impl Checked {
     }
 
     fn tokens(&self) -> (String, String) {
-        let token = |key: Option<Key<'_>>| key.map_or_else(|| NOBODY.to_owned(), Key::token);
+        let token = |key: Option<Key<'_>>| key.map_or_else(|| UNASSIGNED.to_owned(), Key::token);
         let body = &self.event.body;
         (token(body.owner()), token(body.customer()))
     }
@@ -208,8 +208,8 @@ impl Incoming {
         let (source, id) = super::name(&Headers::Empty, &self.payload)?;
         Some(NewEvent {
             destination: Destination::Actors {
-                owner: NOBODY.to_owned(),
-                customer: NOBODY.to_owned(),
+                owner: UNASSIGNED.to_owned(),
+                customer: UNASSIGNED.to_owned(),
                 event_type: event_type.to_owned(),
             },
             headers: Headers::Empty,

@@ -155,7 +155,7 @@ fn decoded(generated: GeneratedEvent) -> Body {
     let partition = |token: &str| match token.split_once(':') {
         Some(("bot", id)) => Key::Bot(id).partition(8),
         Some((_, id)) => Key::Queue(id).partition(8),
-        None if token == "_" => Key::Nobody.partition(8),
+        None if token == "_" => Key::Unassigned.partition(8),
         None => Key::Agent(token).partition(8),
     };
     let raw = RawEvent {

@@ -287,9 +287,9 @@ pub async fn routes_are_the_partitions_of_the_keys(factory: &dyn Factory) {
     let owners = IDS.iter().flat_map(|id| {
         [Key::Agent(id), Key::Bot(id), Key::Queue(id)]
             .into_iter()
-            .chain([Key::Nobody])
+            .chain([Key::Unassigned])
     });
-    let customers = IDS.map(Key::Customer).into_iter().chain([Key::Nobody]);
+    let customers = IDS.map(Key::Customer).into_iter().chain([Key::Unassigned]);
     let pairs: Vec<_> = owners.zip(customers.cycle()).collect();
     let events = pairs.iter().enumerate().map(|(n, (owner, customer))| {
         let destination = Destination::Actors {

@@ -46,7 +46,7 @@ pub fn event(name: &str) -> NewEvent {
     NewEvent {
         destination: Destination::Actors {
             owner: Key::Agent("a-1").token(),
-            customer: Key::Nobody.token(),
+            customer: Key::Unassigned.token(),
             event_type: "interaction.started".into(),
         },
         headers: Headers::from_pairs([("ce-id", name), ("ce-type", "interaction.started")]),

@@ -48,7 +48,7 @@ fn raw(id: &str, event_type: &str, payload: Vec<u8>) -> NewEvent {
     NewEvent {
         destination: Destination::Actors {
             owner: Key::Agent(AGENT).token(),
-            customer: Key::Nobody.token(),
+            customer: Key::Unassigned.token(),
             event_type: event_type.to_owned(),
         },
         headers: Headers::Empty,

@@ -55,7 +55,7 @@ async fn s3_07_an_outcome_counts_from_the_services_own_subjects_alone() {
     let read = take(&mut *reader, 2).await;
     let route = Route::Pair {
         agent: Key::Agent("a-1").partition(8),
-        customer: Key::Nobody.partition(8),
+        customer: Key::Unassigned.partition(8),
     };
     let found: Vec<_> = read
         .iter()

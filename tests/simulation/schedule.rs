@@ -134,7 +134,7 @@ fn crowd(number: u64, draws: &mut Draws) -> Vec<Step> {
         let number = 1_000_000 + 100 * number + contact;
         publish(NewEvent {
             destination: destination(
-                Key::Nobody.token(),
+                Key::Unassigned.token(),
                 Key::Customer(&customer).token(),
                 "interaction.completed",
             ),
@@ -332,7 +332,11 @@ fn callers_event(
     data["customer"] = json!({ "phone": number_of(draws.below(2)) });
     let event = actors_event(number, agent, "", event_type, data);
     NewEvent {
-        destination: destination(Key::Agent(agent).token(), Key::Nobody.token(), event_type),
+        destination: destination(
+            Key::Agent(agent).token(),
+            Key::Unassigned.token(),
+            event_type,
+        ),
         ..event
     }
 }
@@ -349,7 +353,7 @@ fn moved(number: u64, draws: &mut Draws) -> NewEvent {
         return owners_event(number, Key::Agent(&agent), "enps.response.submitted", data);
     }
     let (routing, owner) = match draws.below(4) {
-        0 => (json!({}), Key::Nobody),
+        0 => (json!({}), Key::Unassigned),
         1 => (json!({ "queue_id": "q" }), Key::Queue("q")),
         _ => (
             json!({ "queue_id": "q", "agent_id": agent }),
@@ -437,7 +441,7 @@ fn destination(owner: String, customer: String, event_type: &str) -> Destination
 }
 
 fn nobodys_event(number: u64, event_type: &str, data: Value) -> NewEvent {
-    owners_event(number, Key::Nobody, event_type, data)
+    owners_event(number, Key::Unassigned, event_type, data)
 }
 
 fn owners_event(number: u64, owner: Key<'_>, event_type: &str, data: Value) -> NewEvent {
@@ -460,7 +464,7 @@ fn actors_event(
         .as_str()
         .is_some_and(|s| s.starts_with("caller/"));
     let customer = match is_callers {
-        true => Key::Nobody,
+        true => Key::Unassigned,
         false => Key::Customer(customer),
     };
     let whole = json!({

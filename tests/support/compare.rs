@@ -4,7 +4,7 @@
 
 use aftercall_actors::{
     agent::Agent,
-    rewards::redemption::{Given, Stage, Standing, Standings},
+    rewards::redemption::{IssuedReward, IssuedStatus, Stage, TierState},
 };
 
 use crate::{
@@ -64,7 +64,7 @@ pub fn differences(agent: &Agent, sheet: &Sheet, terms: &Terms) -> Vec<String> {
             || sheet.balanced_ms - r.issued.0 < keep_ms
     };
     let given = rewards
-        .given()
+        .issued()
         .iter()
         .map(|given| line(given, rewards.tiers()));
     let mut issued: Vec<&Reward> = sheet
@@ -108,12 +108,12 @@ pub const fn is_issued(stands: Stands) -> bool {
 pub fn rewards_of(agent: &Agent) -> Vec<(u32, Stands)> {
     let rewards = agent.rewards();
     let claims = rewards.tiers().iter().filter_map(|tier| claim(tier).2);
-    let given = rewards.given().iter();
+    let given = rewards.issued().iter();
     let given = given.map(|given| (given.claim.ordinal, line(given, rewards.tiers()).2));
     claims.chain(given).collect()
 }
 
-fn claim(tier: &Standings) -> (String, usize, Option<(u32, Stands)>) {
+fn claim(tier: &TierState) -> (String, usize, Option<(u32, Stands)>) {
     let stands = match &tier.stage {
         Stage::Open => None,
         Stage::Awaiting(claim) => Some((claim.ordinal, Stands::Awaiting)),
@@ -124,14 +124,14 @@ fn claim(tier: &Standings) -> (String, usize, Option<(u32, Stands)>) {
     (tier.tier.to_string(), tier.claimed as usize, stands)
 }
 
-fn line(given: &Given, tiers: &[Standings]) -> Line {
+fn line(given: &IssuedReward, tiers: &[TierState]) -> Line {
     let stands = match given.standing {
-        Standing::Issued => Stands::Issued,
-        Standing::Reversing => Stands::Reversing,
-        Standing::Review => Stands::ReversalReview,
-        Standing::Reversed => Stands::Reversed,
-        Standing::Debt => Stands::Debt,
-        Standing::Held { .. } | Standing::Cancelled { .. } => {
+        IssuedStatus::Issued => Stands::Issued,
+        IssuedStatus::Reversing => Stands::Reversing,
+        IssuedStatus::Review => Stands::ReversalReview,
+        IssuedStatus::Reversed => Stands::Reversed,
+        IssuedStatus::Debt => Stands::Debt,
+        IssuedStatus::Held { .. } | IssuedStatus::Cancelled { .. } => {
             panic!("nothing is cancelled in these lives")
         }
     };

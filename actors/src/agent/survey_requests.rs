@@ -1,7 +1,7 @@
 //! Survey tokens of one agent: one request for each interaction that is wrapped up (S1.01, S1.03).
 //!
-//! A platform may say three times that a wrap-up begins: expected, code chosen, over. The first asks; nobody waits for
-//! the answer here. Used by `agent`.
+//! A platform may say three times that a wrap-up begins: expected, code chosen, over. The first asks; no
+//! event waits for the answer. Used by `agent`.
 
 use crate::{
     contract::{
@@ -23,11 +23,11 @@ const READY: &str = "ready";
 ///
 /// Clock: log time. Boundary: a trigger within the dedupe time of the first asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tokens {
+pub struct SurveyRequests {
     requested: Dedupe<()>,
 }
 
-impl Tokens {
+impl SurveyRequests {
     /// Asks for the token of a wrap-up, unless it has been asked for.
     pub fn request(&mut self, turn: &mut Turn<'_>, event: &InteractionWrapup) {
         let (now, settings) = (turn.now, turn.settings());
@@ -76,13 +76,13 @@ impl Tokens {
     }
 }
 
-stores_changes_of!(requested of Tokens);
+stores_changes_of!(requested of SurveyRequests);
 
 /// Tags of the columns in the stored agent.
 const KEYS: u32 = 41;
 const AT: u32 = 42;
 
-impl Tokens {
+impl SurveyRequests {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         self.requested.encode(KEYS, AT, into);
     }

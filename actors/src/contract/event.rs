@@ -676,7 +676,7 @@ impl Body {
         }
     }
 
-    /// The agent, bot, queue or "nobody" this event is for; `None` if the agent side has no part in it.
+    /// The agent, bot or queue this event is for, or unassigned; `None` if the agent side has no part in it.
     #[must_use]
     pub fn owner(&self) -> Option<Key<'_>> {
         match self {
@@ -696,7 +696,7 @@ impl Body {
                 Some(e.subject.key()).filter(|k| k.side() == crate::contract::key::Side::Agent)
             }
             // The system's own trouble: no owner of interactions has part in it.
-            Self::DeadLettered(_) | Self::ImportQuarantined(_) => Some(Key::Nobody),
+            Self::DeadLettered(_) | Self::ImportQuarantined(_) => Some(Key::Unassigned),
             Self::InteractionUpdated(_) | Self::Tick | Self::RulesActivated(_) => None,
         }
     }
@@ -755,7 +755,7 @@ impl Body {
         }
     }
 
-    /// Whether every partition applies this event, whoever it is for.
+    /// Whether every partition applies this event, whichever actor it is for.
     #[must_use]
     pub const fn is_for_all(&self) -> bool {
         matches!(self, Self::Tick | Self::RulesActivated(_))
@@ -767,6 +767,6 @@ fn owner<'a>(agent: &'a Option<Id>, bot: &'a Option<Id>, queue: &'a Option<Id>) 
         (Some(id), _, _) => Key::Agent(id),
         (None, Some(id), _) => Key::Bot(id),
         (None, None, Some(id)) => Key::Queue(id),
-        (None, None, None) => Key::Nobody,
+        (None, None, None) => Key::Unassigned,
     }
 }

@@ -43,7 +43,7 @@ impl IdentifierType {
 }
 
 impl CustomerRef {
-    /// The identifier of this type, in one spelling; `None` if there is none, or one that names nobody (a withheld
+    /// The identifier of this type, in one spelling; `None` if there is none, or one that names no customer (a withheld
     /// number).
     #[must_use]
     pub fn identifier(&self, of: IdentifierType) -> Option<Cow<'_, str>> {

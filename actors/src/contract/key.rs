@@ -1,4 +1,4 @@
-//! Who an event is for: the key of an actor, the subject token that names it on the bus, and its partition.
+//! Which actor an event is for: the key of an actor, the subject token that names it on the bus, and its partition.
 
 use std::fmt;
 
@@ -40,8 +40,8 @@ pub enum Key<'a> {
     Bot(&'a str),
     /// A queue whose interaction no agent or bot has (had).
     Queue(&'a str),
-    /// No owner at all: one actor takes these, so that an alert is raised all the same.
-    Nobody,
+    /// Work without an owner: one actor takes all of it, so that an alert is raised all the same. Its token is [`UNASSIGNED`].
+    Unassigned,
     /// A customer, by id.
     Customer(&'a str),
     /// A customer without an id, by a hash of the number or address they came with (`CustomerRef::caller`). The bus
@@ -54,7 +54,7 @@ impl<'a> Key<'a> {
     #[must_use]
     pub const fn side(self) -> Side {
         match self {
-            Self::Agent(_) | Self::Bot(_) | Self::Queue(_) | Self::Nobody => Side::Agent,
+            Self::Agent(_) | Self::Bot(_) | Self::Queue(_) | Self::Unassigned => Side::Agent,
             Self::Customer(_) | Self::Caller(_) => Side::Customer,
         }
     }
@@ -65,7 +65,7 @@ impl<'a> Key<'a> {
             Self::Agent(id) | Self::Customer(id) => ("", id),
             Self::Bot(id) => ("bot:", id),
             Self::Queue(id) => ("queue:", id),
-            Self::Nobody | Self::Caller(_) => ("", NOBODY),
+            Self::Unassigned | Self::Caller(_) => ("", UNASSIGNED),
         }
     }
 
@@ -92,8 +92,8 @@ impl<'a> Key<'a> {
         for byte in prefix.bytes() {
             emit(byte);
         }
-        // An id that is literally `_` must not read as "nobody".
-        let escape_all = id == NOBODY && !matches!(self, Self::Nobody | Self::Caller(_));
+        // An id that is literally `_` must not read as "unassigned".
+        let escape_all = id == UNASSIGNED && !matches!(self, Self::Unassigned | Self::Caller(_));
         for byte in id.bytes() {
             let forbidden = matches!(byte, b'.' | b'*' | b'>' | b'%' | 0..=b' ' | 127..);
             if forbidden || escape_all {
@@ -124,7 +124,7 @@ fn reduce(hash: u32, n: u16) -> u16 {
 }
 
 /// The token for "no owner" and "no customer".
-pub const NOBODY: &str = "_";
+pub const UNASSIGNED: &str = "_";
 
 /// The CloudEvents `subject` of an actor's outputs: `agent/<id>`, `bot/<id>`, `queue/<id>`, `customer/<id>`, and
 /// `caller/<hash>` for a customer without an id.
@@ -134,7 +134,7 @@ impl fmt::Display for Key<'_> {
             Self::Agent(id) => write!(f, "agent/{id}"),
             Self::Bot(id) => write!(f, "bot/{id}"),
             Self::Queue(id) => write!(f, "queue/{id}"),
-            Self::Nobody => write!(f, "queue/{NOBODY}"),
+            Self::Unassigned => write!(f, "queue/{UNASSIGNED}"),
             Self::Customer(id) => write!(f, "customer/{id}"),
             Self::Caller(hash) => write!(f, "caller/{hash:032x}"),
         }
@@ -149,7 +149,7 @@ mod tests {
     fn a_forbidden_character_is_percent_encoded_and_an_underscore_id_is_not_nobody() {
         assert_eq!(Key::Agent("a.b *>%é").token(), "a%2Eb%20%2A%3E%25%C3%A9");
         assert_eq!(Key::Customer("_").token(), "%5F");
-        assert_eq!(Key::Nobody.token(), "_");
+        assert_eq!(Key::Unassigned.token(), "_");
         assert_eq!(Key::Queue("q1").token(), "queue:q1");
         assert_eq!(Key::Caller(7).token(), "_");
     }
@@ -164,7 +164,7 @@ mod tests {
         for key in [
             Key::Agent("a.b é"),
             Key::Queue("q"),
-            Key::Nobody,
+            Key::Unassigned,
             Key::Customer("_"),
         ] {
             assert_eq!(

@@ -3,7 +3,7 @@
 //!
 //! Seconds since 1970 in the place of milliseconds make a day in January 1970; a year of two digits one in Roman times;
 //! a typing error points for 2099. None of it may move a window or money. What can never be so is refused by [`check`],
-//! whoever sends it from outside. What lies ahead is weighed against the log's own clock, which is the same at every
+//! from every sender outside. What lies ahead is weighed against the log's own clock, which is the same at every
 //! replay, and the rules in force say how much is too much ([`AheadMax`]).
 //!
 //! History stays importable: everything from the year 2000 on.

@@ -9,7 +9,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
-use crate::contract::key::{Key, NOBODY};
+use crate::contract::key::{Key, UNASSIGNED};
 
 /// An identifier: 1 to 256 bytes of UTF-8 (EVENTS.md).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -403,7 +403,7 @@ impl ActorRef {
     #[must_use]
     pub fn key(&self) -> Key<'_> {
         // Checked when it was made; a reference cannot hold anything else.
-        key_of(&self.0).unwrap_or(Key::Nobody)
+        key_of(&self.0).unwrap_or(Key::Unassigned)
     }
 }
 
@@ -423,7 +423,7 @@ pub fn key_of(text: &str) -> Option<Key<'_>> {
     match kind {
         "agent" => Some(Key::Agent(id)),
         "bot" => Some(Key::Bot(id)),
-        "queue" if id == NOBODY => Some(Key::Nobody),
+        "queue" if id == UNASSIGNED => Some(Key::Unassigned),
         "queue" => Some(Key::Queue(id)),
         "customer" => Some(Key::Customer(id)),
         "caller" => caller_of(id),

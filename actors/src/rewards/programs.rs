@@ -6,8 +6,8 @@
 //! What is exact where: an agent's actor knows only its own rewards. A tier's cap is one agent's, so it is exact
 //! here. A program's budget spans agents of many partitions; no actor sees their sum, and one that asked would be no
 //! function of its own events any more. So a budget is divided by the number of agents it is meant for, and each
-//! agent is held to its share exactly: as long as there are no more agents than said, the budget holds without anybody
-//! counting. What one agent leaves of a share is not another's; a claim beyond the share waits for a person
+//! agent is held to its share exactly: as long as there are no more agents than said, the budget holds without a
+//! count across agents. What one agent leaves of a share is not another's; a claim beyond the share waits for a person
 //! (`approval = "over_cap"`), who does see the sum, or for the period to pass.
 
 /// Most programs of a rule file, and most tiers of a program.

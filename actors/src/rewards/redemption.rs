@@ -1,32 +1,32 @@
 //! Points become rewards: claimed at a threshold, requested once, paid for when issued, taken back when points are
 //! missing (S3.04 to S3.09, S3.12, S3.13).
 //!
-//! `stage` is how far a tier has come and `given` what becomes of a reward once it is issued, both as tables of
+//! `stage` is how far a tier has come and `issued` what becomes of a reward once it is issued, both as tables of
 //! every pair; here is what spans tiers: which is reached, what limits allow, which reward is the latest, the debt.
 //! A claim takes its points out of the window at once (`points`), so neither expiry nor another tier can have them
 //! while the provider is asked; the balance counts them until the reward is issued. Programs come with the rules
-//! (`programs`), `say` writes what is emitted, `stored` the state.
+//! (`programs`), `messages` writes what is emitted, `stored` the state.
 //!
 //! Looked at whenever points may have changed, whenever an outcome or a decision comes, and when time alone reaches a
-//! threshold (`due`). A change of the rules wakes nobody: what a program gives that is switched on, or a limit that
+//! threshold (`due`). A change of the rules wakes no agent: what a program gives that is switched on, or a limit that
 //! is raised, is noticed at the agent's next such event.
 
 mod due;
-mod given;
 mod id;
+mod issued;
+mod messages;
 mod reach;
-mod say;
 mod stage;
 mod stored;
 #[cfg(test)]
 mod tests;
 
-use self::{given::Input as GivenInput, say::Message, stage::Input};
 pub use self::{
-    given::{Given, Standing},
     id::{REVERSE, reward_id},
+    issued::{IssuedReward, IssuedStatus},
     stage::{Claim, Stage},
 };
+use self::{issued::Input as IssuedInput, messages::Message, stage::Input};
 use crate::{
     contract::{
         event::{Decision, Outcome, RewardDecided},
@@ -41,14 +41,14 @@ use crate::{
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Most issued rewards remembered of one agent. Above it the oldest that is settled is forgotten early.
-pub const GIVEN_MAX: usize = 4_096;
+pub const ISSUED_MAX: usize = 4_096;
 
 /// Most rejected claims remembered of one agent whose tiers were claimed again. Above it the oldest is forgotten early.
 const REPLACED_MAX: usize = 1_024;
 
 /// One tier of which this agent ever claimed a reward. Stays for good: its ordinals are in the ids of rewards.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standings {
+pub struct TierState {
     /// The program's name.
     pub program: Box<str>,
     /// The tier's name.
@@ -76,9 +76,9 @@ struct Replaced {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rewards {
     /// In the order of their first claims.
-    tiers: Vec<Standings>,
+    tiers: Vec<TierState>,
     /// In the order in which they were issued.
-    given: Vec<Given>,
+    issued: Vec<IssuedReward>,
     /// In the order in which they were replaced; remembered as long as what was issued.
     replaced: Vec<Replaced>,
     /// Points owed for rewards that could not be taken back; later points pay it first.
@@ -105,14 +105,14 @@ impl Rewards {
 
     /// Tiers that were ever claimed.
     #[must_use]
-    pub fn tiers(&self) -> &[Standings] {
+    pub fn tiers(&self) -> &[TierState] {
         &self.tiers
     }
 
     /// Issued rewards that are remembered, oldest first.
     #[must_use]
-    pub fn given(&self) -> &[Given] {
-        &self.given
+    pub fn issued(&self) -> &[IssuedReward] {
+        &self.issued
     }
 
     /// When to [`Self::look`] without an event.
@@ -125,7 +125,7 @@ impl Rewards {
     /// rewards would have one id.
     #[must_use]
     pub const fn is_blank(&self) -> bool {
-        self.tiers.is_empty() && self.given.is_empty() && self.debt == 0
+        self.tiers.is_empty() && self.issued.is_empty() && self.debt == 0
     }
 
     /// Whether an alert with this id was about a reward claimed here.
@@ -136,12 +136,12 @@ impl Rewards {
         };
         // What stands behind it says of a reversal, or which time.
         let id = id.get(..id::REWARD_ID_BYTES).unwrap_or(id);
-        let is_one = |tier: &Standings| {
+        let is_one = |tier: &TierState| {
             // It is only for counting, so the latest are enough.
-            let mut ordinals = (0..tier.claimed).rev().take(GIVEN_MAX);
+            let mut ordinals = (0..tier.claimed).rev().take(ISSUED_MAX);
             ordinals.any(|n| reward_id(&tier.program, agent, &tier.tier, n) == id)
         };
-        say::RULES.contains(&rule) && self.tiers.iter().any(is_one)
+        messages::RULES.contains(&rule) && self.tiers.iter().any(is_one)
     }
 
     /// Notes which export the points of a row came with.
@@ -161,7 +161,7 @@ impl Rewards {
         self.export_version = None;
         let tiers = self.tiers.iter_mut();
         let stages = tiers.filter_map(|tier| tier.stage.claim_mut());
-        let given = self.given.iter_mut().map(|given| &mut given.claim);
+        let given = self.issued.iter_mut().map(|given| &mut given.claim);
         let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.claim);
         for claim in stages.chain(given).chain(replaced) {
             claim.export_version = None;
@@ -198,7 +198,7 @@ impl Rewards {
         };
         let claim = match place {
             Some(Place::Tier(place)) => self.tiers[place].stage.claim_mut(),
-            Some(Place::Given(place)) => Some(&mut self.given[place].claim),
+            Some(Place::Issued(place)) => Some(&mut self.issued[place].claim),
             Some(Place::Replaced(place)) => Some(&mut self.replaced[place].claim),
             None => None,
         };
@@ -216,25 +216,25 @@ impl Rewards {
                 let reason = outcome.reason.as_deref();
                 self.advance(turn, place, (input, reason), points);
             }
-            (Some(Place::Given(place)), true) => {
-                let frees = self.frees(turn, self.given[place].tier);
+            (Some(Place::Issued(place)), true) => {
+                let frees = self.frees(turn, self.issued[place].tier);
                 let input = match status {
-                    "reversed" => GivenInput::TakenBack { frees },
-                    "rejected" | "refused" => GivenInput::Refused,
-                    _ => GivenInput::Unclear,
+                    "reversed" => IssuedInput::TakenBack { frees },
+                    "rejected" | "refused" => IssuedInput::Refused,
+                    _ => IssuedInput::Unclear,
                 };
-                self.advance_given(turn, (place, input), status, points);
+                self.advance_issued(turn, (place, input), status, points);
             }
-            (Some(Place::Given(place)), false) => {
-                let frees = self.frees(turn, self.given[place].tier);
+            (Some(Place::Issued(place)), false) => {
+                let frees = self.frees(turn, self.issued[place].tier);
                 let input = match status {
-                    "issued" => GivenInput::Issued,
-                    "cancelled" | "canceled" | "reversed" => GivenInput::TakenBack { frees },
-                    "bounced" | "failed" => GivenInput::Undelivered { frees },
+                    "issued" => IssuedInput::Issued,
+                    "cancelled" | "canceled" | "reversed" => IssuedInput::TakenBack { frees },
+                    "bounced" | "failed" => IssuedInput::Undelivered { frees },
                     // It does not go with `issued`: which of the two holds is for a person to find out.
-                    _ => GivenInput::Undelivered { frees: false },
+                    _ => IssuedInput::Undelivered { frees: false },
                 };
-                self.advance_given(turn, (place, input), status, points);
+                self.advance_issued(turn, (place, input), status, points);
             }
             (Some(Place::Replaced(place)), false) if status == "issued" => {
                 let Replaced { tier, claim, .. } = self.replaced.remove(place);
@@ -262,7 +262,7 @@ impl Rewards {
         decided: &RewardDecided,
         points: &mut PointsWindow,
     ) {
-        // Points may have left since the last event: nobody can approve what is not covered any more.
+        // Points may have left since the last event: what is not covered any more cannot be approved.
         let held = self.held();
         self.withdraw(turn, points);
         let is_withdrawn = self.held() != held;
@@ -296,15 +296,15 @@ impl Rewards {
                 self.advance(turn, place, (input, None), points);
             }
             // There is no reversal that it could be about.
-            Some(Place::Given(place)) if reversed.is_some() && self.is_said_gone(place) => {
+            Some(Place::Issued(place)) if reversed.is_some() && self.is_said_gone(place) => {
                 turn.ignore(Ignored::UnknownRequest);
             }
-            Some(Place::Given(place)) => {
+            Some(Place::Issued(place)) => {
                 let input = match decided.decision {
-                    Decision::Approve => GivenInput::Approved,
-                    Decision::Reject => GivenInput::Declined,
+                    Decision::Approve => IssuedInput::Approved,
+                    Decision::Reject => IssuedInput::Declined,
                 };
-                self.advance_given(turn, (place, input), "", points);
+                self.advance_issued(turn, (place, input), "", points);
             }
             Some(Place::Replaced(_)) | None => {
                 turn.ignore(Ignored::UnknownRequest);
@@ -314,13 +314,13 @@ impl Rewards {
 
     /// Whether the provider said of an issued reward that the agent does not have it.
     fn is_said_gone(&self, given: usize) -> bool {
-        match self.given[given].standing {
-            Standing::Held { .. } | Standing::Cancelled { .. } => true,
-            Standing::Issued
-            | Standing::Reversing
-            | Standing::Review
-            | Standing::Reversed
-            | Standing::Debt => false,
+        match self.issued[given].standing {
+            IssuedStatus::Held { .. } | IssuedStatus::Cancelled { .. } => true,
+            IssuedStatus::Issued
+            | IssuedStatus::Reversing
+            | IssuedStatus::Review
+            | IssuedStatus::Reversed
+            | IssuedStatus::Debt => false,
         }
     }
 
@@ -329,7 +329,7 @@ impl Rewards {
         let Key::Agent(agent) = key else {
             return None;
         };
-        let is_it = |tier: &Standings, claim: &Claim| {
+        let is_it = |tier: &TierState, claim: &Claim| {
             reward_id(&tier.program, agent, &tier.tier, claim.ordinal) == id
         };
         let mut tiers = self.tiers.iter();
@@ -338,10 +338,10 @@ impl Rewards {
         {
             return Some(Place::Tier(place));
         }
-        let mut given = self.given.iter();
+        let mut given = self.issued.iter();
         given
             .rposition(|given| is_it(&self.tiers[given.tier], &given.claim))
-            .map(Place::Given)
+            .map(Place::Issued)
             .or_else(|| {
                 let mut replaced = self.replaced.iter();
                 replaced
@@ -452,48 +452,48 @@ impl Rewards {
     }
 
     fn give(&mut self, turn: &Turn<'_>, tier: usize, claim: Claim) {
-        if self.given.len() >= GIVEN_MAX
-            && let Some(oldest) = self.given.iter().position(|g| !g.standing.is_coming())
+        if self.issued.len() >= ISSUED_MAX
+            && let Some(oldest) = self.issued.iter().position(|g| !g.standing.is_coming())
         {
-            self.given.remove(oldest);
+            self.issued.remove(oldest);
         }
-        self.given.push(Given {
+        self.issued.push(IssuedReward {
             tier,
             claim,
             at: turn.now,
-            standing: Standing::Issued,
+            standing: IssuedStatus::Issued,
             doubts: 0,
         });
     }
 
     /// Gives an issued reward an input and does what follows. `word` is the provider's, if it has said one.
-    fn advance_given(
+    fn advance_issued(
         &mut self,
         turn: &mut Turn<'_>,
-        (place, input): (usize, GivenInput),
+        (place, input): (usize, IssuedInput),
         word: &str,
         points: &mut PointsWindow,
     ) {
-        let given = &mut self.given[place];
+        let given = &mut self.issued[place];
         let (standing, step) = given.standing.after(input, turn.today());
         given.standing = standing;
         let tier = &self.tiers[given.tier];
         let message = |claim| Message { tier, claim };
         match step {
-            given::Step::Ignore => turn.ignore(Ignored::LateOutcome),
-            given::Step::Reverse => message(&given.claim).reversal(turn),
-            given::Step::Park => message(&given.claim).review_reversal(turn),
-            given::Step::Doubt => {
+            issued::Step::Ignore => turn.ignore(Ignored::LateOutcome),
+            issued::Step::Reverse => message(&given.claim).reversal(turn),
+            issued::Step::Park => message(&given.claim).review_reversal(turn),
+            issued::Step::Doubt => {
                 message(&given.claim).doubted(turn, word, given.doubts);
                 given.doubts = given.doubts.saturating_add(1);
             }
-            given::Step::Free => {
+            issued::Step::Free => {
                 message(&given.claim).cancelled(turn, word, given.doubts);
                 given.doubts = given.doubts.saturating_add(1);
                 self.give_back(turn, place, points);
             }
-            given::Step::Return => self.give_back(turn, place, points),
-            given::Step::Owe => {
+            issued::Step::Return => self.give_back(turn, place, points),
+            issued::Step::Owe => {
                 message(&given.claim).reversal_refused(turn);
                 let lacking = self.covered(points).saturating_neg().max(0);
                 points.write_off(lacking);
@@ -501,23 +501,23 @@ impl Rewards {
                 self.balance(turn, false, false, points);
             }
             // What was lacking meanwhile may have waited for this one.
-            given::Step::Keep => self.balance(turn, false, true, points),
-            given::Step::Restore => {
+            issued::Step::Keep => self.balance(turn, false, true, points),
+            issued::Step::Restore => {
                 message(&given.claim).issued_after_all(turn, given.doubts);
                 self.balance(turn, false, true, points);
             }
-            given::Step::Retake => {
+            issued::Step::Retake => {
                 given.claim.parts = points.take(given.claim.points, turn.today());
                 message(&given.claim).issued_after_all(turn, given.doubts);
                 self.balance(turn, false, true, points);
             }
-            given::Step::Reopen => self.balance(turn, false, false, points),
+            issued::Step::Reopen => self.balance(turn, false, false, points),
         }
     }
 
     /// Puts the points of an issued reward back.
     fn give_back(&mut self, turn: &mut Turn<'_>, place: usize, points: &mut PointsWindow) {
-        let parts = std::mem::take(&mut self.given[place].claim.parts);
+        let parts = std::mem::take(&mut self.issued[place].claim.parts);
         points.give_back(&parts, turn.window_start());
         // One that came back may not have been enough.
         self.balance(turn, false, true, points);
@@ -525,7 +525,10 @@ impl Rewards {
 
     /// What the balance would be if every claim failed and every reversal succeeded, the debt aside.
     fn covered(&self, points: &PointsWindow) -> i64 {
-        let coming = self.given.iter().filter(|given| given.standing.is_coming());
+        let coming = self
+            .issued
+            .iter()
+            .filter(|given| given.standing.is_coming());
         let coming = coming.fold(0i64, |sum, given| sum.saturating_add(given.claim.points));
         points
             .sum()
@@ -555,7 +558,7 @@ impl Rewards {
         self.due = self.next_due(turn, points);
     }
 
-    /// Gives up the claims that nobody was asked for yet, until the rest is covered.
+    /// Withdraws the claims of which no provider was asked yet, until the rest is covered.
     fn withdraw(&mut self, turn: &mut Turn<'_>, points: &mut PointsWindow) {
         for place in 0..self.tiers.len() {
             if points.sum() < 0 {
@@ -567,11 +570,14 @@ impl Rewards {
     /// Asks back the latest rewards of the points window, as many as cover what is lacking.
     fn claw_back(&mut self, turn: &mut Turn<'_>, points: &mut PointsWindow) {
         let window_ms = i64::from(turn.settings().points_window_days) * DAY_MS;
-        for place in (0..self.given.len()).rev() {
-            let given = &self.given[place];
+        for place in (0..self.issued.len()).rev() {
+            let given = &self.issued[place];
             let is_recent = turn.now.since_ms(given.at) < window_ms;
-            if self.covered(points) < 0 && is_recent && matches!(given.standing, Standing::Issued) {
-                self.advance_given(turn, (place, GivenInput::Short), "", points);
+            if self.covered(points) < 0
+                && is_recent
+                && matches!(given.standing, IssuedStatus::Issued)
+            {
+                self.advance_issued(turn, (place, IssuedInput::Short), "", points);
             }
         }
     }
@@ -582,7 +588,7 @@ enum Place {
     /// The claim of a tier.
     Tier(usize),
     /// An issued reward.
-    Given(usize),
+    Issued(usize),
     /// A claim that was not given, and is past.
     Replaced(usize),
 }

@@ -24,7 +24,7 @@ use crate::{
     rewards::{
         points::{PointsWindow, Workday},
         programs::{Amount, Limit, Program},
-        redemption::{Rewards, Stage, Standing, Standings, reward_id},
+        redemption::{IssuedStatus, Rewards, Stage, TierState, reward_id},
     },
     rules::Settings,
 };
@@ -238,16 +238,16 @@ pub enum StandingName {
     Cancelled,
 }
 
-impl From<Standing> for StandingName {
-    fn from(standing: Standing) -> Self {
+impl From<IssuedStatus> for StandingName {
+    fn from(standing: IssuedStatus) -> Self {
         match standing {
-            Standing::Issued => Self::Issued,
-            Standing::Reversing => Self::Reversing,
-            Standing::Review => Self::NeedsReview,
-            Standing::Reversed => Self::Reversed,
-            Standing::Debt => Self::Debt,
-            Standing::Held { .. } => Self::Held,
-            Standing::Cancelled { .. } => Self::Cancelled,
+            IssuedStatus::Issued => Self::Issued,
+            IssuedStatus::Reversing => Self::Reversing,
+            IssuedStatus::Review => Self::NeedsReview,
+            IssuedStatus::Reversed => Self::Reversed,
+            IssuedStatus::Debt => Self::Debt,
+            IssuedStatus::Held { .. } => Self::Held,
+            IssuedStatus::Cancelled { .. } => Self::Cancelled,
         }
     }
 }
@@ -341,7 +341,7 @@ fn allowance(limit: Option<Limit>, left: Option<i64>) -> Option<Allowance> {
     })
 }
 
-fn lock(tier: &Standings, agent: &str) -> Option<Lock> {
+fn lock(tier: &TierState, agent: &str) -> Option<Lock> {
     let claim = tier.stage.claim()?;
     Some(Lock {
         reward_id: reward_id(&tier.program, agent, &tier.tier, claim.ordinal),
@@ -354,7 +354,7 @@ fn lock(tier: &Standings, agent: &str) -> Option<Lock> {
 }
 
 fn history(rewards: &Rewards, agent: &str) -> Vec<Issued> {
-    let given = rewards.given().iter().rev().filter_map(|given| {
+    let given = rewards.issued().iter().rev().filter_map(|given| {
         let tier = rewards.tiers().get(given.tier)?;
         Some(Issued {
             reward_id: reward_id(&tier.program, agent, &tier.tier, given.claim.ordinal),

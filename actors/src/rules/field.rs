@@ -1,7 +1,7 @@
 //! What a condition can ask about: the fields of each event type rules listen to, and the actor's own figures.
 //!
 //! One table per event type, a row per field of the contract (EVENTS.md), so that a path is resolved once, at
-//! load, to a function pointer, and nothing is built for an event whose fields nobody asks for. `condition`
+//! load, to a function pointer, and nothing is built for an event whose fields no rule asks for. `condition`
 //! looks paths up here, `eval` calls `get`; a test holds the tables against the types' own JSON Schemas.
 
 use std::collections::BTreeMap;

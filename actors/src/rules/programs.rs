@@ -1,7 +1,7 @@
 //! Reading `[[program]]` and `[[program.tier]]` of a rule file: what `crate::rewards::programs` defines.
 //!
 //! As with rules, every mistake is told at once, with its line. What two keys say together is checked here too: a
-//! limit that no reward fits in, without anybody who could approve one, is a mistake and not a slow surprise.
+//! limit that no reward fits in, without a person who could approve one, is a mistake and not a slow surprise.
 
 use toml::de::{DeTable, DeValue};
 

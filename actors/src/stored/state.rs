@@ -17,7 +17,7 @@ pub enum DecodeError {
     /// The bytes are no message.
     #[error(transparent)]
     Wire(#[from] prost::DecodeError),
-    /// A newer program wrote it, or nobody did.
+    /// A newer program wrote it, or no program did.
     #[error("format {0} is not understood, only {FORMAT}")]
     Format(u32),
     /// Columns that belong together differ in length or order.
@@ -33,7 +33,7 @@ pub(crate) fn check_format(format: u32) -> Result<(), DecodeError> {
     }
 }
 
-/// An agent, bot, queue or nobody.
+/// An agent, bot or queue, or unassigned work.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct StoredAgent {
     #[prost(uint32, tag = "1")]

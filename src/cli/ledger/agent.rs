@@ -5,7 +5,7 @@ use std::{fmt::Display, ops::ControlFlow};
 use aftercall_actors::{
     agent,
     contract::time::LogTime,
-    rewards::redemption::{Claim, Stage, Standing, Standings, reward_id},
+    rewards::redemption::{Claim, IssuedStatus, Stage, TierState, reward_id},
     rules::RuleSet,
 };
 use clap::Args;
@@ -213,7 +213,7 @@ fn parts(entry: &Entry) -> Balance {
 /// Claims that stand, then issued rewards that are remembered.
 fn rewards(id: &str, agent: &agent::Agent) -> Vec<Reward> {
     let tiers = agent.rewards().tiers();
-    let reward = |tier: &Standings, claim: &Claim, standing, since| Reward {
+    let reward = |tier: &TierState, claim: &Claim, standing, since| Reward {
         program: tier.program.to_string(),
         tier: tier.tier.to_string(),
         id: reward_id(&tier.program, id, &tier.tier, claim.ordinal),
@@ -225,7 +225,7 @@ fn rewards(id: &str, agent: &agent::Agent) -> Vec<Reward> {
         let claim = tier.stage.claim()?;
         Some(reward(tier, claim, stage(&tier.stage)?, claim.at))
     });
-    let given = agent.rewards().given().iter().filter_map(|given| {
+    let given = agent.rewards().issued().iter().filter_map(|given| {
         let tier = tiers.get(given.tier)?;
         Some(reward(
             tier,
@@ -249,15 +249,15 @@ const fn stage(stage: &Stage) -> Option<Kind> {
 }
 
 /// So is that of an issued reward.
-const fn standing(standing: Standing) -> Kind {
+const fn standing(standing: IssuedStatus) -> Kind {
     match standing {
-        Standing::Issued => Kind::Issued,
-        Standing::Reversing => Kind::ReversalRequested,
-        Standing::Review => Kind::ReversalNeedsReview,
-        Standing::Reversed => Kind::Reversed,
-        Standing::Debt => Kind::ReversalRefused,
-        Standing::Held { .. } => Kind::CancellationNeedsReview,
-        Standing::Cancelled { .. } => Kind::Cancelled,
+        IssuedStatus::Issued => Kind::Issued,
+        IssuedStatus::Reversing => Kind::ReversalRequested,
+        IssuedStatus::Review => Kind::ReversalNeedsReview,
+        IssuedStatus::Reversed => Kind::Reversed,
+        IssuedStatus::Debt => Kind::ReversalRefused,
+        IssuedStatus::Held { .. } => Kind::CancellationNeedsReview,
+        IssuedStatus::Cancelled { .. } => Kind::Cancelled,
     }
 }
 

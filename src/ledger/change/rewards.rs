@@ -6,14 +6,14 @@ use aftercall_actors::{
     contract::event::{Body, Decision, Outcome, OutcomeKind, RewardDecided},
     rewards::{
         points::Part,
-        redemption::{Claim, Given, REVERSE, Stage, Standing, Standings, reward_id},
+        redemption::{Claim, IssuedReward, IssuedStatus, REVERSE, Stage, TierState, reward_id},
     },
 };
 
 use super::{Change, Diff, Kind, Reward};
 
 /// An issued reward as it was, and its standing now; `None` if it is forgotten.
-pub(super) type Pair<'a> = (&'a Given, Option<Standing>);
+pub(super) type Pair<'a> = (&'a IssuedReward, Option<IssuedStatus>);
 
 impl<'a> Diff<'a> {
     pub(super) fn decided(&self) -> Option<&'a RewardDecided> {
@@ -40,8 +40,8 @@ impl<'a> Diff<'a> {
         })
     }
 
-    fn line(&self, kind: Kind, tier: &Standings, claim: &Claim) -> Change {
-        let Standings { program, tier, .. } = tier;
+    fn line(&self, kind: Kind, tier: &TierState, claim: &Claim) -> Change {
+        let TierState { program, tier, .. } = tier;
         let reward = Reward {
             program: program.to_string(),
             tier: tier.to_string(),
@@ -54,7 +54,7 @@ impl<'a> Diff<'a> {
     }
 
     /// A line with what a person has to do with it, if that is so.
-    fn push_decision(&mut self, kind: Kind, tier: &Standings, claim: &Claim) {
+    fn push_decision(&mut self, kind: Kind, tier: &TierState, claim: &Claim) {
         if let Some(decided) = self.decided() {
             let line = self.line(kind, tier, claim);
             let by: &str = &decided.by;
@@ -63,7 +63,7 @@ impl<'a> Diff<'a> {
     }
 
     /// A claim whose points are available again.
-    fn push_free(&mut self, kind: Kind, tier: &Standings, claim: &Claim, detail: Option<String>) {
+    fn push_free(&mut self, kind: Kind, tier: &TierState, claim: &Claim, detail: Option<String>) {
         let line = self.line(kind, tier, claim).held(-claim.points);
         let line = line.available(sum_of(&claim.parts));
         self.lines.push(line.saying(detail));
@@ -82,10 +82,11 @@ impl<'a> Diff<'a> {
 
     /// Issued rewards that were there before, as they stand now, and those that are new. The agent only ever adds at
     /// the end and leaves out, so one walk pairs them.
-    pub(super) fn pair_given(&self) -> (Vec<Pair<'a>>, &'a [Given]) {
-        let mut rest = self.after.given();
-        let pairs = self.before.given().iter().map(|was| {
-            let is_it = |is: &Given| (is.tier, is.claim.ordinal) == (was.tier, was.claim.ordinal);
+    pub(super) fn pair_given(&self) -> (Vec<Pair<'a>>, &'a [IssuedReward]) {
+        let mut rest = self.after.issued();
+        let pairs = self.before.issued().iter().map(|was| {
+            let is_it =
+                |is: &IssuedReward| (is.tier, is.claim.ordinal) == (was.tier, was.claim.ordinal);
             match rest.split_first() {
                 Some((is, behind)) if is_it(is) => {
                     rest = behind;
@@ -98,7 +99,7 @@ impl<'a> Diff<'a> {
     }
 
     /// What became of claims that were there before.
-    pub(super) fn turn_claims(&mut self, fresh: &[Given]) {
+    pub(super) fn turn_claims(&mut self, fresh: &[IssuedReward]) {
         let tiers = self.before.tiers().iter().zip(self.after.tiers());
         for (place, (tier, is)) in tiers.enumerate() {
             let Some(claim) = tier.stage.claim() else {
@@ -166,7 +167,7 @@ impl<'a> Diff<'a> {
 
     /// Claims that were not given and are past, and were given all the same: their points are taken out of what is
     /// available.
-    pub(super) fn give_late(&mut self, fresh: &[Given]) {
+    pub(super) fn give_late(&mut self, fresh: &[IssuedReward]) {
         for given in fresh {
             let Some(tier) = self.before.tiers().get(given.tier) else {
                 continue;
@@ -189,32 +190,35 @@ impl<'a> Diff<'a> {
             let is = is.or_else(|| self.settled(tier, was));
             match (was.standing, is) {
                 (
-                    Standing::Reversing | Standing::Review | Standing::Debt | Standing::Held { .. },
-                    Some(Standing::Reversed),
+                    IssuedStatus::Reversing
+                    | IssuedStatus::Review
+                    | IssuedStatus::Debt
+                    | IssuedStatus::Held { .. },
+                    Some(IssuedStatus::Reversed),
                 ) => {
                     self.push_decision(Kind::Approved, tier, &was.claim);
                     let line = self.line(Kind::Reversed, tier, &was.claim);
                     let line = line.available(sum_of(&was.claim.parts));
                     self.lines.push(line.saying(self.answer()));
                 }
-                (Standing::Reversing | Standing::Review, Some(Standing::Debt)) => {
+                (IssuedStatus::Reversing | IssuedStatus::Review, Some(IssuedStatus::Debt)) => {
                     self.push_decision(Kind::Declined, tier, &was.claim);
                     let lacking = self.owes_more().max(0);
                     let line = self.line(Kind::ReversalRefused, tier, &was.claim);
                     let line = line.available(lacking).debt(lacking);
                     self.lines.push(line.saying(self.answer()));
                 }
-                (Standing::Reversing, Some(Standing::Review)) => {
+                (IssuedStatus::Reversing, Some(IssuedStatus::Review)) => {
                     let line = self.line(Kind::ReversalNeedsReview, tier, &was.claim);
                     self.lines.push(line.saying(self.answer()));
                 }
-                (Standing::Issued | Standing::Debt, Some(Standing::Held { .. })) => {
+                (IssuedStatus::Issued | IssuedStatus::Debt, Some(IssuedStatus::Held { .. })) => {
                     let line = self.line(Kind::CancellationNeedsReview, tier, &was.claim);
                     self.lines.push(line.saying(self.answer()));
                 }
                 (
-                    Standing::Issued | Standing::Debt | Standing::Held { .. },
-                    Some(Standing::Cancelled { .. }),
+                    IssuedStatus::Issued | IssuedStatus::Debt | IssuedStatus::Held { .. },
+                    Some(IssuedStatus::Cancelled { .. }),
                 ) => {
                     self.push_decision(Kind::Declined, tier, &was.claim);
                     let line = self.line(Kind::Cancelled, tier, &was.claim);
@@ -223,8 +227,8 @@ impl<'a> Diff<'a> {
                 }
                 // What was lacking may have waited for it: then it is asked back in the same step.
                 (
-                    Standing::Held { .. },
-                    Some(Standing::Issued | Standing::Debt | Standing::Reversing),
+                    IssuedStatus::Held { .. },
+                    Some(IssuedStatus::Issued | IssuedStatus::Debt | IssuedStatus::Reversing),
                 ) => {
                     self.push_decision(Kind::Approved, tier, &was.claim);
                     let line = self.line(Kind::Restored, tier, &was.claim);
@@ -232,8 +236,8 @@ impl<'a> Diff<'a> {
                 }
                 // Its points had come back, so they are taken out of what is available.
                 (
-                    Standing::Cancelled { .. },
-                    Some(Standing::Issued | Standing::Debt | Standing::Reversing),
+                    IssuedStatus::Cancelled { .. },
+                    Some(IssuedStatus::Issued | IssuedStatus::Debt | IssuedStatus::Reversing),
                 ) => {
                     let line = self.line(Kind::Issued, tier, &was.claim);
                     let line = line.available(-was.claim.points);
@@ -241,18 +245,18 @@ impl<'a> Diff<'a> {
                 }
                 // A person lets its tier be claimed again; without one, new points have done so.
                 (
-                    Standing::Cancelled { waits: Some(_), .. },
-                    Some(Standing::Cancelled { waits: None, .. }),
+                    IssuedStatus::Cancelled { waits: Some(_), .. },
+                    Some(IssuedStatus::Cancelled { waits: None, .. }),
                 ) => self.push_decision(Kind::Approved, tier, &was.claim),
                 // `ask_back` has what becomes of an issued one; the rest stands, or is forgotten.
                 (
-                    Standing::Issued
-                    | Standing::Reversing
-                    | Standing::Review
-                    | Standing::Reversed
-                    | Standing::Debt
-                    | Standing::Held { .. }
-                    | Standing::Cancelled { .. },
+                    IssuedStatus::Issued
+                    | IssuedStatus::Reversing
+                    | IssuedStatus::Review
+                    | IssuedStatus::Reversed
+                    | IssuedStatus::Debt
+                    | IssuedStatus::Held { .. }
+                    | IssuedStatus::Cancelled { .. },
                     _,
                 ) => {}
             }
@@ -261,7 +265,7 @@ impl<'a> Diff<'a> {
 
     /// What became of a reward that is not remembered any more. One that is coming back is remembered until that is
     /// settled, so it was now; one that is settled is forgotten by itself, unless the event was about it.
-    fn settled(&self, tier: &Standings, was: &Given) -> Option<Standing> {
+    fn settled(&self, tier: &TierState, was: &IssuedReward) -> Option<IssuedStatus> {
         let id = reward_id(
             &tier.program,
             self.cause.agent,
@@ -269,29 +273,34 @@ impl<'a> Diff<'a> {
             was.claim.ordinal,
         );
         let event = self.said_of(&id);
-        let cancelled = Standing::Cancelled {
+        let cancelled = IssuedStatus::Cancelled {
             owed: false,
             waits: None,
         };
         match (was.standing, event?) {
-            (Standing::Reversing | Standing::Review, Said::Back | Said::Approved) => {
-                Some(Standing::Reversed)
+            (IssuedStatus::Reversing | IssuedStatus::Review, Said::Back | Said::Approved) => {
+                Some(IssuedStatus::Reversed)
             }
             (
-                Standing::Reversing | Standing::Review,
+                IssuedStatus::Reversing | IssuedStatus::Review,
                 Said::Issued | Said::Else | Said::Declined,
-            ) => Some(Standing::Debt),
-            (Standing::Debt | Standing::Held { owed: true }, Said::Back) => {
-                Some(Standing::Reversed)
+            ) => Some(IssuedStatus::Debt),
+            (IssuedStatus::Debt | IssuedStatus::Held { owed: true }, Said::Back) => {
+                Some(IssuedStatus::Reversed)
             }
-            (Standing::Held { .. }, Said::Issued | Said::Approved) => Some(Standing::Issued),
-            (Standing::Held { .. }, Said::Back | Said::Else | Said::Declined)
-            | (Standing::Issued, Said::Back | Said::Else)
-            | (Standing::Debt, Said::Else) => Some(cancelled),
-            (Standing::Cancelled { .. }, Said::Issued) => Some(Standing::Issued),
-            (Standing::Cancelled { waits: Some(_), .. }, Said::Approved) => Some(cancelled),
+            (IssuedStatus::Held { .. }, Said::Issued | Said::Approved) => {
+                Some(IssuedStatus::Issued)
+            }
+            (IssuedStatus::Held { .. }, Said::Back | Said::Else | Said::Declined)
+            | (IssuedStatus::Issued, Said::Back | Said::Else)
+            | (IssuedStatus::Debt, Said::Else) => Some(cancelled),
+            (IssuedStatus::Cancelled { .. }, Said::Issued) => Some(IssuedStatus::Issued),
+            (IssuedStatus::Cancelled { waits: Some(_), .. }, Said::Approved) => Some(cancelled),
             (
-                Standing::Issued | Standing::Debt | Standing::Reversed | Standing::Cancelled { .. },
+                IssuedStatus::Issued
+                | IssuedStatus::Debt
+                | IssuedStatus::Reversed
+                | IssuedStatus::Cancelled { .. },
                 _,
             ) => None,
         }
@@ -332,16 +341,22 @@ impl<'a> Diff<'a> {
     }
 
     /// Issued rewards that the provider is asked to take back, the latest first.
-    pub(super) fn ask_back(&mut self, pairs: &[Pair<'_>], fresh: &[Given]) {
+    pub(super) fn ask_back(&mut self, pairs: &[Pair<'_>], fresh: &[IssuedReward]) {
         let was_issued = |pair: &&Pair<'_>| match pair.0.standing {
-            Standing::Issued | Standing::Held { .. } | Standing::Cancelled { .. } => true,
-            Standing::Reversing | Standing::Review | Standing::Reversed | Standing::Debt => false,
+            IssuedStatus::Issued | IssuedStatus::Held { .. } | IssuedStatus::Cancelled { .. } => {
+                true
+            }
+            IssuedStatus::Reversing
+            | IssuedStatus::Review
+            | IssuedStatus::Reversed
+            | IssuedStatus::Debt => false,
         };
         let known = pairs.iter().filter(was_issued);
         let known = known.filter_map(|(was, is)| Some((*was, (*is)?)));
         let fresh = fresh.iter().map(|given| (given, given.standing));
         for (given, is) in known.chain(fresh).rev() {
-            if let (Standing::Reversing, Some(tier)) = (is, self.after.tiers().get(given.tier)) {
+            if let (IssuedStatus::Reversing, Some(tier)) = (is, self.after.tiers().get(given.tier))
+            {
                 let line = self.line(Kind::ReversalRequested, tier, &given.claim);
                 self.lines.push(line);
             }
@@ -391,7 +406,7 @@ enum Said {
 }
 
 /// The stage, if it is still about this claim.
-fn stage_of<'a>(tier: &'a Standings, claim: &Claim) -> Option<&'a Stage> {
+fn stage_of<'a>(tier: &'a TierState, claim: &Claim) -> Option<&'a Stage> {
     let same = tier.stage.claim()?.ordinal == claim.ordinal;
     same.then_some(&tier.stage)
 }

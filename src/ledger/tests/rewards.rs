@@ -294,7 +294,7 @@ fn s3_12_s3_14_a_reversal_is_booked_though_its_reward_is_forgotten_in_the_same_s
         till.told(2, taken("x", 30));
         let told = till.told(long, settle);
         assert_eq!(told[..2], expected);
-        assert_eq!(till.agent().rewards().given(), []);
+        assert_eq!(till.agent().rewards().issued(), []);
         till.closed();
     }
     // A debt that is forgotten, and one that is reversed after all just before it would be.
@@ -306,7 +306,7 @@ fn s3_12_s3_14_a_reversal_is_booked_though_its_reward_is_forgotten_in_the_same_s
     };
     let mut till = debtor();
     assert_eq!(till.told(long, taken("y", 0)), []);
-    assert_eq!(till.agent().rewards().given(), []);
+    assert_eq!(till.agent().rewards().issued(), []);
     till.closed();
     let mut till = debtor();
     assert_eq!(
@@ -436,7 +436,7 @@ fn s3_14_s3_16_a_cancellation_long_after_is_booked_and_its_tier_waits_all_the_sa
         till.rules = free();
         let told = till.told(long, reward_outcome(&id(0), word));
         assert_eq!(told, [(kind, points, 500, 0, 0)]);
-        assert_eq!(till.agent().rewards().given().len(), 1, "its tier waits");
+        assert_eq!(till.agent().rewards().issued().len(), 1, "its tier waits");
         till.closed();
     }
     for (settle, expected) in [
@@ -452,7 +452,7 @@ fn s3_14_s3_16_a_cancellation_long_after_is_booked_and_its_tier_waits_all_the_sa
         let told = till.told(long, settle);
         assert_eq!(told.last(), Some(&expected));
         let waits = usize::from(expected.0 == Kind::Cancelled);
-        assert_eq!(till.agent().rewards().given().len(), waits);
+        assert_eq!(till.agent().rewards().issued().len(), waits);
         till.closed();
     }
 }

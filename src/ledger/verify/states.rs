@@ -154,7 +154,7 @@ fn rewards(anew: &Rewards, stored: &Rewards, told: &mut Vec<(String, String)>) {
             let text = format!("{} claimed, {stage}: {:?}", tier.claimed, tier.stage);
             (name, text)
         });
-        let given = rewards.given().iter().map(|given| {
+        let given = rewards.issued().iter().map(|given| {
             let tier = rewards.tiers().get(given.tier);
             let tier = tier.map_or("", |tier| &tier.tier);
             let name = format!("reward {} of {tier}", given.claim.ordinal);

@@ -2,8 +2,8 @@
 //!
 //! A destination that is down gives up on everything that is sent to it, and says so at most once a minute. The first
 //! word of it raises an alert; those that follow, each within [`STORM_MS`] of the one before, belong to the same storm.
-//! Outputs that wait for the right credentials are a storm of their own: nothing is given up, and somebody can help.
-//! No owner of interactions has part in it, so the actor of nobody holds the storms. Used by `agent`.
+//! Outputs that wait for the right credentials are a storm of their own: nothing is given up, and an operator can help.
+//! No owner of interactions has part in it, so the actor of unassigned work holds them. Used by `agent`.
 
 use prost::Message as _;
 
@@ -56,12 +56,12 @@ struct Storm {
 ///
 /// Clock: log time. Boundary: what comes [`STORM_MS`] after the last begins another storm.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Storms {
+pub struct DeadLetterAlerts {
     seen: Dedupe<()>,
     storms: Vec<Storm>,
 }
 
-impl Storms {
+impl DeadLetterAlerts {
     /// Takes word of dead letters, and raises an alert if it is the first of a storm.
     pub fn tell(&mut self, turn: &mut Turn<'_>, event: &Event, told: &DeadLettered) {
         let now = turn.now;
@@ -115,9 +115,9 @@ impl Storms {
     }
 }
 
-stores_changes_of!(seen of Storms);
+stores_changes_of!(seen of DeadLetterAlerts);
 
-impl Storms {
+impl DeadLetterAlerts {
     /// Takes the storms that go on from another.
     pub(crate) fn take_going_on(&mut self, other: &Self) {
         self.storms.clone_from(&other.storms);
@@ -157,7 +157,7 @@ const STORMS: u32 = 43;
 const SEEN_KEYS: u32 = 44;
 const SEEN_AT: u32 = 45;
 
-impl Storms {
+impl DeadLetterAlerts {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         self.encode_going_on(into);
         self.seen.encode(SEEN_KEYS, SEEN_AT, into);

@@ -2,7 +2,8 @@
 //!
 //! An import says at its end what it left out, and says it again when it is repeated: after a crash, with the same file
 //! in the folder once more, from another machine. It is known by its id, so within [`DEDUPE_MS`] it alerts once. No
-//! owner of interactions has part in it, so the actor of nobody remembers. Used by `agent`; like `storms`.
+//! owner of interactions has part in it, so the actor of unassigned work
+//! remembers. Used by `agent`; like `dead_letters`.
 
 use crate::{
     alerts,
@@ -30,11 +31,11 @@ const RULE: &str = "bad_rows";
 
 /// Imports that have alerted, by the ids of their alerts, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Imports {
+pub struct ImportAlerts {
     alerted: Dedupe<()>,
 }
 
-impl Imports {
+impl ImportAlerts {
     /// Takes word of an import, and raises an alert if it is the first of it.
     pub fn tell(&mut self, turn: &mut Turn<'_>, told: &ImportQuarantined) {
         let now = turn.now;
@@ -69,7 +70,7 @@ impl Imports {
     }
 }
 
-stores_changes_of!(alerted of Imports);
+stores_changes_of!(alerted of ImportAlerts);
 
 /// The sentence for people.
 fn summary(told: &ImportQuarantined) -> String {
@@ -122,7 +123,7 @@ fn grouped(number: u32) -> String {
 const KEYS: u32 = 46;
 const AT: u32 = 47;
 
-impl Imports {
+impl ImportAlerts {
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         self.alerted.encode(KEYS, AT, into);
     }

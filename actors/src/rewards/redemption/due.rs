@@ -1,6 +1,6 @@
 //! When time alone brings a reward: a loss leaves the window, or a limit's period ends (S3.04).
 //!
-//! Otherwise nothing is earned by waiting, and nobody is woken: the deadline is that of a tier which is free to be
+//! Otherwise nothing is earned by waiting, and no agent is woken: the deadline is that of a tier which is free to be
 //! claimed, and only where the day is known on which its threshold is reached, or the moment at which its limit gives
 //! way. An agent who has never lost points and stands below each limit has none.
 

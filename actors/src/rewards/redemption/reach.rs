@@ -1,10 +1,10 @@
 //! Which tiers are reached, and what limits allow (S3.04).
 //!
 //! A limit counts what was requested within its period and was not rejected or taken back: what is being asked for,
-//! and what was issued. A claim that only waits for approval counts for nothing yet; whoever approves it knows why
-//! it waits.
+//! and what was issued. A claim that only waits for approval counts for nothing yet; the person who approves it knows
+//! why it waits.
 
-use super::{Claim, DAY_MS, Rewards, Stage, Standing, Standings, stage::Input};
+use super::{Claim, DAY_MS, IssuedStatus, Rewards, Stage, TierState, stage::Input};
 use crate::{
     contract::{event::Kept, time::LogTime},
     rewards::{
@@ -45,7 +45,7 @@ impl Rewards {
                     (Approval::OverCap, false) | (Approval::Always, _) => true,
                 };
                 let place = known.unwrap_or_else(|| {
-                    self.tiers.push(Standings {
+                    self.tiers.push(TierState {
                         program: program.name.as_str().into(),
                         tier: tier.name.as_str().into(),
                         claimed: 0,
@@ -76,7 +76,7 @@ impl Rewards {
     /// Whether a tier waits, because its last reward was cancelled; as after a rejection, for new points on a later
     /// workday.
     pub(super) fn waits(&self, tier: usize, today: Workday, has_new_points: bool) -> bool {
-        let mut given = self.given.iter().filter(|given| given.tier == tier);
+        let mut given = self.issued.iter().filter(|given| given.tier == tier);
         given.any(|given| {
             let since = given.standing.waits();
             since.is_some_and(|since| !has_new_points || today <= since)
@@ -85,8 +85,8 @@ impl Rewards {
 
     /// A tier that is claimed again waits for nothing any more, and what was rejected in it is past.
     fn pass(&mut self, turn: &Turn<'_>, tier: usize) {
-        for given in self.given.iter_mut().filter(|given| given.tier == tier) {
-            if let Standing::Cancelled { waits, .. } = &mut given.standing {
+        for given in self.issued.iter_mut().filter(|given| given.tier == tier) {
+            if let IssuedStatus::Cancelled { waits, .. } = &mut given.standing {
                 *waits = None;
             }
         }
@@ -98,7 +98,7 @@ impl Rewards {
 
     /// Place of a tier that was ever claimed.
     pub(super) fn known(&self, program: &Program, tier: &Tier) -> Option<usize> {
-        let is_it = |s: &Standings| *s.program == *program.name && *s.tier == *tier.name;
+        let is_it = |s: &TierState| *s.program == *program.name && *s.tier == *tier.name;
         self.tiers.iter().position(is_it)
     }
 
@@ -130,7 +130,7 @@ impl Rewards {
         limit: Limit,
         scope: Scope<'_>,
     ) -> impl Iterator<Item = &Claim> {
-        let issued = self.given.iter().filter(|given| given.standing.counts());
+        let issued = self.issued.iter().filter(|given| given.standing.counts());
         let issued = issued.map(|given| (given.tier, &given.claim));
         let asked = self.tiers.iter().enumerate();
         let asked = asked.filter_map(|(place, tier)| Some((place, tier.stage.requested()?)));
@@ -174,8 +174,8 @@ impl Rewards {
         });
         let keep_ms = limits.fold(window_ms, |ms, limit| ms.max(limit.period_ms));
         // One that was cancelled long after it was issued still keeps its tier from asking again at once.
-        let waits = |standing: Standing| standing.waits().is_some_and(|day| day >= start);
-        self.given.retain(|given| {
+        let waits = |standing: IssuedStatus| standing.waits().is_some_and(|day| day >= start);
+        self.issued.retain(|given| {
             given.standing.is_coming() || waits(given.standing) || now.since_ms(given.at) < keep_ms
         });
         self.replaced

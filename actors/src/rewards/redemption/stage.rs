@@ -15,10 +15,10 @@
 //! ```
 //!
 //! Only an explicit no leads to `Rejected`, and so to another claim under another id: the provider's (`rejected`), or a
-//! person's. What nobody knows stays where it is, under its id.
+//! person's. What is not known stays where it is, under its id.
 //!
 //! The table only says what follows; `redemption` moves the points and speaks. What becomes of a reward once it is
-//! issued is `given`'s.
+//! issued is `issued`'s.
 
 use crate::{
     contract::{
@@ -126,7 +126,7 @@ pub enum Step {
     Release(Claim),
     /// The points come back, and administration hears that the provider refused.
     Refuse(Claim),
-    /// Tell administration that somebody has to look.
+    /// Tell administration that a person has to look.
     Park,
     /// The tier is free again, without this claim: look whether it is reached.
     Reopen(Claim),
@@ -224,9 +224,9 @@ impl Stage {
                 (Self::Locked(claim), Step::Request)
             }
             (Self::Awaiting(claim), Input::Declined) => (rejected(&claim), Step::Release(claim)),
-            // Nothing was promised to anybody yet: it is no longer earned.
+            // No provider was asked yet: it is no longer earned.
             (Self::Awaiting(claim), Input::Short) => (Self::Open, Step::Release(claim)),
-            // Nothing was asked, so nobody can have answered.
+            // Nothing was asked, so there can be no answer.
             (Self::Awaiting(claim), Input::Issued | Input::Rejected | Input::Unclear) => {
                 (Self::Awaiting(claim), Step::Ignore)
             }
@@ -234,7 +234,7 @@ impl Stage {
             (Self::Locked(claim), Input::Issued) => (Self::Open, Step::Give(claim)),
             (Self::Locked(claim), Input::Rejected) => (rejected(&claim), Step::Refuse(claim)),
             (Self::Locked(claim), Input::Unclear) => (Self::Review(claim), Step::Park),
-            // While the provider is being asked, nobody can know better.
+            // While the provider is being asked, only the answer counts.
             (Self::Locked(claim), Input::Approved | Input::Declined) => {
                 (Self::Locked(claim), Step::Ignore)
             }

@@ -1,8 +1,8 @@
-//! The stored form of an agent's rewards: messages, as few agents have any and none has many.
+//! The stored form of an agent's rewards: messages, as few agents have any, and no agent has many.
 
 use prost::Message;
 
-use super::{Claim, Given, Replaced, Rewards, Stage, Standing, Standings};
+use super::{Claim, IssuedReward, IssuedStatus, Replaced, Rewards, Stage, TierState};
 use crate::{
     contract::time::LogTime,
     rewards::points::{Part, Workday},
@@ -25,7 +25,7 @@ impl Rewards {
         for tier in &self.tiers {
             wire::bytes(TIERS, &stored_tier(tier).encode_to_vec(), into);
         }
-        for given in &self.given {
+        for given in &self.issued {
             let (standing, owed, waits) = parts_of(given.standing);
             let stored = StoredGiven {
                 // At most `PROGRAMS_MAX * TIERS_MAX` a rule set; a number beyond four thousand million is none.
@@ -57,14 +57,14 @@ impl Rewards {
     /// `None` if the parts do not fit together.
     pub(crate) fn decode(stored: &mut StoredAgent) -> Option<Self> {
         let tiers = std::mem::take(&mut stored.tiers).into_iter();
-        let tiers: Vec<Standings> = tiers.map(tier_of).collect::<Option<_>>()?;
+        let tiers: Vec<TierState> = tiers.map(tier_of).collect::<Option<_>>()?;
         let given = std::mem::take(&mut stored.given).into_iter();
-        let given: Vec<Given> = given.map(given_of).collect::<Option<_>>()?;
+        let given: Vec<IssuedReward> = given.map(given_of).collect::<Option<_>>()?;
         let replaced = std::mem::take(&mut stored.replaced).into_iter();
         let replaced: Vec<Replaced> = replaced.map(replaced_of).collect::<Option<_>>()?;
-        let is_twice = |place: usize, tier: &Standings| {
+        let is_twice = |place: usize, tier: &TierState| {
             let same =
-                |other: &Standings| (&other.program, &other.tier) == (&tier.program, &tier.tier);
+                |other: &TierState| (&other.program, &other.tier) == (&tier.program, &tier.tier);
             tiers[..place].iter().any(same)
         };
         let fits = given.iter().all(|given| given.tier < tiers.len())
@@ -76,7 +76,7 @@ impl Rewards {
             && stored.debt >= 0;
         fits.then(|| Self {
             tiers,
-            given,
+            issued: given,
             replaced,
             debt: stored.debt,
             export_version: stored.export_version.take().map(Into::into),
@@ -85,7 +85,7 @@ impl Rewards {
     }
 }
 
-fn stored_tier(tier: &Standings) -> StoredTier {
+fn stored_tier(tier: &TierState) -> StoredTier {
     let (stage, rejected_on) = match &tier.stage {
         Stage::Open => (0, None),
         Stage::Awaiting(_) => (1, None),
@@ -103,7 +103,7 @@ fn stored_tier(tier: &Standings) -> StoredTier {
     }
 }
 
-fn tier_of(stored: StoredTier) -> Option<Standings> {
+fn tier_of(stored: StoredTier) -> Option<TierState> {
     let claim = match stored.claim {
         Some(claim) => Some(claim_of(claim)?),
         None => None,
@@ -117,10 +117,10 @@ fn tier_of(stored: StoredTier) -> Option<Standings> {
             claim,
             on: Workday(on),
         },
-        // A stage nobody has written, or one without what belongs to it.
+        // A stage that no program writes, or one without what belongs to it.
         (_, _, _) => return None,
     };
-    Some(Standings {
+    Some(TierState {
         program: stored.program.into(),
         tier: stored.tier.into(),
         claimed: stored.claimed,
@@ -163,8 +163,8 @@ fn claim_of(stored: StoredClaim) -> Option<Claim> {
     })
 }
 
-fn given_of(stored: StoredGiven) -> Option<Given> {
-    Some(Given {
+fn given_of(stored: StoredGiven) -> Option<IssuedReward> {
+    Some(IssuedReward {
         tier: usize::try_from(stored.tier).ok()?,
         claim: claim_of(stored.claim?)?,
         at: LogTime(stored.at),
@@ -182,27 +182,27 @@ fn replaced_of(stored: StoredReplaced) -> Option<Replaced> {
 }
 
 /// A standing's number, and what belongs to it.
-const fn parts_of(standing: Standing) -> (u32, bool, Option<Workday>) {
+const fn parts_of(standing: IssuedStatus) -> (u32, bool, Option<Workday>) {
     match standing {
-        Standing::Issued => (0, false, None),
-        Standing::Reversing => (1, false, None),
-        Standing::Review => (2, false, None),
-        Standing::Reversed => (3, false, None),
-        Standing::Debt => (4, false, None),
-        Standing::Held { owed } => (5, owed, None),
-        Standing::Cancelled { owed, waits } => (6, owed, waits),
+        IssuedStatus::Issued => (0, false, None),
+        IssuedStatus::Reversing => (1, false, None),
+        IssuedStatus::Review => (2, false, None),
+        IssuedStatus::Reversed => (3, false, None),
+        IssuedStatus::Debt => (4, false, None),
+        IssuedStatus::Held { owed } => (5, owed, None),
+        IssuedStatus::Cancelled { owed, waits } => (6, owed, waits),
     }
 }
 
-const fn standing_of(number: u32, owed: bool, waits: Option<Workday>) -> Option<Standing> {
+const fn standing_of(number: u32, owed: bool, waits: Option<Workday>) -> Option<IssuedStatus> {
     match number {
-        0 => Some(Standing::Issued),
-        1 => Some(Standing::Reversing),
-        2 => Some(Standing::Review),
-        3 => Some(Standing::Reversed),
-        4 => Some(Standing::Debt),
-        5 => Some(Standing::Held { owed }),
-        6 => Some(Standing::Cancelled { owed, waits }),
+        0 => Some(IssuedStatus::Issued),
+        1 => Some(IssuedStatus::Reversing),
+        2 => Some(IssuedStatus::Review),
+        3 => Some(IssuedStatus::Reversed),
+        4 => Some(IssuedStatus::Debt),
+        5 => Some(IssuedStatus::Held { owed }),
+        6 => Some(IssuedStatus::Cancelled { owed, waits }),
         _ => None,
     }
 }

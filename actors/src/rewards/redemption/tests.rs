@@ -1,8 +1,8 @@
 //! Both tables, pair by pair, and the identity of a reward.
 
 use super::{
-    given::{self, Standing},
     id::reward_id,
+    issued::{self, IssuedStatus},
     stage::{Claim, Input, Stage, Step},
 };
 use crate::{
@@ -192,8 +192,8 @@ fn s3_04_every_pair_of_stage_and_input() {
 
 #[test]
 fn s3_12_s3_16_every_pair_of_standing_and_input() {
-    use Standing::{Debt, Issued, Reversed, Reversing, Review};
-    use given::{
+    use IssuedStatus::{Debt, Issued, Reversed, Reversing, Review};
+    use issued::{
         Input::{Approved, Declined, Refused, Short, TakenBack, Unclear, Undelivered},
         Step::{Doubt, Free, Ignore, Keep, Owe, Park, Reopen, Restore, Retake, Return, Reverse},
     };
@@ -205,12 +205,12 @@ fn s3_12_s3_16_every_pair_of_standing_and_input() {
         Unclear,
         Undelivered { frees: false },
         Undelivered { frees: true },
-        given::Input::Issued,
+        issued::Input::Issued,
         Approved,
         Declined,
     ];
-    let held = |owed| Standing::Held { owed };
-    let waiting = |owed, waits| Standing::Cancelled { owed, waits };
+    let held = |owed| IssuedStatus::Held { owed };
+    let waiting = |owed, waits| IssuedStatus::Cancelled { owed, waits };
     let cancelled = |owed| waiting(owed, Some(TODAY));
     let before = Some(BEFORE);
     let mut table = vec![

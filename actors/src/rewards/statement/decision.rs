@@ -2,7 +2,7 @@
 //!
 //! The answer is the actor's own: the decision is applied to a copy, and what the copy makes of it is what the actor
 //! would. So nothing here repeats the tables of `redemption`; only where the tables let something happen without
-//! effect (a stopped program, a reversal nobody asked for) it is said here.
+//! effect (a stopped program, a reversal that was not asked for) it is said here.
 
 use crate::{
     agent::Agent,
@@ -12,7 +12,7 @@ use crate::{
         time::LogTime,
     },
     effect::{Effect, Ignored},
-    rewards::redemption::{GIVEN_MAX, REVERSE, Stage, Standing, Standings, reward_id},
+    rewards::redemption::{ISSUED_MAX, IssuedStatus, REVERSE, Stage, TierState, reward_id},
     rules::RuleSet,
     turn::Turn,
 };
@@ -113,9 +113,9 @@ impl Agent {
     }
 
     /// The tier of a reward, and where that stands; in the order in which `redemption` looks.
-    fn find(&self, agent: &str, id: &str) -> Option<(&Standings, RewardState)> {
+    fn find(&self, agent: &str, id: &str) -> Option<(&TierState, RewardState)> {
         let rewards = self.rewards();
-        let is_it = |tier: &Standings, ordinal: u32| {
+        let is_it = |tier: &TierState, ordinal: u32| {
             reward_id(&tier.program, agent, &tier.tier, ordinal) == id
         };
         for tier in rewards.tiers() {
@@ -131,29 +131,29 @@ impl Agent {
                 return Some((tier, state));
             }
         }
-        for given in rewards.given().iter().rev() {
+        for given in rewards.issued().iter().rev() {
             let Some(tier) = rewards.tiers().get(given.tier) else {
                 continue;
             };
             if is_it(tier, given.claim.ordinal) {
                 let state = match given.standing {
-                    Standing::Issued => RewardState::Issued,
-                    Standing::Reversing => RewardState::Reversing,
-                    Standing::Review => RewardState::ReversalNeedsReview,
-                    Standing::Reversed => RewardState::Reversed,
-                    Standing::Debt => RewardState::Debt,
-                    Standing::Held { .. } => RewardState::Held,
-                    Standing::Cancelled { .. } => RewardState::Cancelled,
+                    IssuedStatus::Issued => RewardState::Issued,
+                    IssuedStatus::Reversing => RewardState::Reversing,
+                    IssuedStatus::Review => RewardState::ReversalNeedsReview,
+                    IssuedStatus::Reversed => RewardState::Reversed,
+                    IssuedStatus::Debt => RewardState::Debt,
+                    IssuedStatus::Held { .. } => RewardState::Held,
+                    IssuedStatus::Cancelled { .. } => RewardState::Cancelled,
                 };
                 return Some((tier, state));
             }
         }
         let mut tiers = rewards.tiers().iter();
-        // As many as an agent's history holds: what is older is nobody's question any more.
-        let had = |tier: &&Standings| {
+        // As many as an agent's history holds: older ones are not decided any more.
+        let had = |tier: &&TierState| {
             (0..tier.claimed)
                 .rev()
-                .take(GIVEN_MAX)
+                .take(ISSUED_MAX)
                 .any(|n| is_it(tier, n))
         };
         tiers.find(had).map(|tier| (tier, RewardState::Past))
@@ -162,7 +162,7 @@ impl Agent {
     fn verdict(
         &self,
         turn: &mut Turn<'_>,
-        tier: &Standings,
+        tier: &TierState,
         state: RewardState,
         decided: &RewardDecided,
     ) -> Verdict {

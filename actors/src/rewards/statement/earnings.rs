@@ -37,7 +37,7 @@ impl Agent {
             let program = rewards.tiers().get(tier).map(|tier| &*tier.program);
             period.program.is_none() || program == period.program.as_deref()
         };
-        let given = rewards.given().iter().filter(|given| {
+        let given = rewards.issued().iter().filter(|given| {
             let day = Workday::of(EventTime(given.at.0), zone);
             given.standing.counts()
                 && (period.from..=period.to).contains(&day)

@@ -9,7 +9,7 @@ use aftercall_actors::{
     },
     effect::{Effect, Ignored},
     rewards::{
-        redemption::{REVERSE, Standing, reward_id},
+        redemption::{IssuedStatus, REVERSE, reward_id},
         statement::StageName,
     },
 };
@@ -254,7 +254,7 @@ impl Life<'_> {
         let open = tiers
             .iter()
             .filter_map(|tier| Some((tier, tier.stage.claim()?)));
-        let given = rewards.given().iter();
+        let given = rewards.issued().iter();
         let given = given.map(|given| (&tiers[given.tier], &given.claim));
         for (tier, claim) in open.chain(given) {
             let id = reward_id(&tier.program, "a1", &tier.tier, claim.ordinal);
@@ -263,18 +263,18 @@ impl Life<'_> {
             let parts: Vec<(i64, i64)> = parts.map(|p| (p.day.0.into(), p.points)).collect();
             assert_eq!((claim.points, &parts), (booked.cost, &booked.parts), "{id}");
         }
-        for given in rewards.given() {
+        for given in rewards.issued() {
             let tier = &tiers[given.tier];
             let id = reward_id(&tier.program, "a1", &tier.tier, given.claim.ordinal);
             let booked = self.ledger.rewards.iter().find(|r| r.id == id).unwrap();
             let stands = match given.standing {
-                Standing::Issued => Entry::Issued,
-                Standing::Reversing => Entry::Reversing,
-                Standing::Review => Entry::ReversalReview,
-                Standing::Reversed => Entry::Reversed,
-                Standing::Debt => Entry::Debt,
-                Standing::Held { .. } => Entry::Held,
-                Standing::Cancelled { .. } => Entry::Cancelled,
+                IssuedStatus::Issued => Entry::Issued,
+                IssuedStatus::Reversing => Entry::Reversing,
+                IssuedStatus::Review => Entry::ReversalReview,
+                IssuedStatus::Reversed => Entry::Reversed,
+                IssuedStatus::Debt => Entry::Debt,
+                IssuedStatus::Held { .. } => Entry::Held,
+                IssuedStatus::Cancelled { .. } => Entry::Cancelled,
             };
             // What is forgotten in the books is forgotten by the agent at its next step.
             let known = booked.entry != Entry::Forgotten;

@@ -1,11 +1,11 @@
-//! What is said of a reward: to the provider, and to people (S3.06 to S3.08).
+//! Messages about a reward: to the provider, and to people (S3.06 to S3.08).
 //!
 //! Ids follow from the reward's, so each thing is said once, whatever is retried. Alerts about rewards are no
 //! customer's: they have no interaction and no recording, and their `summary` is the sentence for people.
 
 use std::collections::BTreeMap;
 
-use super::{Claim, REVERSE, Standings, reward_id};
+use super::{Claim, REVERSE, TierState, reward_id};
 use crate::{
     alerts::notice,
     contract::{
@@ -30,7 +30,7 @@ pub const RULES: [&str; 6] = [AWAITING, REJECTED, REVIEW, REFUSED, CANCELLED, AF
 /// A message about a claim of the agent whose turn it is.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
-    pub tier: &'a Standings,
+    pub tier: &'a TierState,
     pub claim: &'a Claim,
 }
 
@@ -79,7 +79,7 @@ impl Message<'_> {
         self.alert(turn, (REVIEW, Severity::Critical), "", &what);
     }
 
-    /// Nobody knows whether it was taken back.
+    /// Whether it was taken back is not known.
     pub fn review_reversal(self, turn: &mut Turn<'_>) {
         let what = "may or may not have been taken back; that has to be decided";
         self.alert(turn, (REVIEW, Severity::Critical), REVERSE, what);
@@ -119,7 +119,7 @@ impl Message<'_> {
     }
 
     fn id(self, turn: &Turn<'_>) -> String {
-        let Standings { program, tier, .. } = self.tier;
+        let TierState { program, tier, .. } = self.tier;
         reward_id(program, agent(turn), tier, self.claim.ordinal)
     }
 
@@ -145,7 +145,7 @@ impl Message<'_> {
 
     fn alert(self, turn: &mut Turn<'_>, rank: (&str, Severity), suffix: &str, what: &str) {
         let reward = self.id(turn);
-        let Standings { program, tier, .. } = self.tier;
+        let TierState { program, tier, .. } = self.tier;
         let (points, kind) = (self.claim.points, &self.claim.reward_type);
         let id = format!("{}:{reward}{suffix}", rank.0);
         let summary = format!(
@@ -163,7 +163,7 @@ impl Message<'_> {
 const fn agent<'a>(turn: &Turn<'a>) -> &'a str {
     match turn.key {
         Key::Agent(id) | Key::Bot(id) | Key::Queue(id) | Key::Customer(id) => id,
-        Key::Nobody | Key::Caller(_) => "",
+        Key::Unassigned | Key::Caller(_) => "",
     }
 }
 

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! What is taken back is known to be gone: a reward that we asked back, or that its provider cancelled. One that
-//! bounced or failed has not reached the agent, and whether its money is spent nobody can tell from here; so a
+//! bounced or failed has not reached the agent, and whether its money is spent cannot be known here; so a
 //! program says whether that frees the points (`on_cancelled`), and while a reward is being asked back only the answer
 //! to that counts.
 
@@ -25,7 +25,7 @@ use crate::{contract::time::LogTime, rewards::points::Workday};
 
 /// A reward that was issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct IssuedReward {
     /// Place of its tier in the agent's list.
     pub tier: usize,
     /// What it cost, and where these points came from.
@@ -33,14 +33,14 @@ pub struct Given {
     /// Log time of the outcome that said so.
     pub at: LogTime,
     /// How it stands.
-    pub standing: Standing,
+    pub standing: IssuedStatus,
     /// How often its provider has said that the agent does not have it after all.
     pub doubts: u32,
 }
 
 /// How an issued reward stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum IssuedStatus {
     /// It is the agent's.
     Issued,
     /// The provider is asked to take it back.
@@ -73,16 +73,16 @@ pub enum Input {
     Short,
     /// The provider took it back: because we asked, or by itself (`reversed`, `cancelled`).
     TakenBack {
-        /// Whether the program frees points without a person, where nobody asked.
+        /// Whether the program frees points without a person, where no reversal was asked for.
         frees: bool,
     },
     /// The provider would not.
     Refused,
-    /// Of the reversal: delivery gave up without knowing, or said a word nobody knows.
+    /// Of the reversal: delivery gave up without knowing, or said a word that is not known.
     Unclear,
     /// It did not reach the agent (`bounced`, `failed`), or something was said that does not go with `issued`.
     Undelivered {
-        /// As of `TakenBack`; never with words that nobody knows.
+        /// As of `TakenBack`; never with words that are not known.
         frees: bool,
     },
     /// The provider says `issued`, once more.
@@ -104,9 +104,9 @@ pub enum Step {
     Return,
     /// What is lacking becomes a debt, and administration hears of it.
     Owe,
-    /// Tell administration that somebody has to look whether it was taken back.
+    /// Tell administration that a person has to look whether it was taken back.
     Park,
-    /// Tell administration that somebody has to look whether the agent has it.
+    /// Tell administration that a person has to look whether the agent has it.
     Doubt,
     /// Its points come back, and administration hears of it.
     Free,
@@ -120,7 +120,7 @@ pub enum Step {
     Reopen,
 }
 
-impl Standing {
+impl IssuedStatus {
     /// Whether limits count it: what was taken back was not had.
     #[must_use]
     pub const fn counts(self) -> bool {
@@ -170,7 +170,7 @@ impl Standing {
     pub const fn after(self, input: Input, today: Workday) -> (Self, Step) {
         match (self, input) {
             (Self::Issued, Input::Short) => (Self::Reversing, Step::Reverse),
-            // Nobody asked to take it back.
+            // No reversal was asked for.
             (
                 Self::Issued,
                 Input::TakenBack { frees: true } | Input::Undelivered { frees: true },
@@ -187,7 +187,7 @@ impl Standing {
             (Self::Reversing, Input::TakenBack { .. }) => (Self::Reversed, Step::Return),
             (Self::Reversing, Input::Refused) => (Self::Debt, Step::Owe),
             (Self::Reversing, Input::Unclear) => (Self::Review, Step::Park),
-            // While the provider is being asked, nobody can know better.
+            // While the provider is being asked, only the answer counts.
             (
                 Self::Reversing,
                 Input::Short
