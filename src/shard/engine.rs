@@ -964,3 +964,6 @@ pub fn publishable(partition: PartitionId, record: &Record) -> Vec<Publishable> 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
