@@ -25,7 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::{Config, DeliverConfig, LogConfig, Place, UrlLogin, units::Span},
-    delivery::{host::Deliveries, status::Board as DeliveryBoard, transport::Carry},
+    delivery::{host::Deliveries, status::DestinationBoard, transport::Transport},
     desk::{self, Desk, imports::Imports, tokens::Tokens},
     envelope,
     ingest::wfm::{
@@ -234,7 +234,7 @@ pub fn parse_rules(text: &str, origin: &str) -> Result<RuleSet, RulesError> {
 ///
 /// # Errors
 /// If a file cannot be read or holds mistakes; all of them.
-pub fn load_couriers(config: &DeliverConfig) -> Result<Vec<Arc<dyn Carry>>, load::LoadErrors> {
+pub fn load_couriers(config: &DeliverConfig) -> Result<Vec<Arc<dyn Transport>>, load::LoadErrors> {
     let Some(destinations) = &config.destinations else {
         return Ok(Vec::new());
     };
@@ -242,7 +242,7 @@ pub fn load_couriers(config: &DeliverConfig) -> Result<Vec<Arc<dyn Carry>>, load
     for warning in loaded.checked.warnings() {
         tracing::warn!("{warning}");
     }
-    Ok(loaded.carriers()?)
+    Ok(loaded.transports()?)
 }
 
 /// Why an embedded log's directory could not be claimed.
@@ -334,7 +334,7 @@ pub struct Engine {
     log: Log,
     hosts: Hosts,
     deliveries: Deliveries,
-    carriers: Vec<Arc<dyn Carry>>,
+    transports: Vec<Arc<dyn Transport>>,
     desk: Arc<Desk>,
     server: desk::Running,
     importer: Arc<Importer>,
@@ -355,7 +355,7 @@ impl Engine {
         config: &Config,
         rules: RuleSet,
         tokens: Arc<Tokens>,
-        destinations: Vec<Arc<dyn Carry>>,
+        destinations: Vec<Arc<dyn Transport>>,
     ) -> Result<Self, StartError> {
         report(&log.findings().await?)?;
         let log = &WatchedLog::around(Arc::clone(log));
@@ -390,7 +390,7 @@ impl Engine {
             log: Arc::clone(log),
             hosts,
             deliveries,
-            carriers: destinations,
+            transports: destinations,
             desk,
             server,
             importer: Arc::clone(&importer),
@@ -417,9 +417,9 @@ impl Engine {
         let position = self.hosts.activate(rules).await?;
         self.desk.set_ahead_max(rules.settings().ahead_max);
         let payers = self
-            .carriers
+            .transports
             .iter()
-            .map(|carry| Payer::from(carry.as_ref()));
+            .map(|transport| Payer::from(transport.as_ref()));
         for warning in payout::warnings(rules, &payers.collect::<Vec<_>>()) {
             tracing::warn!("{warning}");
         }
@@ -447,7 +447,7 @@ impl Engine {
 
     /// How the destinations are.
     #[must_use]
-    pub fn deliveries(&self) -> Arc<DeliveryBoard> {
+    pub fn deliveries(&self) -> Arc<DestinationBoard> {
         self.deliveries.board()
     }
 

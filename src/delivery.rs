@@ -15,6 +15,7 @@
 //! | `inputs` | outputs and operators' decisions, read from the log |
 //! | `report` | outcome events, dead letters and alarms, written to the log |
 //! | `dead_letter` | outputs given up, and what operators decide about them |
+//! | `original` | an output that is needed once more: what the log or its dead letter has of it |
 //! | `parcel` | an output as a destination sees it |
 //! | `transport`, `attempt` | what takes an output there; what came back, and what that means |
 //! | `policy` | start, concurrency, rate, retries, breaker, outcome of a destination |
@@ -29,6 +30,7 @@ pub mod inputs;
 pub mod journal;
 pub mod mac;
 pub mod metrics;
+pub mod original;
 pub mod parcel;
 pub mod policy;
 pub mod proof;

@@ -33,7 +33,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
     config::HttpConfig,
-    delivery::status::Board as DeliveryBoard,
+    delivery::status::DestinationBoard,
     log::{Log, health::STALL},
     planted::{PanicIn, panic_if_planted},
     shard::{ask::Asker, board::Board},
@@ -75,7 +75,7 @@ pub struct Desk {
     waiting: Arc<Semaphore>,
     waiting_max: usize,
     board: OnceLock<Arc<Board>>,
-    deliveries: OnceLock<Arc<DeliveryBoard>>,
+    deliveries: OnceLock<Arc<DestinationBoard>>,
     imports: OnceLock<Imports>,
     asker: OnceLock<Asker>,
     door: Door,
@@ -135,7 +135,7 @@ impl Desk {
     }
 
     /// Tells the desk where the destinations give account of themselves. Counts once.
-    pub fn set_deliveries(&self, board: Arc<DeliveryBoard>) {
+    pub fn set_deliveries(&self, board: Arc<DestinationBoard>) {
         // As for partitions.
         let _ = self.deliveries.set(board);
     }

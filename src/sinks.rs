@@ -1,19 +1,30 @@
 //! Where outputs go: the channels, a folder each, and what they share. Called by a destination's queue
 //! (`crate::delivery`) through its transport trait, which `courier` implements.
 //!
-//! A channel:
+//! A channel is a folder. Its module holds the struct of what its keys say, an `ABOUT` (name, keys, what an answer means
+//! by default, rate) and a `read`, and implements two traits of `sink`: `Sink` for what was configured (secrets,
+//! rehearsal, warnings) and `Sender` for its connection (send, lanes, show).
 //!
-//! | folder | idea |
+//! | folder | channel |
 //! |---|---|
-//! | `http` | any HTTP system: what it can be asked |
-//! | `slack` | Slack's Web API and incoming webhooks: calls, messages |
-//! | `teams` | Microsoft Teams Workflows webhooks: card, what a 200 says |
-//! | `email` | mail over SMTP: letters, addresses, the server |
+//! | `http` | any HTTP system: a request, its fallbacks, what it can be asked |
+//! | `slack` | Slack's Web API; in `slack/webhook`, incoming webhooks |
+//! | `teams` | Microsoft Teams Workflows webhooks |
+//! | `email` | mail over SMTP |
 //!
-//! What they share, and what knows no channel:
+//! To add one: write its folder, a `pub mod` line below, and its lines in `channel`, which is the one list of all
+//! channels (the enum, its table, its one `match`); describe its keys in `config/destinations.toml`. The compiler and the
+//! test of that reference say what is missing.
+//!
+//! What channels share, and what knows no channel:
 //!
 //! | file | idea |
 //! |---|---|
+//! | `sink` | what a channel has to say and do |
+//! | `sending` | one output on its way: what is known of it, and what came of it |
+//! | `drafter` | what may be seen of an output, its people, secrets in addresses and headers |
+//! | `progress` | an output that is for several: who has it, who is left |
+//! | `shown` | what would leave, for people to look at, without credentials |
 //! | `client` | HTTP client of one destination: TLS, limits, bodies of answers |
 //! | `credentials` | how a request shows who sends it |
 //! | `secret_ref`, `secret` | where a secret is kept, and reading it as it is now |
@@ -25,13 +36,15 @@
 //! | `selector` | which outputs a destination takes |
 //! | `scope`, `template`, `expression` | the variables of the configuration's texts, and what is made of them |
 //! | `judge` | what an answer means |
+//! | `spec`, `reader` | requests, credentials and conditions as they are configured, and reading them |
 //!
 //! What puts them together:
 //!
 //! | file | idea |
 //! |---|---|
+//! | `channel` | the list of channels |
 //! | `destination` | what the configuration says of a destination, checked |
-//! | `courier` | one output to one destination, once: fields, form, credentials, answer |
+//! | `courier` | one output to one destination, once: fields, sending, answer |
 //! | `file`, `rehearsal`, `examples` | reads `destinations.toml`, and tries it on an example of each output |
 //! | `load` | both files at once, checked against each other, to couriers |
 //! | `payout` | whether each reward has one destination that answers, over rules and destinations together |
@@ -39,11 +52,13 @@
 //! | `surroundings` | the certificates and secrets that both point at, as they are here and now |
 
 pub mod alarms;
+pub mod channel;
 pub mod client;
 pub mod conceal;
 pub mod courier;
 pub mod credentials;
 pub mod destination;
+mod drafter;
 pub mod email;
 pub mod examples;
 pub mod expression;
@@ -55,13 +70,19 @@ pub mod load;
 pub mod message;
 pub mod page;
 pub mod payout;
+mod progress;
+mod reader;
 pub mod recipients;
 pub mod rehearsal;
 pub mod scope;
 pub mod secret;
 pub mod secret_ref;
 pub mod selector;
+mod sending;
+pub mod shown;
+mod sink;
 pub mod slack;
+pub mod spec;
 pub mod surroundings;
 pub mod teams;
 pub mod template;

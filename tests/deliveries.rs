@@ -17,8 +17,8 @@ use aftercall::{
         host::Deliveries,
         parcel::Parcel,
         policy::{Limits, Policy, Retry, Start},
-        status::{Board, DriverState},
-        transport::{Carry, Turn},
+        status::{DestinationBoard, DriverState},
+        transport::{Transport, Turn},
     },
     log::{
         Lane, Log,
@@ -192,7 +192,7 @@ fn carrier(name: &'static str, manner: Manner) -> Carrier {
 }
 
 #[async_trait]
-impl Carry for Carrier {
+impl Transport for Carrier {
     fn name(&self) -> &str {
         self.name
     }
@@ -248,25 +248,25 @@ impl Carry for Carrier {
 }
 
 /// Runs destinations on a log of their own while the story lasts, then stops them.
-fn run<S, F>(carriers: &[&Carrier], story: S)
+fn run<S, F>(transports: &[&Carrier], story: S)
 where
-    S: FnOnce(Log, Arc<Board>) -> F,
+    S: FnOnce(Log, Arc<DestinationBoard>) -> F,
     F: Future<Output = ()>,
 {
-    run_on(&World::new(1, Faults::default()), carriers, story);
+    run_on(&World::new(1, Faults::default()), transports, story);
 }
 
-fn run_on<S, F>(world: &World, carriers: &[&Carrier], story: S)
+fn run_on<S, F>(world: &World, transports: &[&Carrier], story: S)
 where
-    S: FnOnce(Log, Arc<Board>) -> F,
+    S: FnOnce(Log, Arc<DestinationBoard>) -> F,
     F: Future<Output = ()>,
 {
     within_system(async {
         let log: Log = Arc::new(world.client());
-        let carriers = carriers
+        let transports = transports
             .iter()
-            .map(|c| Arc::new((*c).clone()) as Arc<dyn Carry>);
-        let deliveries = Deliveries::start(&log, carriers.collect(), &owner());
+            .map(|c| Arc::new((*c).clone()) as Arc<dyn Transport>);
+        let deliveries = Deliveries::start(&log, transports.collect(), &owner());
         story(log, deliveries.board()).await;
         deliveries.stop().await;
     });
@@ -285,14 +285,14 @@ async fn store(log: &Log, numbers: std::ops::Range<u32>) {
         .await;
 }
 
-fn status(board: &Board, name: &str) -> aftercall::delivery::status::DestinationStatus {
+fn status(board: &DestinationBoard, name: &str) -> aftercall::delivery::status::DestinationStatus {
     let mut all = board.destinations();
     all.retain(|status| status.destination == name);
     all.remove(0)
 }
 
 async fn until(
-    board: &Board,
+    board: &DestinationBoard,
     name: &str,
     holds: impl Fn(&aftercall::delivery::status::DestinationStatus) -> bool,
 ) {

@@ -8,9 +8,9 @@ use std::{fs, path::PathBuf};
 
 use aftercall::{
     delivery::record::{
-        self as delivery, Alarmed, BreakerRecord, Case, Ended, Ending, Fact, Found, Item,
-        LaneRecord, Looked, Memory, Merged, Misconfigured, Moved, Note, Reason, Seen, Settled,
-        Sighted, Sighting, Sign, Spot, Standing, Started, Step, Taken, Told,
+        self as delivery, Alarmed, AttemptRecord, BreakerRecord, BreakerSignal, Case, Checkpoint,
+        Cursor, Ended, Fact, FinalStatus, Found, Item, LaneRecord, Memory, Merged, Misconfigured,
+        Moved, Reason, Reported, Seen, Settled, Sighted, Sighting, Spot, Started, Step, Taken,
     },
     log::{Lane, mark::Sealing},
     shard::{
@@ -242,10 +242,10 @@ fn facts_of_places() -> Vec<Fact> {
             missing: true,
             ..Item::default()
         }),
-        Fact::Standing(Standing {
+        Fact::Checkpoint(Checkpoint {
             outputs_lower: 115,
             dead_lower: 7,
-            ..Standing::default()
+            ..Checkpoint::default()
         }),
     ]
 }
@@ -278,9 +278,9 @@ fn facts_of_losses() -> Vec<Fact> {
             at: 701,
             spot: Some(spot),
         }),
-        Fact::Standing(Standing {
+        Fact::Checkpoint(Checkpoint {
             dead_seen_ms: Some(1_767_225_600_126),
-            ..Standing::default()
+            ..Checkpoint::default()
         }),
     ]
 }
@@ -448,7 +448,7 @@ fn delivery_record(facts: Vec<Fact>, piece: Option<delivery::Piece>) -> delivery
 /// One fact of each sort that a driver commits.
 fn facts() -> Vec<Fact> {
     vec![
-        Fact::Looked(Looked {
+        Fact::Cursor(Cursor {
             output: 900,
             dead: 7,
         }),
@@ -475,7 +475,7 @@ fn facts() -> Vec<Fact> {
             seq: 901,
             note: note(),
             counts: true,
-            sign: Sign::Down.into(),
+            sign: BreakerSignal::Down.into(),
             again_at_ms: Some(1_795_163_401_000),
             pause_until_ms: Some(1_795_163_402_000),
             handle: Some(r#"{"ts":"1.2"}"#.to_owned()),
@@ -487,7 +487,7 @@ fn facts() -> Vec<Fact> {
             by: 903,
             at_ms: 1_795_163_400_400,
         }),
-        Fact::Told(Told { seq: 901 }),
+        Fact::Reported(Reported { seq: 901 }),
         Fact::Alarmed(alarmed()),
         Fact::AlarmTold(delivery::AlarmTold {}),
     ]
@@ -496,8 +496,8 @@ fn facts() -> Vec<Fact> {
 /// A checkpoint's piece.
 fn checkpoint() -> Vec<Fact> {
     vec![
-        Fact::Standing(Standing {
-            looked: Looked {
+        Fact::Checkpoint(Checkpoint {
+            cursor: Cursor {
                 output: 900,
                 dead: 7,
             },
@@ -515,7 +515,7 @@ fn checkpoint() -> Vec<Fact> {
                 output: 12,
                 round: 1,
             }],
-            ..Standing::default()
+            ..Checkpoint::default()
         }),
         Fact::Remembered(Memory {
             key: "alert:Jörg".to_owned(),
@@ -576,7 +576,7 @@ fn facts_of_access() -> Vec<Fact> {
     vec![
         Fact::Ended(Ended {
             seq: 901,
-            note: Note {
+            note: AttemptRecord {
                 seen: Seen::Misconfigured.into(),
                 status: 401,
                 ..note()
@@ -589,7 +589,7 @@ fn facts_of_access() -> Vec<Fact> {
             why: "answered 401".to_owned(),
             ..alarmed()
         }),
-        Fact::Standing(Standing {
+        Fact::Checkpoint(Checkpoint {
             misconfigured: Some(Misconfigured {
                 since_ms: 1_795_163_400_500,
                 probe_at_ms: 1_795_163_460_500,
@@ -598,7 +598,7 @@ fn facts_of_access() -> Vec<Fact> {
                 alarmed: true,
             }),
             let_in_from_ms: Some(1_795_163_400_000),
-            ..Standing::default()
+            ..Checkpoint::default()
         }),
         Fact::Held(Item {
             taken: taken(),
@@ -614,13 +614,13 @@ fn lanes() -> Vec<Fact> {
     let progress = r#"{"done":true,"left":[{"channel":"C2"}],"refused":[]}"#;
     let names = || vec!["C1".to_owned(), "chat.update".to_owned()];
     vec![
-        Fact::Standing(Standing {
+        Fact::Checkpoint(Checkpoint {
             lanes: vec![LaneRecord {
                 name: "C1".to_owned(),
                 free_at_us: 1_795_163_401_000_000,
                 paused_until_ms: 1_795_163_430_000,
             }],
-            ..Standing::default()
+            ..Checkpoint::default()
         }),
         Fact::Remembered(Memory {
             key: "alert:Jörg".to_owned(),
@@ -662,8 +662,8 @@ fn taken() -> Taken {
     }
 }
 
-fn note() -> Note {
-    Note {
+fn note() -> AttemptRecord {
+    AttemptRecord {
         attempt: 2,
         started_at_ms: 1_795_163_400_300,
         ended_at_ms: 1_795_163_400_500,
@@ -678,7 +678,7 @@ fn settled() -> Settled {
     Settled {
         seq: 901,
         at_ms: 1_795_163_400_600,
-        ending: Ending::Rejected.into(),
+        ending: FinalStatus::Rejected.into(),
         reason: Reason::Unsendable.into(),
         why: "too large".to_owned(),
         outcome: Some("rejected".to_owned()),

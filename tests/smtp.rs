@@ -4,13 +4,10 @@ use std::time::{Duration, Instant};
 
 use aftercall::{
     delivery::attempt::{Answer, Fault},
-    sinks::{
-        destination::SmtpSecurity,
-        email::{
-            address::mailbox,
-            message::Email,
-            smtp::{Letter, Server, message_id},
-        },
+    sinks::email::{
+        address::mailbox,
+        message::Email,
+        smtp::{Letter, Server, SmtpSecurity, message_id},
     },
 };
 use lettre::transport::smtp::authentication::Credentials;

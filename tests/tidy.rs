@@ -302,6 +302,51 @@ fn the_durable_queue_knows_no_http_and_no_vendor() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// What the channels share names none of them, so that a channel is a folder and its lines in `channel`.
+#[test]
+fn what_channels_share_knows_no_channel() {
+    const CHANNELS: [&str; 4] = ["email", "http", "slack", "teams"];
+    const SHARED: [&str; 20] = [
+        "client",
+        "conceal",
+        "credentials",
+        "drafter",
+        "expression",
+        "fields",
+        "judge",
+        "message",
+        "page",
+        "progress",
+        "reader",
+        "scope",
+        "secret",
+        "secret_ref",
+        "selector",
+        "sending",
+        "shown",
+        "sink",
+        "spec",
+        "template",
+    ];
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in sources(&["src/sinks"]) {
+        let part = module_of(&file.replacen("src/sinks/", "src/", 1));
+        if is_test_file(&file) || !SHARED.contains(&part.as_str()) {
+            continue;
+        }
+        let code = code_of(&read(&file));
+        for root in ["sinks::", "super::"] {
+            let used = roots_after(&code, root);
+            let channels = used.iter().filter(|used| CHANNELS.contains(&used.as_str()));
+            found.extend(channels.map(|used| format!("{file}: {used}")));
+        }
+        seen.insert(part);
+    }
+    assert_eq!(found, Vec::<String>::new());
+    assert_eq!(seen, SHARED.map(str::to_owned).into(), "one is gone");
+}
+
 #[test]
 fn every_module_says_what_it_is_for() {
     let silent: Vec<String> = all_sources()

@@ -21,7 +21,7 @@ use std::{
 };
 
 use aftercall::{
-    delivery::{driver::drive, status::Board, transport::Carry},
+    delivery::{driver::drive, status::DestinationBoard, transport::Transport},
     log::{
         Log,
         jetstream::{JetStreamLog, Settings},
@@ -240,7 +240,7 @@ fn output(number: usize) -> (String, Value) {
 
 /// A destination being driven.
 struct Running {
-    board: Arc<Board>,
+    board: Arc<DestinationBoard>,
     stop: watch::Sender<bool>,
     driving: JoinHandle<aftercall::delivery::driver::Ended>,
 }
@@ -254,10 +254,10 @@ impl Running {
         let loaded = load::parse((config, "bench"), Some((&fields, "bench")));
         let couriers = loaded.expect("good destinations").couriers();
         let courier = couriers.expect("couriers").pop().expect("one");
-        let carry: Arc<dyn Carry> = Arc::new(courier);
+        let transport: Arc<dyn Transport> = Arc::new(courier);
         let (stop, stopping) = watch::channel(false);
-        let board = Arc::new(Board::new([name]));
-        let driving = drive(Arc::clone(log), carry, Arc::clone(&board), 1, stopping);
+        let board = Arc::new(DestinationBoard::new([name]));
+        let driving = drive(Arc::clone(log), transport, Arc::clone(&board), 1, stopping);
         Self {
             board,
             stop,

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use aftercall_actors::contract::event::Kept;
 use serde_json::Value;
 
-use super::record::Ending;
+use super::record::FinalStatus;
 
 /// A complete answer of a vendor, whatever it says.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +111,7 @@ pub enum Verdict {
         why: String,
         /// What the answer means if others are let in all the same, and so is about this output alone; `None` without
         /// an answer.
-        alone: Option<Ending>,
+        alone: Option<FinalStatus>,
     },
     /// Worth another attempt.
     Again {

@@ -2,7 +2,7 @@
 //!
 //! The loop performs what the machine decides. One record is in flight while more facts gather; attempts and tidings
 //! of committed facts run beside it. All of it is one task: dropped at any await, it leaves nothing that the next owner
-//! cannot read from the line. The simulation runs this same code.
+//! cannot read from the journal. The simulation runs this same code.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,31 +16,30 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    inputs::{self, Follow, Wish, Word},
-    journal::{Line, LineError},
+    inputs::{self, Follow, OperatorChoice, OperatorDecision},
+    journal::{Journal, JournalError},
     metrics::Account,
     parcel::Parcel,
     record::{Case, Fact, Item, Sighting, Spot, Taken},
-    report::{Tell, Teller, Telling},
+    report::{Report, Reporter, Reporting},
     state::{Action, Batch, Decision, Find, Machine},
-    status::Board,
-    transport::{Carry, Turn},
+    status::DestinationBoard,
+    transport::{Transport, Turn},
 };
 use crate::log::{Log, LogError, Seq, StoredOutput};
 
 mod again;
+mod attempt;
 mod commit;
 mod ended;
-mod flight;
 mod kept;
 mod secrets;
 
 pub use ended::Ended;
-pub use flight::{letter_of, what_became};
 
 use again::Seen;
+use attempt::{Finished, Wanted, ask, attempt};
 use ended::Stage;
-use flight::{Landed, Wanted, ask, fly};
 use kept::Kept;
 
 /// What was merely passed over is noted at least this often.
@@ -49,7 +48,7 @@ const MARK_EVERY: Duration = Duration::from_secs(1);
 /// A checkpoint is written this long after the last one, if anything was,
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
-/// or once this many records have been, so that a line stays short.
+/// or once this many records have been, so that a journal stays short.
 const CHECKPOINT_RECORDS: u64 = 1_000;
 
 /// A stopping driver waits at most this long for what is out.
@@ -67,24 +66,24 @@ const UNWANTED_MAX: Duration = Duration::from_secs(5);
 /// Drives one destination until it is told to stop or must. `owner` tells this process from every other.
 pub async fn drive(
     log: Log,
-    carry: Arc<dyn Carry>,
-    board: Arc<Board>,
+    transport: Arc<dyn Transport>,
+    board: Arc<DestinationBoard>,
     owner: u64,
     stopping: watch::Receiver<bool>,
 ) -> Ended {
     let mut stopped = stopping.clone();
-    let taking = Line::take_over(&*log, &*carry, owner);
+    let taking = Journal::take_over(&*log, &*transport, owner);
     let taken = tokio::select! {
         biased;
         // A dropped sender is a stop as well.
         _ = stopped.wait_for(|stop| *stop) => return Ended::AsAsked,
         taken = taking => taken,
     };
-    let (line, state) = match taken {
+    let (journal, state) = match taken {
         Ok(taken) => taken,
         Err(error) => return error.into(),
     };
-    let destination: Arc<str> = carry.name().into();
+    let destination: Arc<str> = transport.name().into();
     let doubts = log.doubts();
     let mut machine = Machine::resume(state, log.now());
     let looking = again::look(&log, &destination, machine.places(), machine.follows());
@@ -101,23 +100,23 @@ pub async fn drive(
     // The former owner's environment and files may have been others.
     machine.try_credentials();
     let driver = Driver {
-        account: Account::new(Arc::clone(&destination), board, line.epoch()),
-        outputs: inputs::outputs(&log, &carry.lanes()),
-        words: inputs::words(&log, &destination),
-        teller: Teller {
-            key: line.key().clone(),
+        account: Account::new(Arc::clone(&destination), board, journal.epoch()),
+        outputs: inputs::outputs(&log, &transport.lanes()),
+        decisions: inputs::decisions(&log, &destination),
+        reporter: Reporter {
+            key: journal.key().clone(),
             log: Arc::clone(&log),
             destination: Arc::clone(&destination),
-            outcome_type: carry
+            outcome_type: transport
                 .policy()
                 .outcome
                 .as_ref()
                 .map(|rule| rule.event_type.clone()),
-            alarm: carry.alarm(),
+            alarm: transport.alarm(),
         },
         destination,
         machine,
-        line: Some(line),
+        journal: Some(journal),
         commit: None,
         again: Batch::default(),
         attempts: FuturesUnordered::new(),
@@ -134,29 +133,29 @@ pub async fn drive(
         looking: None,
         stage: Stage::Running,
         log,
-        carry,
+        transport,
     };
     driver.run(stopping).await
 }
 
 struct Driver {
     log: Log,
-    carry: Arc<dyn Carry>,
+    transport: Arc<dyn Transport>,
     destination: Arc<str>,
     machine: Machine,
     account: Account,
-    teller: Teller,
+    reporter: Reporter,
     /// Gone while a record is on its way.
-    line: Option<Line>,
+    journal: Option<Journal>,
     commit: Option<LocalBoxFuture<'static, Result<Committed, Uncommitted>>>,
     /// What was not committed with a record that the log lost, and comes with the checkpoint that follows.
     again: Batch,
-    attempts: FuturesUnordered<LocalBoxFuture<'static, Landed>>,
+    attempts: FuturesUnordered<LocalBoxFuture<'static, Finished>>,
     errands: FuturesUnordered<LocalBoxFuture<'static, Result<Errand, LogError>>>,
     /// For the lanes of items that are due.
     questions: FuturesUnordered<LocalBoxFuture<'static, (Seq, Vec<String>)>>,
     outputs: Follow<StoredOutput>,
-    words: Follow<Word>,
+    decisions: Follow<OperatorDecision>,
     /// Of unfinished items, as far as there is room.
     parcels: BTreeMap<Seq, Arc<Parcel>>,
     marked_at: Instant,
@@ -164,7 +163,7 @@ struct Driver {
     checkpoint_at: Instant,
     /// Records since the last checkpoint.
     records: u64,
-    /// The checkpoints that stay in the line.
+    /// The checkpoints that stay in the journal.
     kept: Kept,
     /// What was refused, and when it was last looked at.
     refused: Option<(u64, Instant)>,
@@ -176,7 +175,7 @@ struct Driver {
 }
 
 struct Committed {
-    line: Line,
+    journal: Journal,
     batch: Batch,
     /// Sequence of a checkpoint's first record.
     checkpoint: Option<Seq>,
@@ -184,16 +183,16 @@ struct Committed {
 
 struct Uncommitted {
     /// As it was before.
-    line: Line,
+    journal: Journal,
     batch: Batch,
-    error: LineError,
+    error: JournalError,
 }
 
 /// What is done beside the attempts.
 enum Errand {
-    Told(Case),
+    Reported(Case),
     /// Its dead letter waits for the output, which the log has lost.
-    Untold(Case),
+    Unreported(Case),
     AlarmTold,
     Trimmed,
 }
@@ -201,12 +200,12 @@ enum Errand {
 /// What the loop waits for.
 enum Event {
     Committed(Result<Committed, Uncommitted>),
-    Landed(Landed),
+    Finished(Finished),
     Lanes(Seq, Vec<String>),
     Done(Result<Errand, LogError>),
-    Word(Result<Word, LogError>),
+    OperatorDecision(Result<OperatorDecision, LogError>),
     Output(Result<StoredOutput, LogError>),
-    Looked(Result<Seen, LogError>),
+    Cursor(Result<Seen, LogError>),
     Stop,
     Time,
 }
@@ -231,9 +230,9 @@ impl Driver {
     }
 
     async fn wait(&mut self, now: LogTime, stopping: &mut watch::Receiver<bool>) -> Event {
-        let looked = self.machine.follows();
+        let cursor = self.machine.follows();
         let is_sure = self.looking.is_none();
-        let wants_word = is_sure && self.machine.wants_decision();
+        let wants_decision = is_sure && self.machine.wants_decision();
         let wants_output = is_sure && self.machine.wants_output(now);
         if wants_output {
             self.wanted_at = Instant::now();
@@ -246,17 +245,17 @@ impl Driver {
             Some(done) = OptionFuture::from(self.commit.as_mut()), if self.commit.is_some() => {
                 Event::Committed(done)
             }
-            Some(landed) = self.attempts.next(), if !self.attempts.is_empty() => Event::Landed(landed),
+            Some(finished) = self.attempts.next(), if !self.attempts.is_empty() => Event::Finished(finished),
             Some((seq, lanes)) = self.questions.next(), if !self.questions.is_empty() => {
                 Event::Lanes(seq, lanes)
             }
             Some(done) = self.errands.next(), if !self.errands.is_empty() => Event::Done(done),
             _ = stopping.wait_for(|stop| *stop), if self.stage == Stage::Running => Event::Stop,
             Some(moved) = OptionFuture::from(self.looking.as_mut()), if self.looking.is_some() => {
-                Event::Looked(moved)
+                Event::Cursor(moved)
             }
-            word = self.words.next(looked.dead), if wants_word => Event::Word(word),
-            output = self.outputs.next(looked.output), if wants_output => Event::Output(output),
+            decision = self.decisions.next(cursor.dead), if wants_decision => Event::OperatorDecision(decision),
+            output = self.outputs.next(cursor.output), if wants_output => Event::Output(output),
             () = tokio::time::sleep_until(wake) => Event::Time,
         }
     }
@@ -270,17 +269,17 @@ impl Driver {
                     Err(failed) => self.uncommitted(failed)?,
                 }
             }
-            Event::Landed(landed) => self.landed(landed),
+            Event::Finished(finished) => self.finished(finished),
             Event::Lanes(seq, lanes) => self.machine.told_lanes(seq, lanes),
             Event::Done(done) => match done? {
-                Errand::Told(case) => self.machine.told(case),
-                Errand::Untold(case) => self.tell_again(case),
+                Errand::Reported(case) => self.machine.reported(case),
+                Errand::Unreported(case) => self.report_again(case),
                 Errand::AlarmTold => self.machine.alarm_told(),
                 Errand::Trimmed => {}
             },
-            Event::Word(word) => self.hear(word?),
+            Event::OperatorDecision(decision) => self.decide(decision?),
             Event::Output(stored) => self.look(stored?),
-            Event::Looked(moved) => self.looked_again(moved?)?,
+            Event::Cursor(moved) => self.looked_again(moved?)?,
             Event::Stop => {
                 self.machine.stop();
                 self.stage = Stage::Stopping {
@@ -295,10 +294,10 @@ impl Driver {
     /// Takes in whatever else is ready, so that it is decided on and committed together.
     fn drain(&mut self) -> Result<(), Ended> {
         for _ in 0..DRAIN_MAX {
-            let Some(Some(landed)) = self.attempts.next().now_or_never() else {
+            let Some(Some(finished)) = self.attempts.next().now_or_never() else {
                 break;
             };
-            self.landed(landed);
+            self.finished(finished);
         }
         while let Some(Some((seq, lanes))) = self.questions.next().now_or_never() {
             self.machine.told_lanes(seq, lanes);
@@ -366,11 +365,11 @@ impl Driver {
         for action in actions {
             match action {
                 Action::Send { seq, turn, handle } => self.send(seq, turn, handle),
-                Action::Tell { item } => self.tell(item, Tell::All),
+                Action::Report { item } => self.report(item, Report::All),
                 Action::Alarm(alarmed) => {
-                    let telling = self.teller.clone().alarm(alarmed);
+                    let reporting = self.reporter.clone().alarm(alarmed);
                     let errand = async move {
-                        telling.await;
+                        reporting.await;
                         Ok(Errand::AlarmTold)
                     };
                     self.errands.push(errand.boxed_local());
@@ -379,28 +378,28 @@ impl Driver {
         }
     }
 
-    fn tell(&self, item: Box<Item>, what: Tell) {
+    fn report(&self, item: Box<Item>, what: Report) {
         let case = Case {
             output: item.taken.seq,
             round: item.round,
         };
         let parcel = self.parcels.get(&case.output).cloned();
-        let telling = self.teller.clone().tell(item, parcel, what);
+        let reporting = self.reporter.clone().report(item, parcel, what);
         let errand = async move {
-            Ok(match telling.await? {
-                Telling::Done => Errand::Told(case),
-                Telling::Waits => Errand::Untold(case),
+            Ok(match reporting.await? {
+                Reporting::Done => Errand::Reported(case),
+                Reporting::Waits => Errand::Unreported(case),
             })
         };
         self.errands.push(errand.boxed_local());
     }
 
     /// By now the output may have been found where it was published again. A process that stops leaves it to the next.
-    fn tell_again(&self, case: Case) {
+    fn report_again(&self, case: Case) {
         let item = self.machine.state().items().get(&case.output);
         let item = item.filter(|item| item.settled.is_some() && item.round == case.round);
         if let Some(item) = item.filter(|_| self.stage == Stage::Running) {
-            self.tell(Box::new(item.clone()), Tell::Letter);
+            self.report(Box::new(item.clone()), Report::Letter);
         }
     }
 
@@ -408,25 +407,30 @@ impl Driver {
     fn ask(&mut self, now: LogTime) {
         for question in self.machine.questions(now) {
             let parcel = self.parcels.get(&question.seq).cloned();
-            let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
-            let asking = ask(log, carry, (self.wanted(question.seq), parcel), question);
+            let (log, transport) = (Arc::clone(&self.log), Arc::clone(&self.transport));
+            let asking = ask(
+                log,
+                transport,
+                (self.wanted(question.seq), parcel),
+                question,
+            );
             self.questions.push(asking.boxed_local());
         }
     }
 
     fn send(&mut self, seq: Seq, turn: Turn, handle: Option<Value>) {
         let parcel = self.parcels.get(&seq).cloned();
-        let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
-        let flight = fly(log, carry, (self.wanted(seq), parcel), handle, turn);
-        self.attempts.push(flight.boxed_local());
+        let (log, transport) = (Arc::clone(&self.log), Arc::clone(&self.transport));
+        let attempt = attempt(log, transport, (self.wanted(seq), parcel), handle, turn);
+        self.attempts.push(attempt.boxed_local());
     }
 
-    fn landed(&mut self, landed: Landed) {
-        self.account.attempt_took(landed.took);
+    fn finished(&mut self, finished: Finished) {
+        self.account.attempt_took(finished.took);
         let now = self.log.now();
-        match &landed.attempt {
-            Some(attempt) => self.machine.finished(now, landed.seq, attempt),
-            None => self.machine.unmade(now, landed.seq),
+        match &finished.attempt {
+            Some(attempt) => self.machine.finished(now, finished.seq, attempt),
+            None => self.machine.unmade(now, finished.seq),
         }
     }
 
@@ -458,11 +462,11 @@ impl Driver {
             return self.machine.pass(stored.seq);
         }
         match Parcel::read(&stored) {
-            Ok(parcel) if self.carry.selects(&parcel) => {
+            Ok(parcel) if self.transport.selects(&parcel) => {
                 let find = Find {
                     spot,
                     at: if at == stored.seq { 0 } else { at },
-                    ..inputs::find(&*self.carry, &parcel)
+                    ..inputs::find(&*self.transport, &parcel)
                 };
                 if self.machine.adopts(&find, at) {
                     return self.machine.pass(parcel.seq);
@@ -480,23 +484,23 @@ impl Driver {
         }
     }
 
-    fn hear(&mut self, word: Word) {
+    fn decide(&mut self, decision: OperatorDecision) {
         if self.is_in_doubt() {
             return;
         }
-        let seq = word.seq + self.machine.state().places().dead_lower();
-        if !self.machine.sees_dead(word.time) {
+        let seq = decision.seq + self.machine.state().places().dead_lower();
+        if !self.machine.sees_dead(decision.time) {
             return self.machine.pass_dead(seq);
         }
-        let (case, parcel) = match word.wish {
-            Wish::None => return self.machine.pass_dead(seq),
-            Wish::Drop(case) => (case, None),
-            Wish::Retry(case, wanted) => (case, Some(wanted)),
+        let (case, parcel) = match decision.choice {
+            OperatorChoice::None => return self.machine.pass_dead(seq),
+            OperatorChoice::Drop(case) => (case, None),
+            OperatorChoice::Retry(case, wanted) => (case, Some(wanted)),
         };
         let (parcel, spot) = parcel.unzip();
         let retry = parcel.as_ref().map(|parcel| Find {
             spot: spot.flatten(),
-            ..inputs::find(&*self.carry, parcel)
+            ..inputs::find(&*self.transport, parcel)
         });
         let decision = Decision { seq, case, retry };
         self.machine.decided(self.log.now(), decision);

@@ -2,7 +2,7 @@
 //!
 //! Nothing is sent to it but the word to stop: outputs are pulled from the log by the loop, at its own pace, so there
 //! is no mailbox to fill. A loop that panics ends alone; its actor is then started again by its supervisor, after a
-//! pause that grows, and reads its line anew. So a mistake that one output brings out delays one destination.
+//! pause that grows, and reads its journal anew. So a mistake that one output brings out delays one destination.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,8 +12,8 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     driver::{Ended, drive},
-    status::{Board, DriverState},
-    transport::Carry,
+    status::{DestinationBoard, DriverState},
+    transport::Transport,
 };
 use crate::{
     log::{
@@ -34,7 +34,7 @@ const PAUSES: ExponentialBuilder = doubling(Duration::from_millis(200), Duration
 /// A driver that has lived this long has got over whatever it was.
 const SOUND_AFTER: Duration = Duration::from_secs(60);
 
-/// A start waits this long for destinations to take their lines over,
+/// A start waits this long for destinations to take their journals over,
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 /// and looks this often.
 const SETTLE_STEP: Duration = Duration::from_millis(2);
@@ -47,17 +47,19 @@ const RELEASE_MAX: Duration = Duration::from_secs(4);
 
 /// All destinations of this process, running.
 pub struct Deliveries {
-    board: Arc<Board>,
+    board: Arc<DestinationBoard>,
     hosts: Vec<Addr<DestinationHost>>,
     arbiters: Vec<Arbiter>,
 }
 
 impl Deliveries {
-    /// Starts an actor for each destination; each takes its line over by itself. Must be called within an actix
+    /// Starts an actor for each destination; each takes its journal over by itself. Must be called within an actix
     /// system.
     #[must_use]
-    pub fn start(log: &Log, destinations: Vec<Arc<dyn Carry>>, owner: &Arc<Owner>) -> Self {
-        let board = Arc::new(Board::new(destinations.iter().map(|carry| carry.name())));
+    pub fn start(log: &Log, destinations: Vec<Arc<dyn Transport>>, owner: &Arc<Owner>) -> Self {
+        let board = Arc::new(DestinationBoard::new(
+            destinations.iter().map(|transport| transport.name()),
+        ));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(destinations.len());
         let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
@@ -65,11 +67,11 @@ impl Deliveries {
         let hosts = destinations
             .into_iter()
             .zip(handles.iter().cycle())
-            .map(|(carry, arbiter)| {
+            .map(|(transport, arbiter)| {
                 let (log, board) = (Arc::clone(log), Arc::clone(&board));
                 let owner = Arc::clone(owner);
                 Supervisor::start_in_arbiter(arbiter, move |_| {
-                    DestinationHost::new(log, carry, board, owner)
+                    DestinationHost::new(log, transport, board, owner)
                 })
             })
             .collect();
@@ -80,7 +82,7 @@ impl Deliveries {
         }
     }
 
-    /// Waits until each destination has taken its line over, or has ended, but no longer than a start may take: one that
+    /// Waits until each destination has taken its journal over, or has ended, but no longer than a start may take: one that
     /// comes later begins where it left off.
     pub async fn settled(&self) {
         let is_starting = || {
@@ -97,7 +99,7 @@ impl Deliveries {
 
     /// How the destinations are.
     #[must_use]
-    pub fn board(&self) -> Arc<Board> {
+    pub fn board(&self) -> Arc<DestinationBoard> {
         Arc::clone(&self.board)
     }
 
@@ -120,8 +122,8 @@ impl Deliveries {
 /// The host of one destination.
 pub struct DestinationHost {
     log: Log,
-    carry: Arc<dyn Carry>,
-    board: Arc<Board>,
+    transport: Arc<dyn Transport>,
+    board: Arc<DestinationBoard>,
     owner: Arc<Owner>,
     /// Another process has taken the destination over, or all of the log.
     stands_by: bool,
@@ -136,10 +138,15 @@ pub struct DestinationHost {
 }
 
 impl DestinationHost {
-    fn new(log: Log, carry: Arc<dyn Carry>, board: Arc<Board>, owner: Arc<Owner>) -> Self {
+    fn new(
+        log: Log,
+        transport: Arc<dyn Transport>,
+        board: Arc<DestinationBoard>,
+        owner: Arc<Owner>,
+    ) -> Self {
         Self {
             log,
-            carry,
+            transport,
             board,
             owner,
             stands_by: false,
@@ -174,7 +181,7 @@ impl DestinationHost {
     }
 
     fn show_that_it_stands_by(&self) {
-        let (destination, state) = (self.carry.name(), DriverState::Fenced);
+        let (destination, state) = (self.transport.name(), DriverState::Fenced);
         let reason = "another process has taken over, and this one stands by";
         super::metrics::show_state(destination, Some(state));
         self.board.end(destination, state, &reason);
@@ -187,7 +194,7 @@ impl DestinationHost {
     ) {
         match outcome {
             Ok(ended) => {
-                ended.show(&self.board, self.carry.name());
+                ended.show(&self.board, self.transport.name());
                 if self.stands_by && !self.released {
                     // Until now its driver gave account of itself.
                     self.show_that_it_stands_by();
@@ -196,7 +203,7 @@ impl DestinationHost {
                 self.ended.send_replace(true);
             }
             Err(error) => {
-                let destination = self.carry.name();
+                let destination = self.transport.name();
                 let panicked = Panicked::from(error);
                 tracing::error!(destination, %panicked, "the driver is started again");
                 metrics().delivery.restarts(destination).inc();
@@ -221,7 +228,7 @@ impl Actor for DestinationHost {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         let pause = self.pause;
         self.began = Instant::now() + pause;
-        let (log, carry) = (Arc::clone(&self.log), Arc::clone(&self.carry));
+        let (log, transport) = (Arc::clone(&self.log), Arc::clone(&self.transport));
         let (board, owner) = (Arc::clone(&self.board), self.owner.id());
         let stopping = self.stopping.subscribe();
         // A task of its own: its panic is an answer here, and not the end of the arbiter's other actors.
@@ -231,7 +238,7 @@ impl Actor for DestinationHost {
                 biased;
                 // A dropped sender is a stop as well.
                 _ = stop.wait_for(|stop| *stop) => Ended::AsAsked,
-                () = tokio::time::sleep(pause) => drive(log, carry, board, owner, stopping).await,
+                () = tokio::time::sleep(pause) => drive(log, transport, board, owner, stopping).await,
             }
         });
         ctx.run_interval(OWNED_EVERY, Self::own);

@@ -19,7 +19,7 @@ use super::{
     parcel::Parcel,
     record::{Case, Spot},
     state::Find,
-    transport::Carry,
+    transport::Transport,
 };
 use crate::log::{
     EventLog, Lane, Log, LogError, Seq, StoredDead, StoredOutput, TailFrom,
@@ -108,7 +108,7 @@ pub fn outputs(log: &Log, lanes: &[Lane]) -> Follow<StoredOutput> {
 
 /// What the machine needs to know of an output.
 #[must_use]
-pub fn find(carry: &dyn Carry, parcel: &Parcel) -> Find {
+pub fn find(transport: &dyn Transport, parcel: &Parcel) -> Find {
     Find {
         seq: parcel.seq,
         id: parcel.id.clone(),
@@ -116,7 +116,7 @@ pub fn find(carry: &dyn Carry, parcel: &Parcel) -> Find {
         event_type: parcel.event_type.clone(),
         subject: parcel.subject.clone(),
         stored_at: parcel.stored_at,
-        thread: carry.thread(parcel).map_err(|fault| fault.to_string()),
+        thread: transport.thread(parcel).map_err(|fault| fault.to_string()),
         spot: None,
         at: 0,
     }
@@ -124,13 +124,13 @@ pub fn find(carry: &dyn Carry, parcel: &Parcel) -> Find {
 
 /// What an entry among the dead letters asks of the driver.
 #[derive(Clone, Debug)]
-pub struct Word {
+pub struct OperatorDecision {
     /// Its sequence.
     pub seq: Seq,
     /// When the log stored it.
     pub time: LogTime,
     /// What it asks.
-    pub wish: Wish,
+    pub choice: OperatorChoice,
 }
 
 /// The output of a retry; with what identifies it, if it still stands where it did.
@@ -138,7 +138,7 @@ pub type Retried = (Box<Parcel>, Option<Spot>);
 
 /// What an operator wants.
 #[derive(Clone, Debug)]
-pub enum Wish {
+pub enum OperatorChoice {
     /// Nothing: it is a letter, or nothing that can be carried out.
     None,
     /// To close a case.
@@ -149,35 +149,38 @@ pub enum Wish {
 
 /// Follows the decisions about a destination's dead letters.
 #[must_use]
-pub fn words(log: &Log, destination: &Arc<str>) -> Follow<Word> {
+pub fn decisions(log: &Log, destination: &Arc<str>) -> Follow<OperatorDecision> {
     let (log, destination) = (Arc::clone(log), Arc::clone(destination));
     Follow::new(move |after| {
         let (log, destination) = (Arc::clone(&log), Arc::clone(&destination));
         async move {
             let entries = log.dead_tail(&destination, after).await?;
-            let words = entries.then(move |entry| {
+            let decisions = entries.then(move |entry| {
                 let log = Arc::clone(&log);
-                async move { hear(&*log, entry?).await }
+                async move { read_decision(&*log, entry?).await }
             });
-            Ok(words.boxed())
+            Ok(decisions.boxed())
         }
         .boxed()
     })
 }
 
-async fn hear(log: &dyn EventLog, stored: StoredDead) -> Result<Word, LogError> {
+async fn read_decision(
+    log: &dyn EventLog,
+    stored: StoredDead,
+) -> Result<OperatorDecision, LogError> {
     let (seq, time) = (stored.seq, stored.time);
-    let wish = match Entry::read(&stored) {
-        Ok(Entry::Letter(_)) => Wish::None,
+    let choice = match Entry::read(&stored) {
+        Ok(Entry::Letter(_)) => OperatorChoice::None,
         Ok(Entry::Decision(decision)) => {
             let case = Case {
                 output: decision.output_seq,
                 round: decision.round,
             };
             match decision.choice {
-                Choice::Drop => Wish::Drop(case),
+                Choice::Drop => OperatorChoice::Drop(case),
                 Choice::Retry => match parcel(log, &decision).await? {
-                    Ok(retried) => Wish::Retry(case, retried),
+                    Ok(retried) => OperatorChoice::Retry(case, retried),
                     Err(why) => {
                         tracing::warn!(
                             seq,
@@ -185,17 +188,17 @@ async fn hear(log: &dyn EventLog, stored: StoredDead) -> Result<Word, LogError> 
                             why,
                             "a retry was passed over"
                         );
-                        Wish::None
+                        OperatorChoice::None
                     }
                 },
             }
         }
         Err(error) => {
             tracing::warn!(%error, "an entry among the dead letters was passed over");
-            Wish::None
+            OperatorChoice::None
         }
     };
-    Ok(Word { seq, time, wish })
+    Ok(OperatorDecision { seq, time, choice })
 }
 
 /// The output that is to be tried again, from the log or else from its letter; or why it is not.

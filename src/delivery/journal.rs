@@ -1,4 +1,4 @@
-//! A destination's line of records in the log: taken over, read, and written on.
+//! A destination's journal of records in the log: taken over, read, and written on.
 //!
 //! As with a partition's journal, the sequence of the newest record is the fence: of two processes that both believe
 //! the destination is theirs, one writes, and the other finds out at its next record. A write without an answer is
@@ -14,9 +14,9 @@ use prost::Message as _;
 use super::{
     policy::Start,
     proof,
-    record::{FORMAT, Fact, Looked, Piece, Record, RecordError, Sighted, Sighting, Spot, Step},
+    record::{Cursor, FORMAT, Fact, Piece, Record, RecordError, Sighted, Sighting, Spot, Step},
     state::{Misfit, State},
-    transport::Carry,
+    transport::Transport,
 };
 use crate::{
     log::{
@@ -39,9 +39,9 @@ const TRIES_MAX: u32 = 20;
 /// Numbers left out where records were lost: more than there can be records of which it is not known if they stand.
 const NUMBERS_LEFT_OUT: u64 = 1 << 16;
 
-/// Where a line stands: what the next record must follow.
+/// One owner's hold on a destination's journal: what the next record must follow.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct Journal {
     destination: Arc<str>,
     owner: u64,
     epoch: u64,
@@ -55,7 +55,7 @@ pub struct Line {
 
 /// Why a destination cannot be driven on.
 #[derive(Debug, thiserror::Error)]
-pub enum LineError {
+pub enum JournalError {
     /// Another process delivers to it.
     #[error("another process has taken over: {0}")]
     Fenced(String),
@@ -78,7 +78,7 @@ pub enum LineError {
         /// What does not fit.
         why: String,
     },
-    /// The log has lost records that stood in the line of this owner, which still knows what they said.
+    /// The log has lost records that stood in the journal of this owner, which still knows what they said.
     #[error("the log has lost delivery records: the line ends at {head}")]
     Lost {
         /// Sequence of the newest record that is left; 0 if none is.
@@ -89,7 +89,7 @@ pub enum LineError {
     Refused(String),
 }
 
-impl Line {
+impl Journal {
     /// Times the destination changed hands.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
@@ -102,7 +102,7 @@ impl Line {
         self.head
     }
 
-    /// What outcomes are proven with: only who reads the line knows it.
+    /// What outcomes are proven with: only who reads the journal knows it.
     #[must_use]
     pub const fn key(&self) -> &Bytes {
         &self.key
@@ -114,16 +114,16 @@ impl Line {
     /// If it must not be driven. A log that cannot be reached is waited for.
     pub async fn take_over(
         log: &dyn EventLog,
-        carry: &dyn Carry,
+        transport: &dyn Transport,
         owner: u64,
-    ) -> Result<(Self, State), LineError> {
-        let destination: Arc<str> = carry.name().into();
+    ) -> Result<(Self, State), JournalError> {
+        let destination: Arc<str> = transport.name().into();
         let mut mine: Option<Bytes> = None;
         let mut fenced = 0;
         while fenced < TRIES_MAX {
-            let (last, state) = match load(log, carry).await {
+            let (last, state) = match load(log, transport).await {
                 // Removed or not reachable while it was read: from the beginning.
-                Err(LineError::Log(error)) if error.is_transient() => {
+                Err(JournalError::Log(error)) if error.is_transient() => {
                     tokio::time::sleep(READ_PAUSE).await;
                     continue;
                 }
@@ -132,8 +132,8 @@ impl Line {
             if let (Some(last), Some(mine)) = (&last, &mine)
                 && last.bytes == *mine
             {
-                let line = Self::at(destination, owner, last);
-                return Ok((line, state));
+                let journal = Self::at(destination, owner, last);
+                return Ok((journal, state));
             }
             let (epoch, number, expected) = last.as_ref().map_or((0, 0, 0), |last| {
                 (last.record.epoch, last.record.number, last.seq)
@@ -144,7 +144,7 @@ impl Line {
             };
             let (piece, steps) = match last {
                 Some(_) => (None, Vec::new()),
-                // The first record ever is a checkpoint, so that a line always begins with one.
+                // The first record ever is a checkpoint, so that a journal always begins with one.
                 None => (Some(Piece { index: 0, count: 1 }), state.checkpoint()),
             };
             let record = Record {
@@ -166,7 +166,7 @@ impl Line {
                     let last = Last { seq, bytes, record };
                     return Ok((Self::at(destination, owner, &last), state));
                 }
-                Err(CommitError::Refused(why)) => return Err(LineError::Refused(why)),
+                Err(CommitError::Refused(why)) => return Err(JournalError::Refused(why)),
                 Err(error @ (CommitError::Fenced | CommitError::Unknown(_))) => {
                     // A log that takes nothing is no other owner: it is waited for.
                     fenced += u32::from(matches!(error, CommitError::Fenced));
@@ -176,7 +176,7 @@ impl Line {
             }
         }
         let why = "it keeps doing so".to_owned();
-        Err(LineError::Fenced(why))
+        Err(JournalError::Fenced(why))
     }
 
     fn at(destination: Arc<str>, owner: u64, last: &Last) -> Self {
@@ -239,11 +239,15 @@ impl Line {
         }
     }
 
-    /// Brings records into the line, or finds out who did. The answer holds the sequence of the first.
+    /// Brings records into the journal, or finds out who did. The answer holds the sequence of the first.
     ///
     /// # Errors
     /// If another owner has written, or the log can never take them.
-    pub async fn write(mut self, log: Log, records: Vec<Record>) -> Result<(Self, Seq), LineError> {
+    pub async fn write(
+        mut self,
+        log: Log,
+        records: Vec<Record>,
+    ) -> Result<(Self, Seq), JournalError> {
         let mut first = None;
         for record in records {
             self.write_one(&*log, &record).await?;
@@ -253,7 +257,7 @@ impl Line {
         Ok((self, first))
     }
 
-    async fn write_one(&mut self, log: &dyn EventLog, record: &Record) -> Result<(), LineError> {
+    async fn write_one(&mut self, log: &dyn EventLog, record: &Record) -> Result<(), JournalError> {
         let began = tokio::time::Instant::now();
         let bytes = record.to_bytes();
         loop {
@@ -262,7 +266,7 @@ impl Line {
                 .await;
             let seq = match answer {
                 Ok(seq) => Some(seq),
-                Err(CommitError::Refused(why)) => return Err(LineError::Refused(why)),
+                Err(CommitError::Refused(why)) => return Err(JournalError::Refused(why)),
                 Err(error @ (CommitError::Fenced | CommitError::Unknown(_))) => {
                     tracing::debug!(destination = %self.destination, %error, "reading the line's head");
                     self.settle(log, &bytes).await?
@@ -287,7 +291,7 @@ impl Line {
         &mut self,
         log: &dyn EventLog,
         bytes: &Bytes,
-    ) -> Result<Option<Seq>, LineError> {
+    ) -> Result<Option<Seq>, JournalError> {
         let head = read(|| log.delivery_head(&self.destination)).await?;
         let found = head.as_ref().map_or(0, |head| head.seq);
         match head {
@@ -302,18 +306,18 @@ impl Line {
                     self.head = head.seq;
                     return Ok(None);
                 }
-                Err(LineError::Fenced(format!(
+                Err(JournalError::Fenced(format!(
                     "delivery record {} is not ours",
                     head.seq
                 )))
             }
             Some(head) if head.seq == self.head => Ok(None),
             None if self.head == 0 => Ok(None),
-            Some(_) | None => Err(LineError::Lost { head: found }),
+            Some(_) | None => Err(JournalError::Lost { head: found }),
         }
     }
 
-    /// Whether the line ends before the newest record that this owner has written.
+    /// Whether the journal ends before the newest record that this owner has written.
     #[must_use]
     pub const fn is_behind(&self, head: Seq) -> bool {
         head < self.head
@@ -335,7 +339,7 @@ impl Line {
         })
     }
 
-    /// Goes on behind what the log has left of the line. Numbers go on behind those of the lost records, so that a
+    /// Goes on behind what the log has left of the journal. Numbers go on behind those of the lost records, so that a
     /// checkpoint has to come next: it says what they said.
     #[must_use]
     pub fn cut(self, head: Seq) -> Self {
@@ -355,31 +359,34 @@ pub async fn trim(log: Log, destination: Arc<str>, before: Seq) {
     }
 }
 
-/// The newest record of a line.
+/// The newest record of a journal.
 struct Last {
     seq: Seq,
     bytes: Bytes,
     record: Record,
 }
 
-/// Reads a line and folds it.
-async fn load(log: &dyn EventLog, carry: &dyn Carry) -> Result<(Option<Last>, State), LineError> {
-    let mut fold = Fold::new(carry);
-    let mut records = log.delivery_scan(carry.name()).await?;
+/// Reads a journal and folds it.
+async fn load(
+    log: &dyn EventLog,
+    transport: &dyn Transport,
+) -> Result<(Option<Last>, State), JournalError> {
+    let mut fold = Fold::new(transport);
+    let mut records = log.delivery_scan(transport.name()).await?;
     while let Some(stored) = records.next().await {
         fold.take(stored?)?;
     }
     match (fold.last, fold.state) {
         (Some(last), Some(state)) => Ok((Some(last), state)),
-        (Some(last), None) => Err(LineError::Broken {
+        (Some(last), None) => Err(JournalError::Broken {
             seq: last.seq,
             why: "no checkpoint stands before it".to_owned(),
         }),
         (None, _) => {
-            let (looked, sighted) = beginning(log, carry).await?;
-            let mut state = State::new(carry.policy().clone(), looked);
+            let (cursor, sighted) = beginning(log, transport).await?;
+            let mut state = State::new(transport.policy().clone(), cursor);
             let fits = state.apply(&Fact::Sighted(sighted));
-            fits.map_err(|misfit| LineError::Broken {
+            fits.map_err(|misfit| JournalError::Broken {
                 seq: 0,
                 why: misfit.to_string(),
             })?;
@@ -388,20 +395,26 @@ async fn load(log: &dyn EventLog, carry: &dyn Carry) -> Result<(Option<Last>, St
     }
 }
 
-/// What a destination's line says, read without a change to it; `None` if it never ran.
+/// What a destination's journal says, read without a change to it; `None` if it never ran.
 ///
 /// # Errors
-/// If the line cannot be read.
-pub async fn standing(log: &dyn EventLog, carry: &dyn Carry) -> Result<Option<State>, LineError> {
-    let (last, state) = load(log, carry).await?;
+/// If the journal cannot be read.
+pub async fn standing(
+    log: &dyn EventLog,
+    transport: &dyn Transport,
+) -> Result<Option<State>, JournalError> {
+    let (last, state) = load(log, transport).await?;
     Ok(last.map(|_| state))
 }
 
 /// Where a destination that never ran begins. Decisions about letters of a life that is gone are not for it.
 /// With the place goes the last output of each lane, by which it can be found again.
-async fn beginning(log: &dyn EventLog, carry: &dyn Carry) -> Result<(Looked, Sighted), LogError> {
+async fn beginning(
+    log: &dyn EventLog,
+    transport: &dyn Transport,
+) -> Result<(Cursor, Sighted), LogError> {
     let mut sighted = Sighted::default();
-    let output = match carry.start() {
+    let output = match transport.start() {
         Start::Now => {
             let last = log.outputs_last().await?;
             sighted.lanes = ends(log, last).await?;
@@ -410,13 +423,13 @@ async fn beginning(log: &dyn EventLog, carry: &dyn Carry) -> Result<(Looked, Sig
         Start::Beginning => 0,
     };
     let mut dead = 0;
-    let mut entries = log.dead_scan(Some(carry.name())).await?;
+    let mut entries = log.dead_scan(Some(transport.name())).await?;
     while let Some(entry) = entries.next().await {
         let entry = entry?;
         dead = dead.max(entry.seq);
         sighted.dead_ms = Some(entry.time.0);
     }
-    Ok((Looked { output, dead }, sighted))
+    Ok((Cursor { output, dead }, sighted))
 }
 
 /// The last output of each lane, as far as it stands at `last` or before.
@@ -453,7 +466,7 @@ async fn ends(log: &dyn EventLog, last: Seq) -> Result<Vec<Sighting>, LogError> 
 
 /// Folds records in order.
 struct Fold<'a> {
-    carry: &'a dyn Carry,
+    transport: &'a dyn Transport,
     /// Nothing before the first complete checkpoint.
     state: Option<State>,
     last: Option<Last>,
@@ -462,18 +475,18 @@ struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    const fn new(carry: &'a dyn Carry) -> Self {
+    const fn new(transport: &'a dyn Transport) -> Self {
         Self {
-            carry,
+            transport,
             state: None,
             last: None,
             partial: None,
         }
     }
 
-    fn take(&mut self, stored: Stored) -> Result<(), LineError> {
+    fn take(&mut self, stored: Stored) -> Result<(), JournalError> {
         let Stored { seq, bytes } = stored;
-        let record = Record::read(&bytes).map_err(|error| LineError::Record { seq, error })?;
+        let record = Record::read(&bytes).map_err(|error| JournalError::Record { seq, error })?;
         if let Some(last) = &mut self.last
             && last.record.owner == record.owner
             && last.record.epoch == record.epoch
@@ -498,19 +511,19 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    fn take_piece(&mut self, seq: Seq, piece: Piece, steps: &[Step]) -> Result<(), LineError> {
+    fn take_piece(&mut self, seq: Seq, piece: Piece, steps: &[Step]) -> Result<(), JournalError> {
         let mut state = match self.partial.take() {
             Some((state, before))
                 if before.index + 1 == piece.index && before.count == piece.count =>
             {
                 state
             }
-            _ if piece.index == 0 => State::new(self.carry.policy().clone(), Looked::default()),
-            // The line was trimmed between the pieces of an older checkpoint: a newer one follows.
+            _ if piece.index == 0 => State::new(self.transport.policy().clone(), Cursor::default()),
+            // The journal was trimmed between the pieces of an older checkpoint: a newer one follows.
             _ if self.state.is_none() => return Ok(()),
             Some(_) | None => {
                 let why = "a piece of a checkpoint follows no other".to_owned();
-                return Err(LineError::Broken { seq, why });
+                return Err(JournalError::Broken { seq, why });
             }
         };
         fold(&mut state, seq, steps)?;
@@ -523,7 +536,7 @@ impl<'a> Fold<'a> {
     }
 
     /// Numbers have no holes. But what was trimmed while it was read is no loss: a checkpoint says it again.
-    fn check_follows(&mut self, seq: Seq, record: &Record) -> Result<(), LineError> {
+    fn check_follows(&mut self, seq: Seq, record: &Record) -> Result<(), JournalError> {
         let Some(last) = &self.last else {
             return Ok(());
         };
@@ -536,7 +549,7 @@ impl<'a> Fold<'a> {
             self.partial = None;
             return Ok(());
         }
-        Err(LineError::Broken {
+        Err(JournalError::Broken {
             seq,
             why: format!(
                 "record {} of epoch {} follows record {} of epoch {}",
@@ -546,9 +559,9 @@ impl<'a> Fold<'a> {
     }
 }
 
-fn fold(state: &mut State, seq: Seq, steps: &[Step]) -> Result<(), LineError> {
+fn fold(state: &mut State, seq: Seq, steps: &[Step]) -> Result<(), JournalError> {
     for step in steps {
-        let broken = |why: String| LineError::Broken { seq, why };
+        let broken = |why: String| JournalError::Broken { seq, why };
         let Some(fact) = &step.fact else {
             return Err(broken("it holds a fact this program does not know".into()));
         };

@@ -8,9 +8,9 @@ use aftercall_actors::contract::time::LogTime;
 use prometheus::IntGauge;
 
 use super::{
-    record::{Ended, Ending, Fact, Item, Seen, Settled},
+    record::{Ended, Fact, FinalStatus, Item, Seen, Settled},
     state::State,
-    status::{Board, DriverState},
+    status::{DestinationBoard, DriverState},
 };
 use crate::telemetry::{delivery::DestinationMetrics, metrics};
 
@@ -20,7 +20,7 @@ const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
 /// Accounts for one destination.
 pub struct Account {
     destination: Arc<str>,
-    board: Arc<Board>,
+    board: Arc<DestinationBoard>,
     metrics: DestinationMetrics,
     shown: DriverState,
     breaker: [IntGauge; BREAKER_STATES.len()],
@@ -29,7 +29,7 @@ pub struct Account {
 impl Account {
     /// An account that begins with a driver that runs.
     #[must_use]
-    pub fn new(destination: Arc<str>, board: Arc<Board>, epoch: u64) -> Self {
+    pub fn new(destination: Arc<str>, board: Arc<DestinationBoard>, epoch: u64) -> Self {
         let delivery = &metrics().delivery;
         board.update(&destination, |status| {
             status.state = DriverState::Running;
@@ -60,15 +60,15 @@ impl Account {
             Fact::Sighted(_)
             | Fact::Moved(_)
             | Fact::Found(_)
-            | Fact::Looked(_)
+            | Fact::Cursor(_)
             | Fact::Taken(_)
             | Fact::Reopened(_)
             | Fact::Dropped(_)
             | Fact::Started(_)
-            | Fact::Told(_)
+            | Fact::Reported(_)
             | Fact::Alarmed(_)
             | Fact::AlarmTold(_)
-            | Fact::Standing(_)
+            | Fact::Checkpoint(_)
             | Fact::Held(_)
             | Fact::Remembered(_) => {}
         }
@@ -102,11 +102,11 @@ impl Account {
             );
         }
         self.board.update(&self.destination, |status| match ending {
-            Ending::Delivered => status.delivered += 1,
-            Ending::Rejected => status.rejected += 1,
-            Ending::Failed => status.failed += 1,
+            FinalStatus::Delivered => status.delivered += 1,
+            FinalStatus::Rejected => status.rejected += 1,
+            FinalStatus::Failed => status.failed += 1,
         });
-        if let Some(stored_at) = stored_at.filter(|_| ending == Ending::Delivered) {
+        if let Some(stored_at) = stored_at.filter(|_| ending == FinalStatus::Delivered) {
             let ms = LogTime(settled.at_ms).since_ms(stored_at).max(0);
             self.metrics.delivered_seconds.observe(ms as f64 / 1e3);
         }
@@ -157,7 +157,7 @@ impl Account {
             status.reason = misconfigured.map(|now| now.why.clone());
             // As the log counts them now.
             let lower = state.places().outputs_lower();
-            status.looked = state.looked().output.saturating_sub(lower);
+            status.looked = state.cursor().output.saturating_sub(lower);
             status.unfinished = state.items().len();
             status.in_flight = state.flights();
             status.breaker = breaker;

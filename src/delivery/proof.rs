@@ -1,6 +1,6 @@
 //! Proof that a destination told an outcome, which stays checkable when its delivery records are trimmed.
 //!
-//! A line of delivery records has a key that stands in each of its records, the newest of which is always held. An outcome
+//! A journal has a key that stands in each of its records, the newest of which is always held. An outcome
 //! is told with a hash of what it says under that key. So an outcome that somebody else put into the log, whoever may write
 //! there, has no proof, or that of another outcome; only who can read the records could make one.
 
@@ -29,7 +29,7 @@ pub struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    /// The proof under a line's key, in hexadecimal.
+    /// The proof under a journal's key, in hexadecimal.
     #[must_use]
     pub fn prove(&self, key: &[u8]) -> String {
         let parts = [
@@ -49,7 +49,7 @@ impl Claim<'_> {
     }
 }
 
-/// A key for a line that has none. `owner` is drawn anew by each process.
+/// A key for a journal that has none. `owner` is drawn anew by each process.
 #[must_use]
 pub fn new_key(destination: &str, owner: u64) -> Bytes {
     let hash = hmac_sha256(

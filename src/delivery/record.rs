@@ -1,8 +1,8 @@
-//! What stands in a destination's line of delivery records: steps, each a fact that is never taken back.
+//! What stands in a destination's journal: steps, each a fact that is never taken back.
 //!
 //! The steps of a record hold together or not at all, and folding them in order (`state`) gives what the driver
 //! knew; a checkpoint is a record (or a few) whose steps say all of it anew, so that what stands before can go. Steps
-//! carry their results (when to try again, what a verdict was), so that a later configuration reads an older line
+//! carry their results (when to try again, what a verdict was), so that a later configuration reads an older journal
 //! the way it was meant. Fields are only ever added; `tests/golden` holds records of every format version.
 
 use aftercall_actors::contract::event::Kept;
@@ -23,9 +23,9 @@ mod words;
 pub use crate::log::stored::RecordError;
 pub use alarm::{AlarmTold, Alarmed, Misconfigured};
 pub use breaker::BreakerRecord;
-pub use kept::{Item, LaneRecord, Memory, Standing};
+pub use kept::{Checkpoint, Item, LaneRecord, Memory};
 pub use place::{Found, LaneKey, Moved, Sighted, Sighting, Spot, holds};
-pub use words::{Ending, Reason, Seen, Sign};
+pub use words::{BreakerSignal, FinalStatus, Reason, Seen};
 
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
@@ -54,7 +54,7 @@ pub struct Record {
     /// What happened, in order.
     #[prost(message, repeated, tag = "7")]
     pub steps: Vec<Step>,
-    /// What only this line knows, the same in all its records: outcomes are told with a proof made of it (`proof`).
+    /// What only this journal knows, the same in all its records: outcomes are told with a proof made of it (`proof`).
     /// Empty in records from before there were proofs.
     #[prost(bytes = "bytes", tag = "8")]
     pub key: Bytes,
@@ -87,7 +87,7 @@ pub struct Step {
 pub enum Fact {
     /// Outputs and dead letters were looked at and passed over.
     #[prost(message, tag = "1")]
-    Looked(Looked),
+    Cursor(Cursor),
     /// An output became an item.
     #[prost(message, tag = "2")]
     Taken(Taken),
@@ -108,7 +108,7 @@ pub enum Fact {
     Merged(Merged),
     /// Everyone who had to know of a verdict does.
     #[prost(message, tag = "8")]
-    Told(Told),
+    Reported(Reported),
     /// Operators are to hear of dead letters.
     #[prost(message, tag = "9")]
     Alarmed(Alarmed),
@@ -117,7 +117,7 @@ pub enum Fact {
     AlarmTold(AlarmTold),
     /// Checkpoint: what there is one of.
     #[prost(message, tag = "11")]
-    Standing(Standing),
+    Checkpoint(Checkpoint),
     /// Checkpoint: an unfinished item.
     #[prost(message, tag = "12")]
     Held(Item),
@@ -149,10 +149,10 @@ impl Fact {
     #[must_use]
     pub const fn ends(&self) -> Option<Seq> {
         match self {
-            Self::Told(told) => Some(told.seq),
+            Self::Reported(reported) => Some(reported.seq),
             Self::Settled(settled) => Some(settled.seq),
             Self::Merged(merged) => Some(merged.seq),
-            Self::Looked(_)
+            Self::Cursor(_)
             | Self::Taken(_)
             | Self::Reopened(_)
             | Self::Dropped(_)
@@ -160,7 +160,7 @@ impl Fact {
             | Self::Ended(_)
             | Self::Alarmed(_)
             | Self::AlarmTold(_)
-            | Self::Standing(_)
+            | Self::Checkpoint(_)
             | Self::Held(_)
             | Self::Sighted(_)
             | Self::Moved(_)
@@ -172,7 +172,7 @@ impl Fact {
 
 /// All up to here was looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct Looked {
+pub struct Cursor {
     /// Sequence among the outputs.
     #[prost(uint64, tag = "1")]
     pub output: Seq,
@@ -288,12 +288,12 @@ pub struct Ended {
     pub seq: Seq,
     /// What came of it, for people and for the dead letter.
     #[prost(message, required, tag = "2")]
-    pub note: Note,
+    pub note: AttemptRecord,
     /// Whether it counts among the attempts that may fail.
     #[prost(bool, tag = "3")]
     pub counts: bool,
     /// What it says about the destination.
-    #[prost(enumeration = "Sign", tag = "4")]
+    #[prost(enumeration = "BreakerSignal", tag = "4")]
     pub sign: i32,
     /// The next attempt is made no earlier, in milliseconds of log time; not set if there is none.
     #[prost(int64, optional, tag = "5")]
@@ -324,7 +324,7 @@ pub struct Ended {
 
 /// One attempt, as a dead letter shows it.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct Note {
+pub struct AttemptRecord {
     /// From 1 in each round.
     #[prost(uint32, tag = "1")]
     pub attempt: u32,
@@ -358,7 +358,7 @@ pub struct Settled {
     #[prost(int64, tag = "2")]
     pub at_ms: i64,
     /// The verdict.
-    #[prost(enumeration = "Ending", tag = "3")]
+    #[prost(enumeration = "FinalStatus", tag = "3")]
     pub ending: i32,
     /// Why it was not delivered.
     #[prost(enumeration = "Reason", tag = "4")]
@@ -379,8 +379,8 @@ impl Settled {
     #[must_use]
     pub fn has_letter(&self) -> bool {
         match self.ending() {
-            Ending::Failed | Ending::Rejected => true,
-            Ending::Delivered => false,
+            FinalStatus::Failed | FinalStatus::Rejected => true,
+            FinalStatus::Delivered => false,
         }
     }
 
@@ -407,7 +407,7 @@ pub struct Merged {
 
 /// Item finished.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct Told {
+pub struct Reported {
     /// The item.
     #[prost(uint64, tag = "1")]
     pub seq: Seq,

@@ -16,10 +16,10 @@ use tokio::time::sleep;
 
 use super::{
     dead_letter::{self, AttemptNote, Letter, Output},
-    driver::{letter_of, what_became},
+    original::{letter_of, what_became},
     parcel::Parcel,
     proof::Claim,
-    record::{Alarmed, Ending, Item, Note, Reason, Seen, Settled},
+    record::{Alarmed, AttemptRecord, FinalStatus, Item, Reason, Seen, Settled},
 };
 use crate::{
     envelope::{Storm, Told, dead_lettered_event, outcome_event, outcome_id},
@@ -43,7 +43,7 @@ const OUTPUT_PAUSE: Duration = Duration::from_millis(500);
 
 /// What is to be told of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tell {
+pub enum Report {
     /// All of it.
     All,
     /// The rest is told: the dead letter.
@@ -52,7 +52,7 @@ pub enum Tell {
 
 /// How far telling came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Telling {
+pub enum Reporting {
     /// Everyone who has to know does.
     Done,
     /// The dead letter is not written: the log has lost the output, which is to be published again.
@@ -61,7 +61,7 @@ pub enum Telling {
 
 /// Tells for one destination.
 #[derive(Clone)]
-pub struct Teller {
+pub struct Reporter {
     /// The log.
     pub log: Log,
     /// The destination.
@@ -74,21 +74,21 @@ pub struct Teller {
     pub key: Bytes,
 }
 
-impl Teller {
+impl Reporter {
     /// Tells of a verdict; ends when everyone who has to know does, or a dead letter has to wait.
     ///
     /// # Errors
     /// If the output cannot be read for its letter, and never will.
-    pub async fn tell(
+    pub async fn report(
         self,
         item: Box<Item>,
         parcel: Option<Arc<Parcel>>,
-        what: Tell,
-    ) -> Result<Telling, LogError> {
+        what: Report,
+    ) -> Result<Reporting, LogError> {
         let Some(settled) = &item.settled else {
-            return Ok(Telling::Done);
+            return Ok(Reporting::Done);
         };
-        if what == Tell::All
+        if what == Report::All
             && let (Some(status), Some(event_type)) = (&settled.outcome, &self.outcome_type)
             && let Some(event) = self.outcome(&item, settled, status, event_type)
         {
@@ -97,7 +97,7 @@ impl Teller {
         if settled.has_letter() {
             let Some(output) = self.output(&item, parcel).await? else {
                 sleep(OUTPUT_PAUSE).await;
-                return Ok(Telling::Waits);
+                return Ok(Reporting::Waits);
             };
             // When it was first stored, wherever it was read: told again it is the same letter.
             let output = Output {
@@ -107,10 +107,10 @@ impl Teller {
             let letter = self.letter(&item, settled, output);
             match letter.entry(self.log.record_bytes_max() / 2) {
                 Ok(entry) => self.append_dead(entry).await,
-                Err(error) => self.untold("dead letter", &item.taken.id, &error.to_string()),
+                Err(error) => self.unreported("dead letter", &item.taken.id, &error.to_string()),
             }
         }
-        Ok(Telling::Done)
+        Ok(Reporting::Done)
     }
 
     /// Tells operators of dead letters, if they want to know of those.
@@ -130,7 +130,7 @@ impl Teller {
         };
         match dead_lettered_event(&storm) {
             Ok(event) => self.append(event).await,
-            Err(reject) => self.untold("alarm", &alarmed.output_id, &reject.to_string()),
+            Err(reject) => self.unreported("alarm", &alarmed.output_id, &reject.to_string()),
         }
     }
 
@@ -177,7 +177,7 @@ impl Teller {
         match event {
             Ok(event) => Some(event),
             Err(reject) => {
-                self.untold("outcome", &item.taken.id, &reject.to_string());
+                self.unreported("outcome", &item.taken.id, &reject.to_string());
                 None
             }
         }
@@ -222,7 +222,7 @@ impl Teller {
     }
 
     fn letter(&self, item: &Item, settled: &Settled, output: Output) -> Letter {
-        let acted_on = settled.ending() == Ending::Rejected && settled.outcome.is_some();
+        let acted_on = settled.ending() == FinalStatus::Rejected && settled.outcome.is_some();
         let not_retryable = acted_on.then(|| {
             "its rejection was reported to the actor that asked for it, which has acted on that"
                 .to_owned()
@@ -248,7 +248,7 @@ impl Teller {
                 Some(Ok(_)) => return,
                 Some(Err(AppendError::Refused(why))) => {
                     // Full, or a mistake in its settings: an operator can help, and until then it is not told.
-                    self.untold("event", &event.message_id, &why);
+                    self.unreported("event", &event.message_id, &why);
                 }
                 Some(Err(AppendError::Unknown(_))) | None => {}
             }
@@ -262,7 +262,7 @@ impl Teller {
             match self.log.dead_append(&self.destination, entry.clone()).await {
                 Ok(_) => return,
                 Err(AppendError::Refused(why)) => {
-                    self.untold("dead letter", &entry.message_id, &why);
+                    self.unreported("dead letter", &entry.message_id, &why);
                 }
                 Err(AppendError::Unknown(_)) => {}
             }
@@ -270,7 +270,7 @@ impl Teller {
         }
     }
 
-    fn untold(&self, what: &str, id: &str, why: &str) {
+    fn unreported(&self, what: &str, id: &str, why: &str) {
         metrics().delivery.untold(&self.destination).inc();
         tracing::error!(destination = %self.destination, what, id, why, "not told");
     }
@@ -314,7 +314,7 @@ const fn reason(reason: Reason) -> dead_letter::Reason {
     }
 }
 
-fn attempt(note: &Note) -> AttemptNote {
+fn attempt(note: &AttemptRecord) -> AttemptNote {
     AttemptNote {
         number: note.attempt,
         at: LogTime(note.started_at_ms),

@@ -1,4 +1,4 @@
-//! What is known of one destination's deliveries: a fold over the facts in its line (`record`).
+//! What is known of one destination's deliveries: a fold over the facts in its journal (`record`).
 //!
 //! Facts come from two places and meet the same [`State::apply`]: `machine` decides new ones while the driver runs,
 //! recovery reads old ones from the log. So what is true after a restart is what was true before it, by construction.
@@ -27,8 +27,9 @@ use aftercall_actors::{
 use super::{
     policy::Policy,
     record::{
-        Alarmed, Case, Ended, Fact, Found, Item, Looked, Merged, Misconfigured, Moved, Note,
-        Reason, Reopened, Seen, Settled, Sighting, Sign, Standing, Started, Step, Taken, Told,
+        Alarmed, AttemptRecord, BreakerSignal, Case, Checkpoint, Cursor, Ended, Fact, Found, Item,
+        Merged, Misconfigured, Moved, Reason, Reopened, Reported, Seen, Settled, Sighting, Started,
+        Step, Taken,
     },
 };
 use crate::log::Seq;
@@ -82,7 +83,7 @@ pub struct Misfit {
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     policy: Policy,
-    looked: Looked,
+    cursor: Cursor,
     places: Places,
     items: BTreeMap<Seq, Item>,
     /// Of these, how many wait for a copy of their output.
@@ -109,13 +110,13 @@ pub struct State {
 impl State {
     /// A destination that looks at what comes after `looked`.
     #[must_use]
-    pub fn new(policy: Policy, looked: Looked) -> Self {
+    pub fn new(policy: Policy, cursor: Cursor) -> Self {
         Self {
             threads: Threads::new(policy.merge.as_ref().map(|merge| merge.every)),
             spacing: Spacing::new(policy.limits.rate.filter(|_| !policy.limits.by_lane)),
             lanes: Lanes::new(policy.limits.rate.filter(|_| policy.limits.by_lane)),
             policy,
-            looked,
+            cursor,
             places: Places::default(),
             items: BTreeMap::new(),
             missing: 0,
@@ -137,8 +138,8 @@ impl State {
 
     /// How far outputs and dead letters were looked at.
     #[must_use]
-    pub const fn looked(&self) -> Looked {
-        self.looked
+    pub const fn cursor(&self) -> Cursor {
+        self.cursor
     }
 
     /// Where outputs and dead letters stand.
@@ -212,19 +213,19 @@ impl State {
     /// Takes one fact.
     ///
     /// # Errors
-    /// If it does not fit: the line was not written by this program, or a part of it is lost. The state is then of no
+    /// If it does not fit: the journal was not written by this program, or a part of it is lost. The state is then of no
     /// further use.
     pub fn apply(&mut self, fact: &Fact) -> Result<(), Misfit> {
         match fact {
-            Fact::Looked(looked) => {
-                self.looked.output = self.looked.output.max(looked.output);
-                self.looked.dead = self.looked.dead.max(looked.dead);
+            Fact::Cursor(cursor) => {
+                self.cursor.output = self.cursor.output.max(cursor.output);
+                self.cursor.dead = self.cursor.dead.max(cursor.dead);
                 Ok(())
             }
             Fact::Taken(taken) => self.taken(taken),
             Fact::Reopened(reopened) => self.reopened(reopened),
             Fact::Dropped(dropped) => {
-                self.looked.dead = self.looked.dead.max(dropped.decision);
+                self.cursor.dead = self.cursor.dead.max(dropped.decision);
                 self.decide(dropped.case);
                 Ok(())
             }
@@ -232,7 +233,7 @@ impl State {
             Fact::Ended(ended) => self.ended(ended),
             Fact::Settled(settled) => self.settled(settled),
             Fact::Merged(merged) => self.merged(*merged),
-            Fact::Told(told) => self.told(*told),
+            Fact::Reported(reported) => self.reported(*reported),
             Fact::Alarmed(alarmed) => {
                 self.alarmed(alarmed);
                 Ok(())
@@ -241,7 +242,7 @@ impl State {
                 self.alarm = None;
                 Ok(())
             }
-            Fact::Standing(standing) => {
+            Fact::Checkpoint(standing) => {
                 self.stand(standing);
                 Ok(())
             }
@@ -265,8 +266,8 @@ impl State {
     /// Steps that say all of this anew to a blank state: folding them gives this state again.
     #[must_use]
     pub fn checkpoint(&self) -> Vec<Step> {
-        let standing = Standing {
-            looked: self.looked,
+        let standing = Checkpoint {
+            cursor: self.cursor,
             place_next: self.place_next,
             breaker: (&self.breaker).into(),
             paused_until_ms: self.paused_until.0,
@@ -285,7 +286,7 @@ impl State {
         items.sort_unstable_by_key(|item| item.place);
         let memories = self.threads.memories().map(Fact::Remembered);
         let items = items.into_iter().cloned().map(Fact::Held);
-        [Fact::Standing(standing)]
+        [Fact::Checkpoint(standing)]
             .into_iter()
             .chain(self.places.facts())
             .chain(memories)
@@ -294,8 +295,8 @@ impl State {
             .collect()
     }
 
-    fn stand(&mut self, standing: &Standing) {
-        self.looked = standing.looked;
+    fn stand(&mut self, standing: &Checkpoint) {
+        self.cursor = standing.cursor;
         self.place_next = standing.place_next;
         self.breaker = (&standing.breaker).into();
         self.paused_until = LogTime(standing.paused_until_ms);
@@ -328,7 +329,7 @@ impl State {
     }
 
     fn taken(&mut self, taken: &Taken) -> Result<(), Misfit> {
-        self.looked.output = self.looked.output.max(taken.seq);
+        self.cursor.output = self.cursor.output.max(taken.seq);
         if let Some(spot) = taken.spot {
             self.places.see(Sighting {
                 spot,
@@ -347,7 +348,7 @@ impl State {
     }
 
     fn reopened(&mut self, reopened: &Reopened) -> Result<(), Misfit> {
-        self.looked.dead = self.looked.dead.max(reopened.decision);
+        self.cursor.dead = self.cursor.dead.max(reopened.decision);
         self.decide(Case {
             output: reopened.taken.seq,
             round: reopened.round.saturating_sub(1),
@@ -366,7 +367,7 @@ impl State {
     /// are lost wait for the copies, and so do dead letters that repeat them. A copy that never comes is not waited for
     /// longer than an attempt that never succeeds.
     fn moved(&mut self, moved: &Moved) {
-        self.places.moved(self.looked, moved);
+        self.places.moved(self.cursor, moved);
         let Some(behind) = moved.output else { return };
         let lost = self
             .items
@@ -515,9 +516,9 @@ impl State {
             Pass::Ordinary
         };
         let input = match ended.sign() {
-            Sign::Withdrawn => Input::Withdrawn(pass),
-            Sign::Up => Input::Succeeded(pass),
-            Sign::Down => Input::Failed(pass),
+            BreakerSignal::Withdrawn => Input::Withdrawn(pass),
+            BreakerSignal::Up => Input::Succeeded(pass),
+            BreakerSignal::Down => Input::Failed(pass),
         };
         self.breaker.apply(at, &self.policy.breaker, input);
         if let Some(pause_until_ms) = ended.pause_until_ms {
@@ -571,8 +572,8 @@ impl State {
         Ok(())
     }
 
-    fn told(&mut self, told: Told) -> Result<(), Misfit> {
-        let seq = told.seq;
+    fn reported(&mut self, reported: Reported) -> Result<(), Misfit> {
+        let seq = reported.seq;
         match self.items.get(&seq) {
             Some(item) if item.settled.is_some() => {
                 self.remove(seq);
@@ -633,7 +634,7 @@ fn waiting<'a>(
 }
 
 /// Keeps the first and the last attempts of many: an item can be tried for days.
-fn note(notes: &mut Vec<Note>, note: &Note) {
+fn note(notes: &mut Vec<AttemptRecord>, note: &AttemptRecord) {
     if notes.len() >= NOTES_FIRST + NOTES_LAST {
         notes.remove(NOTES_FIRST);
     }

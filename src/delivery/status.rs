@@ -8,7 +8,7 @@ use crate::{log::Seq, telemetry::status::StatusBoard};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriverState {
-    /// Reads its line.
+    /// Reads its journal.
     Starting,
     /// Delivers.
     Running,
@@ -78,11 +78,11 @@ pub struct DestinationStatus {
 
 /// The accounts of all destinations of this process.
 #[derive(Debug)]
-pub struct Board {
+pub struct DestinationBoard {
     destinations: StatusBoard<String, DestinationStatus>,
 }
 
-impl Board {
+impl DestinationBoard {
     /// A board on which every destination is starting.
     #[must_use]
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_what_is_wrong_on_this_side_is_a_complaint() {
-        let board = Board::new(["crm", "rewards"]);
+        let board = DestinationBoard::new(["crm", "rewards"]);
         assert_eq!(board.complaints().len(), 2, "both are starting");
         for name in ["crm", "rewards"] {
             board.update(name, |status| {

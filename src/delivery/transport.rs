@@ -1,7 +1,7 @@
-//! What the driver of a destination needs of whoever takes outputs there.
+//! What takes outputs to a destination, as its driver sees it.
 //!
-//! There are two: the courier of `crate::sinks` (templates, credentials, HTTP, SMTP), and the scripted world of the simulation, which fails,
-//! hangs and lies as no vendor would dare to.
+//! There are two: the courier of `crate::sinks` (templates, credentials, HTTP, SMTP), and the scripted transport of the
+//! simulation, which fails, hangs and lies as no vendor would dare to.
 
 use aftercall_actors::contract::{event::Kept, output::Severity};
 use async_trait::async_trait;
@@ -29,13 +29,13 @@ pub struct Turn {
     pub kept: Kept,
     /// What the attempts before it left of the output: those it was for are not told again.
     pub progress: Option<Value>,
-    /// What identifies the content that the thread's last output said; see [`super::answer::Attempt::said`].
+    /// What identifies the content that the thread's last output said; see [`Attempt::said`].
     pub said: Option<u64>,
 }
 
 /// Takes outputs to one destination.
 #[async_trait]
-pub trait Carry: Send + Sync + 'static {
+pub trait Transport: Send + Sync + 'static {
     /// The destination's name: part of subjects in the log, label of metrics.
     fn name(&self) -> &str;
 

@@ -35,7 +35,7 @@ use aftercall_actors::{
 use serde::Serialize;
 
 use crate::{
-    delivery::journal::LineError,
+    delivery::journal::JournalError,
     log::{Log, LogError, PartitionId, Position, retry::read},
     shard::{
         record::{Record, RecordError},
@@ -240,7 +240,7 @@ pub enum VerifyError {
         /// Its name.
         destination: String,
         /// Why.
-        error: LineError,
+        error: JournalError,
     },
     /// A destination's list cannot be had.
     #[error("destination {destination}: {error}")]

@@ -8,28 +8,29 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `draft` | what would leave, for each channel |
 //! | `ask` | what a destination says of what was sent before, and of everything it knows |
-//! | `slack`, `post`, `mailer` | what Slack and email need besides |
-//! | `several` | an output that is for several: who has it, who is left |
 //! | `scrub` | what came back, fit to be kept |
-//! | `show` | the same for people, without credentials |
+//! | `transport` | how a destination's queue drives it |
+//!
+//! Which request is made of an output and how it is sent is the channel's affair (`super::sink`).
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use serde_json::Value;
 
 use super::{
-    client::{self, tls::TlsError},
-    credentials::exchange::Exchange,
-    destination::{Channel, Destination, Destinations},
-    email::smtp::Server,
+    client::tls::TlsError,
+    destination::{Destination, Destinations},
+    drafter::{Drafter, View},
     fields::FieldPolicy,
     judge::{Judged, judge},
-    page,
+    progress::Progress,
     recipients::Recipients,
     scope::Scope,
-    teams::answer::refusal,
+    sending::{Before, Delivery, Sending, Setup},
+    shown::Shown,
+    sink::Sender,
+    spec::{Request, Text},
 };
 use crate::delivery::{
     attempt::{Answer, Attempt, Fault, Verdict},
@@ -38,31 +39,15 @@ use crate::delivery::{
 };
 
 mod ask;
-mod draft;
-mod mailer;
-mod post;
 mod scrub;
-mod several;
-pub mod show;
-mod slack;
 mod transport;
-
-use draft::{Before, Draft, Drafter, View};
-use mailer::Mailer;
-use several::Progress;
 
 /// Takes outputs to one destination.
 pub struct Courier {
     destination: Destination,
     fields: Arc<FieldPolicy>,
     drafter: Drafter,
-    way: Way,
-}
-
-/// How a destination is reached.
-enum Way {
-    Web(Exchange),
-    Mail(Mailer),
+    sender: Box<dyn Sender>,
 }
 
 /// Why there is no courier for a destination.
@@ -83,7 +68,7 @@ pub fn couriers(
     destinations: Destinations,
     fields: &Arc<FieldPolicy>,
 ) -> Result<Vec<Courier>, CourierError> {
-    let recipients = Recipients::new(&destinations).map_err(|source| CourierError {
+    let recipients = Recipients::new(&destinations.recipients).map_err(|source| CourierError {
         destination: "recipients".to_owned(),
         source,
     })?;
@@ -111,44 +96,27 @@ impl Courier {
             destination: destination.name.clone(),
             source,
         };
-        let way = match &destination.channel {
-            Channel::Email { smtp, .. } => {
-                let server = Server {
-                    host: smtp.host.clone(),
-                    port: smtp.port,
-                    security: smtp.security,
-                    ehlo: smtp.ehlo.clone(),
-                    roots_pem: None,
-                    connect_timeout: destination.timeouts.connect,
-                    total_timeout: destination.timeouts.total,
-                };
-                Way::Mail(Mailer::new(server, &destination))
-            }
-            Channel::Http(_)
-            | Channel::Slack { .. }
-            | Channel::SlackWebhook { .. }
-            | Channel::Teams { .. } => {
-                let settings = client::Settings {
-                    connect_timeout: destination.timeouts.connect,
-                    total_timeout: destination.timeouts.total,
-                    answer_bytes_max: destination.answer_bytes_max,
-                    roots_pem: None,
-                    identity_pem: None,
-                };
-                let exchange = Exchange::new(
-                    &destination.name,
-                    settings,
-                    destination.tls.clone(),
-                    &destination.auth,
-                );
-                Way::Web(exchange.map_err(failed)?)
-            }
+        let setup = Setup {
+            name: &destination.name,
+            timeouts: destination.timeouts,
+            answer_bytes_max: destination.answer_bytes_max,
+            tls: &destination.tls,
+            auth: &destination.auth,
+            judgement: &destination.judgement,
+            fallbacks: &destination.fallbacks,
         };
+        let sender = destination.channel.sink().sender(&setup).map_err(failed)?;
+        let drafter = Drafter::new(
+            (&destination.name, destination.body_bytes_max),
+            texts(&destination),
+            Arc::clone(vars),
+            Arc::clone(recipients),
+        );
         Ok(Self {
-            drafter: Drafter::new(&destination, Arc::clone(vars), Arc::clone(recipients)),
+            drafter,
             destination,
             fields: Arc::clone(fields),
-            way,
+            sender,
         })
     }
 
@@ -161,12 +129,8 @@ impl Courier {
     /// What lets us in, as it can be read now: another number once a secret is another.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let way = match &self.way {
-            Way::Web(exchange) => exchange.fingerprint(),
-            Way::Mail(mailer) => mailer.fingerprint(),
-        };
         // In order, so that two that change places are noticed too.
-        self.drafter.fingerprint().wrapping_mul(31) ^ way
+        self.drafter.fingerprint().wrapping_mul(31) ^ self.sender.fingerprint()
     }
 
     /// The thread that an output belongs to; outputs of one thread go in order. The key stays here, so it may be made
@@ -287,9 +251,9 @@ impl Courier {
         handle: Option<&Value>,
         turn: &Turn,
     ) -> Vec<String> {
-        let Channel::Slack { .. } = &self.destination.channel else {
+        if !self.destination.policy.limits.by_lane {
             return Vec::new();
-        };
+        }
         let Ok(view) = self.view(parcel) else {
             return Vec::new();
         };
@@ -298,12 +262,7 @@ impl Courier {
             handle,
             progress: Some(&progress),
         };
-        let draft = self.drafter.draft(&self.destination, &view, before);
-        match draft.await {
-            Ok(Draft::Slack(slack)) => slack.lanes(),
-            // The attempt itself will say what is wrong.
-            Ok(Draft::Web(_) | Draft::Mail { .. }) | Err(_) => Vec::new(),
-        }
+        self.sender.lanes(self.sending(&view, before)).await
     }
 
     /// Judges what came back. After 409 it may have been done before: what can be asked is asked, and else a person is.
@@ -329,11 +288,7 @@ impl Courier {
         let judgement = &self.destination.judgement;
         let mut judged = judge(judgement, scope, result, SystemTime::now());
         if let (Ok(answer), Verdict::Delivered) = (result, &judged.verdict) {
-            let other = match &self.destination.channel {
-                Channel::Teams { .. } => page::unread(answer).or_else(|| refusal(answer)),
-                Channel::SlackWebhook { .. } => page::unread(answer),
-                Channel::Http(_) | Channel::Slack { .. } | Channel::Email { .. } => None,
-            };
+            let other = self.destination.channel.sink().refuted(answer);
             judged.verdict = other.unwrap_or(Verdict::Delivered);
         }
         judged
@@ -343,18 +298,25 @@ impl Courier {
     ///
     /// # Errors
     /// As an attempt.
-    pub async fn rehearse(
-        &self,
-        parcel: &Parcel,
-        handle: Option<&Value>,
-    ) -> Result<show::Shown, Fault> {
+    pub async fn rehearse(&self, parcel: &Parcel, handle: Option<&Value>) -> Result<Shown, Fault> {
         let view = self.view(parcel)?;
         let before = Before {
             handle,
             progress: None,
         };
-        let draft = self.drafter.draft(&self.destination, &view, before);
-        show::shown(&self.destination, draft.await?)
+        let mut shown = self.sender.show(self.sending(&view, before)).await?;
+        if self.sender.exchange().is_some() {
+            shown.add_credentials(&self.destination.auth);
+        }
+        Ok(shown)
+    }
+
+    const fn sending<'a>(&'a self, view: &'a View, before: Before<'a>) -> Sending<'a> {
+        Sending {
+            drafter: &self.drafter,
+            view,
+            before,
+        }
     }
 
     /// The output as the destination may see it.
@@ -412,7 +374,8 @@ impl Courier {
         before: Before<'_>,
         said: Option<u64>,
     ) -> Result<Delivery, Fault> {
-        let says = self.drafter.identity(&self.destination, view);
+        let words = self.destination.channel.sink().words();
+        let says = words.and_then(|words| self.drafter.identity(&words, view));
         // S2.08: what stands there already need not be said again.
         let is_news = says.is_none() || says != said || view.parcel.event_type != "alert.updated";
         if !is_news {
@@ -426,127 +389,24 @@ impl Courier {
                 }))
             });
         }
-        let draft = self.drafter.draft(&self.destination, view, before);
-        let delivery = match (draft.await?, &self.way) {
-            (Draft::Web(request), Way::Web(exchange)) => {
-                self.sendable(&request)?;
-                let answer = exchange.send(request, &view.parcel.id).await?;
-                Delivery::of(Ok(self.fall_back(view, exchange, answer).await?))
-            }
-            (Draft::Slack(slack), Way::Web(exchange)) => {
-                let before = before.progress.cloned().unwrap_or_default();
-                self.post(view, &slack, exchange, before).await
-            }
-            (
-                Draft::Mail {
-                    letter,
-                    thread,
-                    left_out,
-                },
-                Way::Mail(mailer),
-            ) => {
-                let mut progress = before.progress.cloned().unwrap_or_default();
-                progress.refused.extend(left_out);
-                let result = mailer.send(&letter).await;
-                let verdict = mailer::note(&mut progress, &letter, &result);
-                let first = thread.unwrap_or_else(|| letter.message_id.clone());
-                Delivery {
-                    handle: Some(serde_json::json!({ "message_id": first })),
-                    verdict,
-                    several: Some(Several {
-                        progress,
-                        lanes: Vec::new(),
-                    }),
-                    ..Delivery::of(result)
-                }
-            }
-            // Both come of the same channel.
-            (Draft::Web(_) | Draft::Slack(_), Way::Mail(_)) | (Draft::Mail { .. }, Way::Web(_)) => {
-                return Err(Fault::Unsendable(
-                    "it has no way to this channel".to_owned(),
-                ));
-            }
-        };
+        let delivery = self.sender.send(self.sending(view, before)).await?;
         Ok(Delivery {
             said: says,
             ..delivery
         })
     }
-
-    /// S4.06: what the destination wants tried instead, after certain answers.
-    async fn fall_back(
-        &self,
-        view: &View,
-        exchange: &Exchange,
-        mut answer: Answer,
-    ) -> Result<Answer, Fault> {
-        for fallback in &self.destination.fallbacks {
-            let scope = view.scope.clone().with_answer(&answer);
-            if fallback.when.holds(&scope) != Ok(true) {
-                continue;
-            }
-            let first = answer.status;
-            let most = self.destination.body_bytes_max;
-            let request = self
-                .drafter
-                .fitting_request(&fallback.request, view, &scope, most)?;
-            let method = request.method.clone();
-            self.sendable(&request)?;
-            answer = exchange.send(request, &view.parcel.id).await?;
-            // Operators look for customers whom the CRM did not have, so with the actor's id, whether or not it may
-            // leave, and at a level that is on.
-            tracing::info!(
-                destination = self.destination.name,
-                subject = %view.subject,
-                %method,
-                after = first,
-                status = answer.status,
-                "another request instead"
-            );
-        }
-        Ok(answer)
-    }
-
-    /// S4.07: refused before anything of it has left.
-    fn sendable(&self, request: &client::Request) -> Result<(), Fault> {
-        let (bytes, most) = (request.body.len(), self.destination.body_bytes_max);
-        if bytes > most {
-            return Err(Fault::Unsendable(format!(
-                "its body has {bytes} bytes, and at most {most} may leave (body_max)"
-            )));
-        }
-        Ok(())
-    }
 }
 
-/// What came of taking an output there.
-struct Delivery {
-    result: Result<Answer, Fault>,
-    /// For the next output of the thread.
-    handle: Option<Value>,
-    /// What identifies the content.
-    said: Option<u64>,
-    /// Where that is not for the destination's own tests to say.
-    verdict: Option<Verdict>,
-    /// Where it is for several.
-    several: Option<Several>,
-}
-
-/// What came of it for each of those it is for.
-struct Several {
-    progress: Progress,
-    /// Lanes that asked to be left alone.
-    lanes: Vec<String>,
-}
-
-impl Delivery {
-    const fn of(result: Result<Answer, Fault>) -> Self {
-        Self {
-            result,
-            handle: None,
-            said: None,
-            verdict: None,
-            several: None,
-        }
-    }
+/// All that is written into addresses and headers.
+fn texts(destination: &Destination) -> impl Iterator<Item = &Text> {
+    let fallbacks = destination
+        .fallbacks
+        .iter()
+        .map(|fallback| &fallback.request);
+    let lookup = destination.lookup.iter().map(|lookup| &lookup.request);
+    let list = destination.list.iter().map(|list| &list.request);
+    let requests = fallbacks.chain(lookup).chain(list);
+    let own = destination.channel.sink().texts().into_iter();
+    own.chain(requests.flat_map(Request::texts))
+        .map(|(_, text)| text)
 }

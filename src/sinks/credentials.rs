@@ -22,9 +22,9 @@ mod webhooks;
 use super::{
     client::{Request, tls::Connector},
     conceal::Conceal,
-    destination::{AuthSpec, Identity},
     secret::{Secret, SecretError},
     secret_ref::SecretRef,
+    spec::{AuthSpec, Identity},
 };
 use crate::delivery::attempt::Fault;
 use oauth::Tokens;

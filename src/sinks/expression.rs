@@ -90,9 +90,9 @@ impl Expression {
             });
             ExpressionError::Malformed(format!("not a CEL expression{why}"))
         })?;
-        let mut survey = Survey::default();
-        survey.visit(&root, 0).map_err(ExpressionError::Malformed)?;
-        if let Some(unknown) = survey
+        let mut limits = Limits::default();
+        limits.visit(&root, 0).map_err(ExpressionError::Malformed)?;
+        if let Some(unknown) = limits
             .variables
             .iter()
             .find(|v| !known.contains(&v.as_str()))
@@ -105,10 +105,10 @@ impl Expression {
         Ok(Self {
             source: text.into(),
             root: Arc::new(root),
-            variables: survey.variables,
-            reads_body: survey.reads_body,
-            nodes: survey.nodes as u64,
-            macros: u32::try_from(survey.macros).unwrap_or(u32::MAX),
+            variables: limits.variables,
+            reads_body: limits.reads_body,
+            nodes: limits.nodes as u64,
+            macros: u32::try_from(limits.macros).unwrap_or(u32::MAX),
         })
     }
 
@@ -263,7 +263,7 @@ fn guard(text: &str) -> Result<(), String> {
 
 /// What an expression is made of.
 #[derive(Default)]
-struct Survey {
+struct Limits {
     variables: Vec<String>,
     /// Whether `body` stands where only its parts make sense.
     reads_body: bool,
@@ -274,7 +274,7 @@ struct Survey {
     macros: usize,
 }
 
-impl Survey {
+impl Limits {
     fn visit(&mut self, node: &IdedExpr, macros: usize) -> Result<(), String> {
         self.nodes += 1;
         self.macros = self.macros.max(macros);

@@ -7,24 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    destination::{Channel, Destination, Destinations, Text},
-    expression::{Condition, Expression},
-    rehearsal,
+    destination::{Destination, Destinations},
+    reader::{Reader, sounds_secret},
+    rehearsal::{self, Note, Rehearsed},
     secret_ref::SecretRef,
-    template::{Escape, Template},
 };
-use crate::config::document::{ConfigErrors, Document, Problem, Section};
+use crate::config::document::{ConfigErrors, Document, Problem};
 
-mod asks;
 mod auth;
-mod channel;
 mod cross;
 mod entry;
 mod outcome;
 mod policy;
 mod recipient;
-
-pub(super) use auth::{address as is_address, is_exposed};
 
 /// A file without mistakes.
 #[derive(Debug)]
@@ -61,7 +56,7 @@ pub fn parse(text: &str, origin: &str) -> Result<Checked, ConfigErrors> {
                     format!("the destination of line {line} has this name too"),
                 );
             }
-            if recipients.is_empty() && needs_recipients(&destination.channel) {
+            if recipients.is_empty() && destination.channel.sink().needs_recipients() {
                 let why =
                     "where the message goes, or entries [[recipient]] that find people for it";
                 s.missing("to", why);
@@ -102,8 +97,8 @@ impl Checked {
     ///
     /// # Errors
     /// The mistakes.
-    pub(super) fn note(&mut self, found: rehearsal::Rehearsed) -> Result<(), ConfigErrors> {
-        let place = |note: rehearsal::Note| Problem {
+    pub(super) fn note(&mut self, found: Rehearsed) -> Result<(), ConfigErrors> {
+        let place = |note: Note| Problem {
             line: self.line(&note.key),
             key: note.key,
             text: note.text,
@@ -141,102 +136,19 @@ impl Checked {
     }
 }
 
-/// What all parts of the file are read with.
-struct Reader {
-    vars: BTreeMap<String, String>,
-    /// Line of each template and expression, by its key.
-    lines: BTreeMap<String, usize>,
-}
-
-impl Reader {
-    /// Notes where a key stands, and says how errors name it.
-    fn place(&mut self, s: &Section<'_, '_>, key: &str) -> String {
-        let path = format!("{}.{key}", s.path());
-        self.lines.insert(path.clone(), s.line(key));
-        path
-    }
-
-    fn template(
-        &mut self,
-        s: &mut Section<'_, '_>,
-        key: &'static str,
-        escape: Escape,
-        known: &[&str],
-    ) -> Option<Template> {
-        let path = self.place(s, key);
-        s.text(key, |text| template(&path, text, escape, known))
-    }
-
-    /// A template, or a reference to what is written elsewhere.
-    fn text(
-        &mut self,
-        s: &mut Section<'_, '_>,
-        key: &'static str,
-        escape: Escape,
-        known: &[&str],
-    ) -> Option<Text> {
-        let path = self.place(s, key);
-        s.text(key, |text| text_or_secret(&path, text, escape, known))
-    }
-
-    fn expression(
-        &mut self,
-        s: &mut Section<'_, '_>,
-        key: &'static str,
-        known: &[&str],
-    ) -> Option<Expression> {
-        self.place(s, key);
-        s.text(key, |text| {
-            Expression::parse(text, known).map_err(|error| error.to_string())
-        })
-    }
-
-    fn condition(
-        &mut self,
-        s: &mut Section<'_, '_>,
-        key: &'static str,
-        known: &[&str],
-    ) -> Option<Condition> {
-        self.place(s, key);
-        s.text(key, |text| {
-            Condition::parse(text, known).map_err(|error| error.to_string())
-        })
-    }
-}
-
-fn template(path: &str, text: &str, escape: Escape, known: &[&str]) -> Result<Template, String> {
-    Template::parse(path, text, escape, known)
-        .map_err(|error| format!("in line {} of the template: {}", error.line, error.why))
-}
-
-fn text_or_secret(path: &str, text: &str, escape: Escape, known: &[&str]) -> Result<Text, String> {
-    if SecretRef::is_meant(text) {
-        let reference = text.parse().map_err(|form| format!("allowed: {form}"))?;
-        return Ok(Text::Secret(reference));
-    }
-    template(path, text, escape, known).map(Text::Template)
-}
-
 /// One of `[vars]`: no secret, since templates print it and `check` shows what they print.
 fn var(name: &str, text: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || !name.chars().all(plain) {
         return Err("a name of a-z, 0-9 and _, as templates can write it".to_owned());
     }
-    if auth::sounds_secret(name) || SecretRef::is_meant(text) {
+    if sounds_secret(name) || SecretRef::is_meant(text) {
         return Err(format!(
             "no place for a secret (its value is not shown); where one is used, write {}",
             SecretRef::FORM
         ));
     }
     Ok(())
-}
-
-const fn needs_recipients(channel: &Channel) -> bool {
-    match channel {
-        Channel::Slack { to, .. } | Channel::Email { to, .. } => to.is_none(),
-        Channel::Http(_) | Channel::SlackWebhook { .. } | Channel::Teams { .. } => false,
-    }
 }
 
 /// Types of which two destinations report the outcome: the actor would hear of one output twice.

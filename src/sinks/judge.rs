@@ -11,13 +11,13 @@ use aftercall_actors::contract::event::{KEPT_BYTES_MAX, Kept};
 use serde_json::Value;
 
 use super::{
-    destination::{Judgement, Refusals},
     scope::Scope,
+    spec::{Judgement, Refusals},
 };
 use crate::{
     delivery::{
         attempt::{Answer, Fault, Verdict},
-        record::Ending,
+        record::FinalStatus,
     },
     planted::{Bug, is_planted},
 };
@@ -152,12 +152,12 @@ fn of_answer(judgement: &Judgement, scope: &Scope, answer: &Answer, now: SystemT
         format!("{}, which is no success by `{test}`", said(answer))
     };
     let rest = match &judgement.refusals {
-        Refusals::Rest => Ending::Rejected,
-        Refusals::OtherStatus => Ending::Failed,
+        Refusals::Rest => FinalStatus::Rejected,
+        Refusals::OtherStatus => FinalStatus::Failed,
         Refusals::When(refused) if refused.holds(scope) == Ok(true) => {
             return Verdict::Rejected { why: failed() };
         }
-        Refusals::When(_) => Ending::Failed,
+        Refusals::When(_) => FinalStatus::Failed,
     };
     if judgement.unauthorized.holds(scope) == Ok(true) {
         return Verdict::Misconfigured {
@@ -207,11 +207,11 @@ fn of_answer(judgement: &Judgement, scope: &Scope, answer: &Answer, now: SystemT
         };
     }
     match rest {
-        Ending::Failed => Verdict::Unclear {
+        FinalStatus::Failed => Verdict::Unclear {
             why: failed(),
             unknown: answer.status == CONFLICT,
         },
-        Ending::Rejected | Ending::Delivered => Verdict::Rejected { why: failed() },
+        FinalStatus::Rejected | FinalStatus::Delivered => Verdict::Rejected { why: failed() },
     }
 }
 

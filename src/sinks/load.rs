@@ -16,7 +16,7 @@ use super::{
     file::{self, Checked},
     rehearsal, surroundings,
 };
-use crate::{config::document::ConfigErrors, delivery::transport::Carry};
+use crate::{config::document::ConfigErrors, delivery::transport::Transport};
 
 /// Why there are no couriers.
 #[derive(Debug, thiserror::Error)]
@@ -152,10 +152,10 @@ impl Loaded {
     ///
     /// # Errors
     /// As [`Loaded::couriers`].
-    pub fn carriers(self) -> Result<Vec<Arc<dyn Carry>>, CourierError> {
+    pub fn transports(self) -> Result<Vec<Arc<dyn Transport>>, CourierError> {
         let couriers = self.couriers()?.into_iter();
         Ok(couriers
-            .map(|courier| Arc::new(courier) as Arc<dyn Carry>)
+            .map(|courier| Arc::new(courier) as Arc<dyn Transport>)
             .collect())
     }
 

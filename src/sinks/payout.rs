@@ -11,7 +11,7 @@ use aftercall_actors::{
 };
 
 use super::{destination::Destination, examples};
-use crate::delivery::{parcel::Parcel, policy::OutcomeRule, transport::Carry};
+use crate::delivery::{parcel::Parcel, policy::OutcomeRule, transport::Transport};
 
 /// A destination that may take rewards.
 pub struct Payer<'a> {
@@ -47,13 +47,13 @@ impl<'a> From<&'a Destination> for Payer<'a> {
     }
 }
 
-impl<'a> From<&'a dyn Carry> for Payer<'a> {
-    fn from(carry: &'a dyn Carry) -> Self {
+impl<'a> From<&'a dyn Transport> for Payer<'a> {
+    fn from(transport: &'a dyn Transport) -> Self {
         Self {
-            name: carry.name(),
-            selects: Box::new(|parcel| carry.selects(parcel)),
-            answers: answers(carry.policy().outcome.as_ref()),
-            gives_up: gives_up(carry.policy().outcome.as_ref()),
+            name: transport.name(),
+            selects: Box::new(|parcel| transport.selects(parcel)),
+            answers: answers(transport.policy().outcome.as_ref()),
+            gives_up: gives_up(transport.policy().outcome.as_ref()),
         }
     }
 }

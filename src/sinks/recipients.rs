@@ -17,10 +17,10 @@ use serde_json::Value;
 use super::{
     client::{self, tls::TlsError},
     credentials::exchange::Exchange,
-    destination::{Destinations, Lookup, RecipientStep},
     email::address::mailbox,
     expression::{Condition, Expression},
     scope::Scope,
+    spec::{Lookup, RecipientStep},
     template::Template,
 };
 use crate::delivery::attempt::{Answer, Fault};
@@ -108,8 +108,8 @@ impl Recipients {
     ///
     /// # Errors
     /// If a certificate or key of a lookup cannot be read.
-    pub fn new(destinations: &Destinations) -> Result<Self, TlsError> {
-        let steps = destinations.recipients.iter().map(Step::new);
+    pub fn new(steps: &[RecipientStep]) -> Result<Self, TlsError> {
+        let steps = steps.iter().map(Step::new);
         Ok(Self {
             steps: steps.collect::<Result<_, _>>()?,
         })

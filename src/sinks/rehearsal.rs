@@ -8,39 +8,20 @@ use aftercall_actors::contract::event::Kept;
 use serde_json::{Value, json};
 
 use super::{
-    destination::{AuthSpec, Body, Channel, Destination, Destinations, Request, Text},
-    email::address::mailbox,
+    destination::{Destination, Destinations},
     examples,
     fields::{Allowed, FieldPolicy},
-    file::{is_address, is_exposed},
     http::listing,
     scope::Scope,
-    template::{Template, TemplateError},
+    spec::AuthSpec,
 };
-use crate::{
-    config::units::ByteSize,
-    delivery::{attempt::Fault, parcel::Parcel},
-};
+use crate::delivery::{attempt::Fault, parcel::Parcel};
 
-mod addresses;
+pub(super) mod stage;
 
-/// What to say of one key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Note {
-    /// `destination "crm".body`
-    pub key: String,
-    /// What is wrong, or unwise.
-    pub text: String,
-}
+pub use stage::{Note, Rehearsed};
 
-/// What a rehearsal found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rehearsed {
-    /// What would fail.
-    pub mistakes: Vec<Note>,
-    /// What would work and is unwise.
-    pub warnings: Vec<Note>,
-}
+use stage::{Example, Stage};
 
 /// What may leave of an output.
 pub struct Leaving {
@@ -100,13 +81,22 @@ pub fn by_policy(policy: &FieldPolicy) -> impl Fn(&str, &Parcel) -> Result<Leavi
 pub fn rehearse(destinations: &Destinations, leaves: &Leaves<'_>) -> Rehearsed {
     let mut all = Rehearsed::default();
     for destination in &destinations.destinations {
-        let mut stage = Stage {
+        let mut rehearsal = Rehearsal {
             destinations,
             destination,
             leaves,
-            found: &mut all,
+            stage: Stage {
+                name: &destination.name,
+                body_bytes_max: destination.body_bytes_max,
+                shows: destination.auth != AuthSpec::None,
+                recipients: &destinations.recipients,
+                fallbacks: &destination.fallbacks,
+                lookup: destination.lookup.as_ref(),
+                kept: sample(destination),
+                found: &mut all,
+            },
         };
-        stage.rehearse();
+        rehearsal.rehearse();
     }
     all.mistakes.sort();
     all.mistakes.dedup();
@@ -115,21 +105,21 @@ pub fn rehearse(destinations: &Destinations, leaves: &Leaves<'_>) -> Rehearsed {
     all
 }
 
-struct Stage<'a> {
+struct Rehearsal<'a> {
     destinations: &'a Destinations,
     destination: &'a Destination,
     leaves: &'a Leaves<'a>,
-    found: &'a mut Rehearsed,
+    stage: Stage<'a>,
 }
 
-impl Stage<'_> {
+impl Rehearsal<'_> {
     fn rehearse(&mut self) {
         if let Some(list) = &self.destination.list {
             let vars = Scope::of_vars(&self.destinations.vars);
             let first = listing::scope(&vars, "2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z");
-            self.request(&list.request, &first, "the first page");
+            self.stage.request(&list.request, &first, "the first page");
             let later = first.with("cursor", json!("100"));
-            self.request(&list.request, &later, "a later page");
+            self.stage.request(&list.request, &later, "a later page");
         }
         let mut tried = false;
         for event_type in self.destination.selector.types() {
@@ -154,14 +144,15 @@ impl Stage<'_> {
 
     /// No example is of the sort that the destination takes, so what fails on them may well work on those it takes.
     fn rehearse_unselected(&mut self) {
-        let mistakes = self.found.mistakes.len();
+        let mistakes = self.stage.found.mistakes.len();
         let mut parcels = self.destination.selector.types().filter_map(examples::of);
         if let Some(parcel) = parcels.next() {
             let name = format!("the example of {}", parcel.event_type);
             self.on(&parcel, &name, false);
         }
-        let doubtful = self.found.mistakes.split_off(mistakes);
-        self.found
+        let doubtful = self.stage.found.mistakes.split_off(mistakes);
+        self.stage
+            .found
             .warnings
             .extend(doubtful.into_iter().map(|Note { key, text }| Note {
                 key,
@@ -180,7 +171,7 @@ impl Stage<'_> {
                 Ok(true) => {}
                 Ok(false) => return false,
                 Err(error) => {
-                    self.mistake("when", format!("over {name}: {error}"));
+                    self.stage.mistake("when", format!("over {name}: {error}"));
                     return false;
                 }
             }
@@ -189,7 +180,7 @@ impl Stage<'_> {
         let inside =
             Scope::of_vars(&self.destinations.vars).with_output(parcel, parcel.data.clone());
         if let Some(thread) = &self.destination.thread {
-            self.render(thread, &inside, name);
+            self.stage.render(thread, &inside, name);
         }
         let scope = match (self.leaves)(&self.destination.name, parcel) {
             Ok(Leaving { subject, data }) => {
@@ -197,96 +188,24 @@ impl Stage<'_> {
                 inside.clone().with("subject", subject).with_data(data)
             }
             Err(Withheld::ForGood(why)) => {
-                self.mistake("on", format!("over {name}: {why}"));
+                self.stage.mistake("on", format!("over {name}: {why}"));
                 return true;
             }
             Err(Withheld::ForNow(why)) => {
-                self.found.warnings.push(Note {
+                self.stage.found.warnings.push(Note {
                     key: format!("destination {:?}.on", self.destination.name),
                     text: format!("not tried: {why}"),
                 });
                 return true;
             }
         };
-        match &self.destination.channel {
-            Channel::Http(request) => {
-                // The first attempt, and one after an answer with ids in it.
-                let own = sample(self.destination);
-                let later = (!own.is_empty()).then(|| scope.clone().with_kept(&own));
-                for scope in std::iter::once(&scope).chain(&later) {
-                    self.request(request, scope, name);
-                    for fallback in &self.destination.fallbacks {
-                        self.request(&fallback.request, scope, name);
-                    }
-                    if let Some(lookup) = &self.destination.lookup {
-                        self.request(&lookup.request, scope, name);
-                    }
-                }
-            }
-            Channel::Slack {
-                api,
-                to,
-                text,
-                blocks,
-            } => {
-                let scope = self.with_people(&inside, &scope, name);
-                self.address(api, true, &scope, name);
-                if let Some(to) = to
-                    && let Some(ids) = self.render(to, &scope, name)
-                {
-                    self.channels(to, &ids, name);
-                }
-                self.all([text], &scope, name);
-                self.json(
-                    blocks.as_ref(),
-                    Value::is_array,
-                    "a JSON array",
-                    &scope,
-                    name,
-                );
-            }
-            Channel::SlackWebhook { url, text, blocks } => {
-                let scope = self.with_people(&inside, &scope, name);
-                self.webhook(url, &scope, name);
-                self.all([text], &scope, name);
-                self.json(
-                    blocks.as_ref(),
-                    Value::is_array,
-                    "a JSON array",
-                    &scope,
-                    name,
-                );
-            }
-            Channel::Teams { url, card } => {
-                let scope = self.with_people(&inside, &scope, name);
-                self.webhook(url, &scope, name);
-                self.json(
-                    card.as_ref(),
-                    Value::is_object,
-                    "a JSON object",
-                    &scope,
-                    name,
-                );
-            }
-            Channel::Email {
-                from,
-                to,
-                subject,
-                html,
-                text,
-                ..
-            } => {
-                let scope = self.with_people(&inside, &scope, name);
-                for (template, most) in [(Some(from), 1), (to.as_ref(), usize::MAX)] {
-                    if let Some(template) = template
-                        && let Some(text) = self.render(template, &scope, name)
-                    {
-                        self.mailboxes(template, &text, most, name);
-                    }
-                }
-                self.all([subject, html, text], &scope, name);
-            }
-        }
+        let example = Example {
+            inside: &inside,
+            scope: &scope,
+            name,
+        };
+        let sink = self.destination.channel.sink();
+        sink.rehearse(&mut self.stage, example);
         true
     }
 
@@ -301,168 +220,6 @@ impl Stage<'_> {
         }
         parcel
     }
-
-    /// The people that a message template may name. Steps that need no answer are tried; others cannot be.
-    fn with_people(&mut self, inside: &Scope, scope: &Scope, name: &str) -> Scope {
-        let sample = json!([{"name": "A. Supervisor", "email": "supervisor@example.com", "slack": "C0SAMPLE"}]);
-        for (i, step) in self.destinations.recipients.iter().enumerate() {
-            let key = |field: &str| format!("recipient {}.{field}", i + 1);
-            let holds = step
-                .when
-                .as_ref()
-                .map_or(Ok(true), |when| when.holds(inside));
-            match (holds, &step.lookup) {
-                (Err(error), _) => self.note(key("when"), format!("over {name}: {error}")),
-                (Ok(false), _) => {}
-                (Ok(true), Some(lookup)) => {
-                    let shows = lookup.auth != AuthSpec::None;
-                    self.address(&Text::Template(lookup.url.clone()), shows, scope, name);
-                }
-                (Ok(true), None) => match step.people.evaluate(scope) {
-                    Ok(people) if are_people(&people) => {
-                        let people = people.as_array().into_iter().flatten();
-                        for email in people.filter_map(|person| person["email"].as_str()) {
-                            if let Err(why) = mailbox(None, email) {
-                                self.note(key("people"), format!("{email:?} is {why}"));
-                            }
-                        }
-                    }
-                    Ok(_) => self.note(
-                        key("people"),
-                        "its value is no list of {name, email, slack}, all strings".to_owned(),
-                    ),
-                    Err(error) => self.note(key("people"), format!("over {name}: {error}")),
-                },
-            }
-        }
-        scope.clone().with("recipients", sample)
-    }
-
-    fn request(&mut self, request: &Request, scope: &Scope, name: &str) {
-        let in_headers = |(_, text): &(String, Text)| matches!(text, Text::Secret(_));
-        let shows =
-            self.destination.auth != AuthSpec::None || request.headers.iter().any(in_headers);
-        self.address(&request.url, shows, scope, name);
-        for (_, text) in &request.headers {
-            let Text::Template(template) = text else {
-                continue;
-            };
-            if let Some(value) = self.render(template, scope, name)
-                && value.chars().any(|c| c.is_control() && c != '\t')
-            {
-                let text =
-                    format!("over {name}: a line break or another control character in a header");
-                self.note(template.key().to_owned(), text);
-            }
-        }
-        match &request.body {
-            Body::None | Body::Data => {}
-            Body::Template {
-                template,
-                json: true,
-            } => {
-                self.json(Some(template), |_| true, "JSON", scope, name);
-            }
-            Body::Template {
-                template,
-                json: false,
-            } => {
-                self.render(template, scope, name);
-            }
-        }
-    }
-
-    fn webhook(&mut self, url: &Text, scope: &Scope, name: &str) {
-        let rendered = self.address(url, false, scope, name);
-        if let (Some(url), Text::Template(template)) = (rendered, url)
-            && is_exposed_or_public(&url)
-        {
-            let text = "the address of a webhook lets anyone post: keep it as \"env:NAME\" or \"file:/path\"";
-            self.found.warnings.push(Note {
-                key: template.key().to_owned(),
-                text: text.to_owned(),
-            });
-        }
-    }
-
-    /// Renders an address. `shows`: credentials go there.
-    fn address(&mut self, url: &Text, shows: bool, scope: &Scope, name: &str) -> Option<String> {
-        let Text::Template(template) = url else {
-            return None;
-        };
-        let url = self.render(template, scope, name)?;
-        if let Err(why) = is_address(&url) {
-            self.note(template.key().to_owned(), format!("over {name}: {why}"));
-            return None;
-        }
-        if shows && is_exposed(&url) {
-            self.found.warnings.push(Note {
-                key: template.key().to_owned(),
-                text: "credentials over http to another machine can be read on the way; use https"
-                    .to_owned(),
-            });
-        }
-        Some(url)
-    }
-
-    fn json(
-        &mut self,
-        template: Option<&Template>,
-        is_right: impl Fn(&Value) -> bool,
-        form: &str,
-        scope: &Scope,
-        name: &str,
-    ) {
-        let Some(template) = template else {
-            return;
-        };
-        let Some(text) = self.render(template, scope, name) else {
-            return;
-        };
-        let most = self.destination.body_bytes_max;
-        let problem = match serde_json::from_str::<Value>(&text) {
-            Err(error) => format!(
-                "renders to no JSON ({error}); values bring their own quotes: write {{{{ data.x }}}}, not \"{{{{ data.x }}}}\""
-            ),
-            Ok(value) if !is_right(&value) => format!("does not render to {form}"),
-            Ok(_) if text.len() > most => {
-                let most = ByteSize(most as u64);
-                format!("renders to {} bytes, body_max is {most}", text.len())
-            }
-            Ok(_) => return,
-        };
-        self.note(template.key().to_owned(), format!("over {name}: {problem}"));
-    }
-
-    fn all<const N: usize>(&mut self, all: [&Option<Template>; N], scope: &Scope, name: &str) {
-        for template in all.into_iter().flatten() {
-            self.render(template, scope, name);
-        }
-    }
-
-    fn render(&mut self, template: &Template, scope: &Scope, name: &str) -> Option<String> {
-        match template.render(scope) {
-            Ok(text) => Some(text),
-            Err(TemplateError { key, line, why }) => {
-                self.note(
-                    key,
-                    format!("over {name}, line {line} of the template: {why}"),
-                );
-                None
-            }
-        }
-    }
-
-    fn mistake(&mut self, key: &str, text: String) {
-        self.note(
-            format!("destination {:?}.{key}", self.destination.name),
-            text,
-        );
-    }
-
-    fn note(&mut self, key: String, text: String) {
-        self.found.mistakes.push(Note { key, text });
-    }
 }
 
 /// What a destination may keep of an answer.
@@ -471,25 +228,4 @@ fn sample(destination: &Destination) -> Kept {
     names
         .map(|name| (name.clone(), "SAMPLE-1".to_owned()))
         .collect()
-}
-
-/// Whether it is a list of people as messages need them.
-#[must_use]
-pub fn are_people(value: &Value) -> bool {
-    let is_person = |person: &Value| {
-        person.as_object().is_some_and(|fields| {
-            fields.iter().all(|(name, value)| {
-                ["name", "email", "slack"].contains(&name.as_str())
-                    && (value.is_string() || value.is_null())
-            })
-        })
-    };
-    value
-        .as_array()
-        .is_some_and(|people| people.iter().all(is_person))
-}
-
-/// Whether an address leads to another machine.
-fn is_exposed_or_public(url: &str) -> bool {
-    is_exposed(&url.replacen("https://", "http://", 1))
 }

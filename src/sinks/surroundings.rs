@@ -5,10 +5,11 @@
 
 use super::{
     client::tls,
-    destination::{AuthSpec, Channel, Destinations, Identity, Request, Text, TlsSpec},
+    destination::Destinations,
     rehearsal::{Note, Rehearsed},
     secret::Secret,
     secret_ref::SecretRef,
+    spec::{AuthSpec, Identity, Text, TlsSpec},
 };
 
 /// Looks at everything that is pointed at. Connects to nothing.
@@ -26,26 +27,19 @@ pub fn look(destinations: &Destinations) -> Rehearsed {
         let path = format!("destination {:?}", destination.name);
         of_tls(&destination.tls, &path, &mut found);
         of_auth(&destination.auth, &path, &mut found);
-        match &destination.channel {
-            Channel::Http(request) => {
-                of_request(request, None, &path, &mut found);
-                for (i, fallback) in destination.fallbacks.iter().enumerate() {
-                    let path = format!("{path}.fallback[{i}]");
-                    of_request(&fallback.request, Some(request), &path, &mut found);
-                }
-                if let Some(lookup) = &destination.lookup {
-                    let path = format!("{path}.lookup");
-                    of_request(&lookup.request, None, &path, &mut found);
-                }
-                if let Some(list) = &destination.list {
-                    let path = format!("{path}.list");
-                    of_request(&list.request, None, &path, &mut found);
-                }
-            }
-            Channel::Slack { api: url, .. }
-            | Channel::SlackWebhook { url, .. }
-            | Channel::Teams { url, .. } => of_text(url, format!("{path}.url"), &mut found),
-            Channel::Email { .. } => {}
+        let texts = destination.channel.sink().texts();
+        of_texts(&texts, &[], &path, &mut found);
+        for (i, fallback) in destination.fallbacks.iter().enumerate() {
+            let path = format!("{path}.fallback[{i}]");
+            of_texts(&fallback.request.texts(), &texts, &path, &mut found);
+        }
+        if let Some(lookup) = &destination.lookup {
+            let path = format!("{path}.lookup");
+            of_texts(&lookup.request.texts(), &[], &path, &mut found);
+        }
+        if let Some(list) = &destination.list {
+            let path = format!("{path}.list");
+            of_texts(&list.request.texts(), &[], &path, &mut found);
         }
     }
     for notes in [&mut found.mistakes, &mut found.warnings] {
@@ -94,22 +88,17 @@ fn of_auth(auth: &AuthSpec, path: &str, found: &mut Rehearsed) {
     }
 }
 
-/// `base`: the request that a fallback takes over from, whose own secrets have been looked at.
-fn of_request(request: &Request, base: Option<&Request>, path: &str, found: &mut Rehearsed) {
-    if base.is_none_or(|base| base.url != request.url) {
-        of_text(&request.url, format!("{path}.url"), found);
-    }
-    for header in &request.headers {
-        let (name, text) = header;
-        if base.is_none_or(|base| !base.headers.contains(header)) {
-            of_text(text, format!("{path}.headers.{name}"), found);
+/// `base`: those of the request that a fallback takes over from, which have been looked at.
+fn of_texts(
+    texts: &[(String, &Text)],
+    base: &[(String, &Text)],
+    path: &str,
+    found: &mut Rehearsed,
+) {
+    for text in texts.iter().filter(|text| !base.contains(text)) {
+        if let (key, Text::Secret(reference)) = text {
+            of_secret(reference, format!("{path}.{key}"), found);
         }
-    }
-}
-
-fn of_text(text: &Text, key: String, found: &mut Rehearsed) {
-    if let Text::Secret(reference) = text {
-        of_secret(reference, key, found);
     }
 }
 

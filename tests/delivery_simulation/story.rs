@@ -11,10 +11,10 @@ use aftercall::{
     delivery::{
         dead_letter::{Choice, Entry, fold::Letters},
         driver::{Ended, drive},
-        journal::LineError,
+        journal::JournalError,
         policy::{Limits, Merge, OutcomeRule, Policy, Rate, Retry, Start},
-        status::{Board, DriverState},
-        transport::Carry,
+        status::{DestinationBoard, DriverState},
+        transport::Transport,
     },
     envelope::{Origin, output_attributes},
     log::{
@@ -94,7 +94,7 @@ pub fn ledger(seed: u64) -> Vec<Call> {
 struct Process {
     life: JoinHandle<Ended>,
     stop: watch::Sender<bool>,
-    board: Arc<Board>,
+    board: Arc<DestinationBoard>,
 }
 
 struct Play {
@@ -252,10 +252,10 @@ impl Play {
     fn start(&mut self) {
         self.started += 1;
         let log: Log = Arc::new(self.world.client());
-        let board = Arc::new(Board::new([NAME]));
-        let carry: Arc<dyn Carry> = Arc::new(self.vendor.clone());
+        let board = Arc::new(DestinationBoard::new([NAME]));
+        let transport: Arc<dyn Transport> = Arc::new(self.vendor.clone());
         let (stop, stopping) = watch::channel(false);
-        let life = drive(log, carry, Arc::clone(&board), self.started, stopping);
+        let life = drive(log, transport, Arc::clone(&board), self.started, stopping);
         self.processes.push(Process {
             life: tokio::task::spawn_local(life),
             stop,
@@ -268,7 +268,7 @@ impl Play {
         let process = self.processes.remove(which);
         process.stop.send_replace(true);
         match process.life.await {
-            Ok(Ended::AsAsked | Ended::Line(LineError::Fenced(_))) => Ok(()),
+            Ok(Ended::AsAsked | Ended::Journal(JournalError::Fenced(_))) => Ok(()),
             Ok(fault) => Err(format!("no_driver_stops: {fault}")),
             Err(error) => Err(format!("no_driver_panics: {error}")),
         }
@@ -502,7 +502,7 @@ impl Play {
         for process in self.processes.drain(..) {
             if process.life.is_finished() {
                 match process.life.await {
-                    Ok(Ended::AsAsked | Ended::Line(LineError::Fenced(_))) => {}
+                    Ok(Ended::AsAsked | Ended::Journal(JournalError::Fenced(_))) => {}
                     Ok(fault) => return Err(format!("no_driver_stops: {fault}")),
                     Err(error) => return Err(format!("no_driver_panics: {error}")),
                 }

@@ -11,14 +11,14 @@ use aftercall::{
         attempt::{Answer, Attempt, Fault, Verdict},
         parcel::Parcel,
         policy::{Policy, Start},
-        transport::{Carry, Turn},
+        transport::{Transport, Turn},
     },
     log::{Lane, memory::World},
     sinks::{
-        destination::Judgement,
         file,
         judge::{Judged, judge},
         scope::Scope,
+        spec::Judgement,
     },
 };
 use aftercall_actors::contract::{output::Kind, time::LogTime};
@@ -157,7 +157,7 @@ impl Vendor {
 }
 
 #[async_trait]
-impl Carry for Vendor {
+impl Transport for Vendor {
     fn name(&self) -> &'static str {
         "vendor"
     }

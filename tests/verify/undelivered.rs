@@ -3,7 +3,7 @@
 use aftercall::{
     delivery::{
         parcel::Parcel,
-        record::{Fact, Item, Looked, Piece, Record, Standing, Step, Taken},
+        record::{Checkpoint, Cursor, Fact, Item, Piece, Record, Step, Taken},
     },
     envelope::{self, outcome_event},
     log::Log,
@@ -30,7 +30,7 @@ const PLAN: Plan = Plan {
 };
 
 /// Beyond every output.
-const BEYOND: Looked = Looked {
+const BEYOND: Cursor = Cursor {
     output: 1_000,
     dead: 0,
 };
@@ -63,11 +63,11 @@ async fn s3_14_a_reward_that_was_never_delivered_is_named() {
     assert_eq!(told.figure("open"), 1);
 
     // Its destination is past it, and knows nothing of it.
-    let past = Standing {
-        looked: BEYOND,
-        ..Standing::default()
+    let past = Checkpoint {
+        cursor: BEYOND,
+        ..Checkpoint::default()
     };
-    let told = verified(&centre, &[Fact::Standing(past.clone())], None).await;
+    let told = verified(&centre, &[Fact::Checkpoint(past.clone())], None).await;
     let found = format!(
         "that {DESTINATION} is past output {}, and neither delivers it nor has told what became of it",
         request.seq
@@ -81,8 +81,8 @@ async fn s3_14_a_reward_that_was_never_delivered_is_named() {
     assert_eq!(difference["destination"], DESTINATION);
 
     // It has not come to it.
-    let before = Standing::default();
-    verified(&centre, &[Fact::Standing(before)], None)
+    let before = Checkpoint::default();
+    verified(&centre, &[Fact::Checkpoint(before)], None)
         .await
         .good();
     // It delivers it.
@@ -97,10 +97,10 @@ async fn s3_14_a_reward_that_was_never_delivered_is_named() {
         round: 1,
         ..Item::default()
     };
-    let facts = [Fact::Standing(past.clone()), Fact::Held(item)];
+    let facts = [Fact::Checkpoint(past.clone()), Fact::Held(item)];
     verified(&centre, &facts, None).await.good();
     // It has told, and the agent has not heard yet.
-    verified(&centre, &[Fact::Standing(past)], Some(&request))
+    verified(&centre, &[Fact::Checkpoint(past)], Some(&request))
         .await
         .good();
 }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use crate::{
     app::Engine,
     cli::terminal::Out,
-    delivery::transport::Carry,
+    delivery::transport::Transport,
     sandbox::{self, Running, Settings, TOKEN},
     sinks::load,
 };
@@ -55,7 +55,7 @@ impl Vendors {
     }
 
     /// What takes outputs there.
-    pub(super) fn couriers(&self) -> anyhow::Result<Vec<Arc<dyn Carry>>> {
+    pub(super) fn couriers(&self) -> anyhow::Result<Vec<Arc<dyn Transport>>> {
         let token = self.secrets.path().join("token");
         let destinations = DESTINATIONS
             .replace("file:TOKEN", &format!("file:{}", token.display()))
@@ -68,7 +68,7 @@ impl Vendors {
             (&destinations, "config/demo/destinations.toml"),
             Some((FIELDS, "config/demo/fields.toml")),
         )?;
-        Ok(loaded.carriers()?)
+        Ok(loaded.transports()?)
     }
 
     /// Waits until nothing is left to deliver and nothing comes any more, but not for ever.

@@ -7,13 +7,14 @@
 
 use std::{collections::BTreeMap, mem, sync::Arc};
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 
 use super::Driver;
 use crate::{
     delivery::{
-        journal::{Line, LineError},
-        record::{Looked, Moved, Sighting, Spot, holds},
+        journal::{Journal, JournalError},
+        original::each_dead,
+        record::{Cursor, Moved, Sighting, Spot, holds},
         state::{Batch, Places},
     },
     log::{Log, LogError, PartitionId, Seq, Stored, StoredDead, mark, retry::read},
@@ -37,16 +38,16 @@ impl Driver {
         self.doubts = doubts;
         // What is under way was read from a log that may be no more.
         self.outputs.close();
-        self.words.close();
+        self.decisions.close();
         let (log, destination) = (Arc::clone(&self.log), Arc::clone(&self.destination));
         let (places, follows) = (self.machine.places(), self.machine.follows());
-        let line_head = self.line.as_ref().map(Line::head);
+        let journal_head = self.journal.as_ref().map(Journal::head);
         let looking = async move {
             let moved = look(&log, &destination, places, follows).await?;
             let head = read(|| log.delivery_head(&destination)).await?;
             Ok(Seen {
                 moved,
-                line_head,
+                journal_head,
                 head,
             })
         };
@@ -56,26 +57,26 @@ impl Driver {
     /// Goes on from where the look has found the place.
     ///
     /// # Errors
-    /// If another owner writes the line now.
-    pub(super) fn looked_again(&mut self, seen: Seen) -> Result<(), LineError> {
+    /// If another owner writes the journal now.
+    pub(super) fn looked_again(&mut self, seen: Seen) -> Result<(), JournalError> {
         drop(mem::take(&mut self.looking));
         if let Some(moved) = seen.moved {
             self.machine.moved(self.log.now(), moved);
         }
         // A record that is under way finds out by itself; one that was written meanwhile stands behind what was read.
-        if self.line.as_ref().map(Line::head) != seen.line_head {
-            self.doubts = self.doubts.wrapping_sub(u64::from(self.line.is_some()));
+        if self.journal.as_ref().map(Journal::head) != seen.journal_head {
+            self.doubts = self.doubts.wrapping_sub(u64::from(self.journal.is_some()));
             return Ok(());
         }
-        if let (Some(line), Some(head)) = (&self.line, &seen.head)
-            && line.is_anothers(head)
+        if let (Some(journal), Some(head)) = (&self.journal, &seen.head)
+            && journal.is_anothers(head)
         {
             let why = format!("delivery record {} is not ours", head.seq);
-            return Err(LineError::Fenced(why));
+            return Err(JournalError::Fenced(why));
         }
         let head = seen.head.map_or(0, |head| head.seq);
-        if let Some(line) = self.line.take_if(|line| line.is_behind(head)) {
-            self.write_anew(line, head, Batch::default());
+        if let Some(journal) = self.journal.take_if(|journal| journal.is_behind(head)) {
+            self.write_anew(journal, head, Batch::default());
         }
         Ok(())
     }
@@ -84,9 +85,9 @@ impl Driver {
 /// What a look has found.
 pub(super) struct Seen {
     moved: Option<Moved>,
-    /// Where the line of this owner ended when the look began; `None` if a record was under way.
-    line_head: Option<Seq>,
-    /// The newest record of the line.
+    /// Where the journal of this owner ended when the look began; `None` if a record was under way.
+    journal_head: Option<Seq>,
+    /// The newest record of the journal.
     head: Option<Stored>,
 }
 
@@ -98,7 +99,7 @@ pub async fn look(
     log: &Log,
     destination: &str,
     places: Places,
-    follows: Looked,
+    follows: Cursor,
 ) -> Result<Option<Moved>, LogError> {
     if is_planted(Bug::PlaceNotFoundAgain) {
         return Ok(None);
@@ -136,11 +137,11 @@ pub async fn look(
 }
 
 /// The last sequence up to which outputs are those that were looked at; nothing if that is all of them.
-async fn outputs(log: &Log, places: &Places, looked: Seq) -> Result<Option<Seq>, LogError> {
+async fn outputs(log: &Log, places: &Places, cursor: Seq) -> Result<Option<Seq>, LogError> {
     let newest_first = places.newest_first();
     let mut is_first = true;
     // What was seen behind the place was lost before, and its copy has not come by since.
-    for sighting in newest_first.iter().filter(|some| some.at <= looked) {
+    for sighting in newest_first.iter().filter(|some| some.at <= cursor) {
         match stands(log, sighting).await? {
             Some(true) => return Ok((!is_first).then_some(sighting.at)),
             Some(false) => is_first = false,
@@ -150,9 +151,9 @@ async fn outputs(log: &Log, places: &Places, looked: Seq) -> Result<Option<Seq>,
     if !is_first {
         return Ok(Some(0));
     }
-    // A line from before lanes were noted: all that can be seen is that the log has become shorter.
+    // A journal from before lanes were noted: all that can be seen is that the log has become shorter.
     let last = read(|| log.outputs_last()).await?;
-    Ok((last < looked).then_some(last))
+    Ok((last < cursor).then_some(last))
 }
 
 /// Whether an output is the one that was looked at, in its place; `None` if this program knows no such lane. By chance its
@@ -208,40 +209,17 @@ async fn unsaid(log: &Log, places: &Places, behind: Seq) -> Result<Vec<Sighting>
     Ok(lanes)
 }
 
-/// Shows the dead letters and decisions of a destination in order, once more from the first where the log could not be
-/// read on.
-///
-/// # Errors
-/// If the log cannot be read for good.
-pub async fn each_dead(
-    log: &Log,
-    destination: &str,
-    mut look: impl FnMut(StoredDead),
-) -> Result<(), LogError> {
-    'reading: loop {
-        let mut entries = read(|| log.dead_scan(Some(destination))).await?;
-        while let Some(entry) = entries.next().await {
-            match entry {
-                Ok(entry) => look(entry),
-                Err(error) if error.is_transient() => continue 'reading,
-                Err(error) => return Err(error),
-            }
-        }
-        return Ok(());
-    }
-}
-
 /// The same of dead letters and decisions.
 async fn dead(
     log: &Log,
     destination: &str,
     places: &Places,
-    looked: Seq,
+    cursor: Seq,
 ) -> Result<Option<Seq>, LogError> {
-    if looked == 0 || is_planted(Bug::DeadPlaceKept) {
+    if cursor == 0 || is_planted(Bug::DeadPlaceKept) {
         return Ok(None);
     }
-    let entry = read(|| log.dead_at(looked)).await?;
+    let entry = read(|| log.dead_at(cursor)).await?;
     match (entry, places.dead_at()) {
         (Some(entry), Some(at)) if entry.time != at => return Ok(Some(0)),
         (Some(_), _) => return Ok(None),
@@ -257,7 +235,7 @@ async fn dead(
         }
     };
     each_dead(log, destination, look).await?;
-    Ok((end < looked).then_some(last))
+    Ok((end < cursor).then_some(last))
 }
 
 #[cfg(test)]

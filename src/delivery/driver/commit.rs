@@ -1,4 +1,4 @@
-//! Records on their way into the line, and what follows once they stand there.
+//! Records on their way into the journal, and what follows once they stand there.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Committed, Driver, Errand, Stage, Uncommitted};
 use crate::{
     delivery::{
-        journal::{Line, LineError, trim},
+        journal::{Journal, JournalError, trim},
         state::{Action, Batch},
     },
     log::Seq,
@@ -18,24 +18,24 @@ use crate::{
 
 impl Driver {
     pub(super) fn begin_record(&mut self, mut batch: Batch) {
-        let Some(line) = self.line.take() else {
+        let Some(journal) = self.journal.take() else {
             return;
         };
         self.too_early(&mut batch);
-        let records = line.record(&batch.facts);
+        let records = journal.record(&batch.facts);
         self.records += 1;
         let log = Arc::clone(&self.log);
         self.commit = Some(
             async move {
-                let kept = line.clone();
-                match line.write(log, records).await {
-                    Ok((line, _)) => Ok(Committed {
-                        line,
+                let kept = journal.clone();
+                match journal.write(log, records).await {
+                    Ok((journal, _)) => Ok(Committed {
+                        journal,
                         batch,
                         checkpoint: None,
                     }),
                     Err(error) => Err(Uncommitted {
-                        line: kept,
+                        journal: kept,
                         batch,
                         error,
                     }),
@@ -45,26 +45,30 @@ impl Driver {
         );
     }
 
-    /// A record that could not be written. Where the log has lost the end of the line, all that is known is written anew
+    /// A record that could not be written. Where the log has lost the end of the journal, all that is known is written anew
     /// behind what is left.
-    pub(super) fn uncommitted(&mut self, uncommitted: Uncommitted) -> Result<(), LineError> {
-        let Uncommitted { line, batch, error } = uncommitted;
-        let LineError::Lost { head } = error else {
+    pub(super) fn uncommitted(&mut self, uncommitted: Uncommitted) -> Result<(), JournalError> {
+        let Uncommitted {
+            journal,
+            batch,
+            error,
+        } = uncommitted;
+        let JournalError::Lost { head } = error else {
             return Err(error);
         };
-        self.write_anew(line, head, batch);
+        self.write_anew(journal, head, batch);
         Ok(())
     }
 
-    /// Writes a checkpoint behind what the log has left of the line; `batch` is what was not committed with it.
-    pub(super) fn write_anew(&mut self, line: Line, head: Seq, batch: Batch) {
+    /// Writes a checkpoint behind what the log has left of the journal; `batch` is what was not committed with it.
+    pub(super) fn write_anew(&mut self, journal: Journal, head: Seq, batch: Batch) {
         metrics().log_losses("deliveries").inc();
         tracing::error!(
             destination = %self.destination,
             left = head,
             "the log had lost delivery records: all that is known is written anew"
         );
-        self.line = Some(line.cut(head));
+        self.journal = Some(journal.cut(head));
         if is_planted(Bug::LostRecordsNotWrittenAnew) {
             return self.begin_record(batch);
         }
@@ -73,7 +77,7 @@ impl Driver {
     }
 
     pub(super) fn begin_checkpoint(&mut self, bytes_max: usize) {
-        let Some(line) = self.line.take() else {
+        let Some(journal) = self.journal.take() else {
             return;
         };
         let (steps, mut batch) = self.machine.checkpoint();
@@ -81,7 +85,7 @@ impl Driver {
         again.facts.append(&mut batch.facts);
         again.actions.append(&mut batch.actions);
         let batch = again;
-        let records = line.checkpoint(steps, bytes_max);
+        let records = journal.checkpoint(steps, bytes_max);
         self.records = 0;
         self.checkpoint_at = Instant::now();
         self.marked_at = self.checkpoint_at;
@@ -90,12 +94,12 @@ impl Driver {
         let mut checkpoints = self.kept.clone();
         self.commit = Some(
             async move {
-                let kept = line.clone();
-                let (line, first) = match line.write(Arc::clone(&log), records).await {
+                let kept = journal.clone();
+                let (journal, first) = match journal.write(Arc::clone(&log), records).await {
                     Ok(written) => written,
                     Err(error) => {
                         return Err(Uncommitted {
-                            line: kept,
+                            journal: kept,
                             batch,
                             error,
                         });
@@ -106,7 +110,7 @@ impl Driver {
                     trim(log, destination, before).await;
                 }
                 Ok(Committed {
-                    line,
+                    journal,
                     batch,
                     checkpoint: (!is_last).then_some(first),
                 })
@@ -124,7 +128,7 @@ impl Driver {
         if told || sent {
             let early = batch.actions.extract_if(.., |action| match action {
                 Action::Send { .. } => sent,
-                Action::Tell { .. } | Action::Alarm(_) => told,
+                Action::Report { .. } | Action::Alarm(_) => told,
             });
             let early: Vec<Action> = early.collect();
             self.perform(early);
@@ -133,11 +137,11 @@ impl Driver {
 
     pub(super) fn committed(&mut self, committed: Committed) {
         let Committed {
-            line,
+            journal,
             batch,
             checkpoint,
         } = committed;
-        self.line = Some(line);
+        self.journal = Some(journal);
         for fact in &batch.facts {
             self.account.committed(fact, self.stored_at(fact));
         }

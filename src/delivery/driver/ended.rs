@@ -4,9 +4,9 @@ use tokio::time::Instant;
 
 use crate::{
     delivery::{
-        journal::LineError,
+        journal::JournalError,
         metrics::show_state,
-        status::{Board, DriverState},
+        status::{DestinationBoard, DriverState},
     },
     log::LogError,
 };
@@ -17,9 +17,9 @@ pub enum Ended {
     /// It was told to stop.
     #[error("stopped as asked")]
     AsAsked,
-    /// Its line cannot be written on, or read.
+    /// Its journal cannot be written on, or read.
     #[error(transparent)]
-    Line(#[from] LineError),
+    Journal(#[from] JournalError),
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -29,23 +29,23 @@ impl Ended {
     /// Whether another process delivers.
     #[must_use]
     pub const fn is_fenced(&self) -> bool {
-        matches!(self, Self::Line(LineError::Fenced(_)))
+        matches!(self, Self::Journal(JournalError::Fenced(_)))
     }
 
     /// Says on the board, and in the program's log, how it ended.
-    pub fn show(&self, board: &Board, destination: &str) {
+    pub fn show(&self, board: &DestinationBoard, destination: &str) {
         let state = match self {
             Self::AsAsked => {
                 show_state(destination, None);
                 return tracing::debug!(destination, "deliveries released");
             }
-            Self::Line(LineError::Fenced(_)) => DriverState::Fenced,
-            Self::Line(
-                LineError::Log(_)
-                | LineError::Record { .. }
-                | LineError::Broken { .. }
-                | LineError::Lost { .. }
-                | LineError::Refused(_),
+            Self::Journal(JournalError::Fenced(_)) => DriverState::Fenced,
+            Self::Journal(
+                JournalError::Log(_)
+                | JournalError::Record { .. }
+                | JournalError::Broken { .. }
+                | JournalError::Lost { .. }
+                | JournalError::Refused(_),
             )
             | Self::Log(_) => DriverState::Stopped,
         };

@@ -1,5 +1,5 @@
 //! Which delivery records may go. A checkpoint says again what stands before it; but a log that can lose its end can lose
-//! the checkpoint, and a destination whose line is gone altogether begins where one begins that never ran.
+//! the checkpoint, and a destination whose journal is gone altogether begins where one begins that never ran.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -11,10 +11,10 @@ use crate::log::Seq;
 /// sync it, two minutes.
 const KEPT_FOR: Duration = Duration::from_secs(150);
 
-/// Checkpoints that stay at most, so that a busy line stays short.
+/// Checkpoints that stay at most, so that a busy journal stays short.
 const KEPT_MAX: usize = 16;
 
-/// The checkpoints of a line that stay.
+/// The checkpoints of a journal that stay.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     can_lose_end: bool,
@@ -23,7 +23,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Those of a line that is taken over now: as old as this, as far as is known.
+    /// Those of a journal that is taken over now: as old as this, as far as is known.
     pub(super) fn new(can_lose_end: bool, now: Instant) -> Self {
         Self {
             can_lose_end,

@@ -16,11 +16,11 @@ impl Driver {
             self.refused = None;
             return;
         }
-        let looked = self.refused.map(|(_, at)| at);
-        if looked.is_some_and(|at| at.elapsed() < SECRETS_EVERY) {
+        let cursor = self.refused.map(|(_, at)| at);
+        if cursor.is_some_and(|at| at.elapsed() < SECRETS_EVERY) {
             return;
         }
-        let now = self.carry.credentials();
+        let now = self.transport.credentials();
         if self.refused.is_some_and(|(refused, _)| refused != now) {
             self.machine.try_credentials();
         }

@@ -1,17 +1,19 @@
-//! What a checkpoint says: everything that is known of a destination, in steps that begin its line anew.
+//! What a checkpoint says: everything that is known of a destination, in steps that begin its journal anew.
 
 use aftercall_actors::contract::event::Kept;
 use prost::Message;
 
-use super::{Alarmed, BreakerRecord, Case, Looked, Misconfigured, Note, Settled, Started, Taken};
+use super::{
+    Alarmed, AttemptRecord, BreakerRecord, Case, Cursor, Misconfigured, Settled, Started, Taken,
+};
 use crate::log::Seq;
 
 /// What there is one of in a destination.
 #[derive(Clone, PartialEq, Message)]
-pub struct Standing {
+pub struct Checkpoint {
     /// How far outputs and dead letters were looked at.
     #[prost(message, required, tag = "1")]
-    pub looked: Looked,
+    pub cursor: Cursor,
     /// The next item's place in line.
     #[prost(uint64, tag = "2")]
     pub place_next: u64,
@@ -103,7 +105,7 @@ pub struct Item {
     pub settled: Option<Settled>,
     /// The first and the last attempts that ended.
     #[prost(message, repeated, tag = "11")]
-    pub notes: Vec<Note>,
+    pub notes: Vec<AttemptRecord>,
     /// JSON to be handed in with the next attempt: what of it is done, and what is left.
     #[prost(string, optional, tag = "12")]
     pub progress: Option<String>,

@@ -6,7 +6,7 @@ use prost::Enumeration;
 /// What an attempt says about the destination as a whole: an input to its breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
 #[repr(i32)]
-pub enum Sign {
+pub enum BreakerSignal {
     /// Nothing.
     Withdrawn = 0,
     /// It is there, and up to it.
@@ -87,7 +87,7 @@ impl Seen {
 /// How an item ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
 #[repr(i32)]
-pub enum Ending {
+pub enum FinalStatus {
     /// Given up.
     Failed = 0,
     /// Refused for good.
@@ -96,7 +96,7 @@ pub enum Ending {
     Delivered = 2,
 }
 
-impl Ending {
+impl FinalStatus {
     /// The label in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

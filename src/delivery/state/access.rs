@@ -10,7 +10,7 @@ use std::time::Duration;
 use aftercall_actors::contract::time::LogTime;
 
 use super::pace::ms;
-use crate::delivery::record::{Ended, Misconfigured, Seen, Sign};
+use crate::delivery::record::{BreakerSignal, Ended, Misconfigured, Seen};
 
 /// Between attempts while credentials are not accepted.
 pub const PROBE_EVERY: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ impl Access {
             }
             self.misconfigured = Some(now);
         }
-        if ended.sign() != Sign::Up {
+        if ended.sign() != BreakerSignal::Up {
             return None;
         }
         self.let_in_from = self.let_in_from.max(Some(began));

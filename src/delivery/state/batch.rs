@@ -24,7 +24,7 @@ pub enum Action {
         handle: Option<Value>,
     },
     /// Tells of a verdict: the outcome event, the dead letter. Then [`super::Machine::told`].
-    Tell {
+    Report {
         /// The item, as it will stay until then.
         item: Box<Item>,
     },

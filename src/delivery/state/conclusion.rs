@@ -9,7 +9,7 @@ use super::weigh::{clip, weigh};
 use crate::delivery::{
     attempt::{Attempt, Fault, Verdict},
     policy::OutcomeRule,
-    record::{Ending, Reason, Seen, Sign},
+    record::{BreakerSignal, FinalStatus, Reason, Seen},
 };
 
 /// Pause after an attempt that was not made.
@@ -19,7 +19,7 @@ const UNMADE_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Conclusion {
     pub seen: Seen,
-    pub sign: Sign,
+    pub sign: BreakerSignal,
     pub status: u32,
     pub why: String,
     pub answer: Option<String>,
@@ -28,9 +28,9 @@ pub struct Conclusion {
     /// So does everything else.
     pub pause: Duration,
     /// The verdict, if the attempt itself gives one.
-    pub ending: Option<(Ending, Reason)>,
+    pub ending: Option<(FinalStatus, Reason)>,
     /// How the item ends if only it is not let in.
-    pub alone: Option<Ending>,
+    pub alone: Option<FinalStatus>,
     pub handle: Option<String>,
     /// The ids that the destination has given the item.
     pub kept: Kept,
@@ -45,7 +45,7 @@ pub struct Conclusion {
 }
 
 impl Conclusion {
-    pub fn new(seen: Seen, sign: Sign, why: String) -> Self {
+    pub fn new(seen: Seen, sign: BreakerSignal, why: String) -> Self {
         Self {
             seen,
             sign,
@@ -73,26 +73,26 @@ impl Conclusion {
         Self {
             unmade: true,
             after: UNMADE_PAUSE,
-            ..Self::new(Seen::NotReady, Sign::Withdrawn, why)
+            ..Self::new(Seen::NotReady, BreakerSignal::Withdrawn, why)
         }
     }
 
     /// The process ended while the attempt was out: the destination may have acted, and its health is not known.
     pub fn interrupted() -> Self {
         let why = "the process ended during the attempt".to_owned();
-        Self::new(Seen::Unknown, Sign::Withdrawn, why)
+        Self::new(Seen::Unknown, BreakerSignal::Withdrawn, why)
     }
 
     pub fn of(attempt: &Attempt) -> Self {
         let weighed = weigh(attempt);
         let ending = match &attempt.verdict {
-            Verdict::Delivered => Some((Ending::Delivered, Reason::None)),
+            Verdict::Delivered => Some((FinalStatus::Delivered, Reason::None)),
             Verdict::Rejected { .. } => {
                 let reason = match &attempt.result {
                     Err(Fault::Unsendable(_)) => Reason::Unsendable,
                     Ok(_) | Err(_) => Reason::Rejected,
                 };
-                Some((Ending::Rejected, reason))
+                Some((FinalStatus::Rejected, reason))
             }
             Verdict::Unclear { unknown, .. } => {
                 let reason = if *unknown {
@@ -100,7 +100,7 @@ impl Conclusion {
                 } else {
                     Reason::Rejected
                 };
-                Some((Ending::Failed, reason))
+                Some((FinalStatus::Failed, reason))
             }
             Verdict::Misconfigured { .. } | Verdict::Again { .. } => None,
         };
@@ -131,19 +131,19 @@ impl Conclusion {
     }
 
     /// Others are let in: what was said is about this output. It was not let in itself, so it shows nothing for them.
-    pub fn is_alone(&mut self, ending: Ending) {
+    pub fn is_alone(&mut self, ending: FinalStatus) {
         self.seen = Seen::Rejected;
-        self.sign = Sign::Withdrawn;
+        self.sign = BreakerSignal::Withdrawn;
         self.ending = Some((ending, Reason::Rejected));
     }
 
     /// What the outcome event is to say.
-    pub fn word(&self, rule: &OutcomeRule, ending: Ending) -> String {
+    pub fn word(&self, rule: &OutcomeRule, ending: FinalStatus) -> String {
         let (word, own) = match ending {
-            Ending::Delivered => (&rule.delivered, self.status_word.as_ref()),
-            Ending::Rejected => (&rule.rejected, self.status_word.as_ref()),
+            FinalStatus::Delivered => (&rule.delivered, self.status_word.as_ref()),
+            FinalStatus::Rejected => (&rule.rejected, self.status_word.as_ref()),
             // The last of many attempts does not speak for the others.
-            Ending::Failed => (&rule.failed, None),
+            FinalStatus::Failed => (&rule.failed, None),
         };
         own.unwrap_or(word).clone()
     }

@@ -26,8 +26,9 @@ use crate::{
         attempt::Attempt,
         policy::OutcomeRule,
         record::{
-            AlarmTold, Case, Dropped, Ended, Ending, Fact, Found, Looked, Merged, Moved, Note,
-            Reason, Reopened, Seen, Settled, Sighting, Sign, Started, Step, Told,
+            AlarmTold, AttemptRecord, BreakerSignal, Case, Cursor, Dropped, Ended, Fact,
+            FinalStatus, Found, Merged, Moved, Reason, Reopened, Reported, Seen, Settled, Sighting,
+            Started, Step,
         },
     },
     log::Seq,
@@ -59,7 +60,7 @@ pub struct Machine {
     /// Actions of facts committed by a former owner, still to be done.
     owed: Vec<Action>,
     /// Outputs and dead letters passed over and in no fact yet.
-    passed: Looked,
+    passed: Cursor,
     /// The same by what identifies them.
     sighted: Places,
     /// Takes and starts nothing more.
@@ -73,14 +74,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Goes on where a former owner's line ends: attempts it never saw the end of have an outcome nobody knows, and
+    /// Goes on where a former owner's journal ends: attempts it never saw the end of have an outcome nobody knows, and
     /// verdicts it has not told of are told again.
     #[must_use]
     pub fn resume(mut state: State, now: LogTime) -> Self {
         state.bound_waits(now);
         let settled = state.items().values().filter(|i| i.settled.is_some());
         let mut owed: Vec<Action> = settled
-            .map(|item| Action::Tell {
+            .map(|item| Action::Report {
                 item: Box::new(item.clone()),
             })
             .collect();
@@ -88,7 +89,7 @@ impl Machine {
         let flying = state.items().values().filter(|i| i.flight.is_some());
         let flying: Vec<Seq> = flying.map(|item| item.taken.seq).collect();
         let mut machine = Self {
-            passed: state.looked(),
+            passed: state.cursor(),
             sighted: Places::default(),
             state,
             pending: VecDeque::new(),
@@ -112,7 +113,7 @@ impl Machine {
 
     /// How far was looked, facts that are not handed out yet included: where to follow the log from.
     #[must_use]
-    pub const fn looked(&self) -> Looked {
+    pub const fn cursor(&self) -> Cursor {
         self.passed
     }
 
@@ -163,9 +164,9 @@ impl Machine {
 
     /// Where outputs and dead letters are to be followed from, as the log counts them now.
     #[must_use]
-    pub const fn follows(&self) -> Looked {
+    pub const fn follows(&self) -> Cursor {
         let places = self.state.places();
-        Looked {
+        Cursor {
             output: self.passed.output.saturating_sub(places.outputs_lower()),
             dead: self.passed.dead.saturating_sub(places.dead_lower()),
         }
@@ -229,8 +230,8 @@ impl Machine {
     pub fn moved(&mut self, now: LogTime, moved: Moved) {
         // What was passed is counted on from.
         if self.has_passed() {
-            let looked = Fact::Looked(self.passed);
-            self.commit(looked, None);
+            let cursor = Fact::Cursor(self.passed);
+            self.commit(cursor, None);
         }
         if let Some(sighted) = self.sighted.take() {
             self.commit(Fact::Sighted(sighted), None);
@@ -304,7 +305,7 @@ impl Machine {
             {
                 return;
             }
-            self.told(case);
+            self.reported(case);
         }
         let Some(find) = retry else {
             let decision = seq;
@@ -331,11 +332,11 @@ impl Machine {
     }
 
     /// A verdict has been told of.
-    pub fn told(&mut self, case: Case) {
+    pub fn reported(&mut self, case: Case) {
         let seq = case.output;
         let item = self.state.items.get(&seq);
         if item.is_some_and(|item| item.settled.is_some() && item.round == case.round) {
-            self.commit(Fact::Told(Told { seq }), None);
+            self.commit(Fact::Reported(Reported { seq }), None);
         }
     }
 
@@ -399,7 +400,7 @@ impl Machine {
     /// Whether outputs were passed over that no fact speaks of.
     #[must_use]
     pub fn has_passed(&self) -> bool {
-        self.passed != self.state.looked
+        self.passed != self.state.cursor
     }
 
     /// The next batch: at most about so many bytes of what is pending, oldest first. When it is all of it, it also
@@ -420,9 +421,9 @@ impl Machine {
         }
         if self.pending.is_empty() && (self.has_passed() || !batch.facts.is_empty()) {
             if self.has_passed() {
-                let looked = Fact::Looked(self.passed);
-                self.apply(&looked);
-                batch.facts.push(looked);
+                let cursor = Fact::Cursor(self.passed);
+                self.apply(&cursor);
+                batch.facts.push(cursor);
             }
             let sighted = self.sighted.take();
             if let Some(sighted) = sighted.and_then(|some| self.state.places().new_of(some)) {
@@ -434,7 +435,7 @@ impl Machine {
         batch
     }
 
-    /// Everything that is known, in steps that begin a line anew; and what is to be done once they are committed.
+    /// Everything that is known, in steps that begin a journal anew; and what is to be done once they are committed.
     /// The facts that were pending are in it.
     pub fn checkpoint(&mut self) -> (Vec<Step>, Batch) {
         let mut batch = Batch::default();
@@ -486,8 +487,8 @@ impl Machine {
     fn admit(&mut self, now: LogTime, seq: Seq, faulty: Option<String>) {
         if let Some(why) = faulty {
             let conclusion = Conclusion {
-                ending: Some((Ending::Rejected, Reason::Unsendable)),
-                ..Conclusion::new(Seen::Unsendable, Sign::Withdrawn, why)
+                ending: Some((FinalStatus::Rejected, Reason::Unsendable)),
+                ..Conclusion::new(Seen::Unsendable, BreakerSignal::Withdrawn, why)
             };
             return self.settle(now, seq, &conclusion);
         }
@@ -525,7 +526,7 @@ impl Machine {
         };
         // Others may have been let in meanwhile: then nothing is to be waited for.
         let shut_out = conclusion.seen == Seen::Misconfigured && !access.was_let_in_since(began);
-        let still_out = access.misconfigured.is_some() && conclusion.sign != Sign::Up;
+        let still_out = access.misconfigured.is_some() && conclusion.sign != BreakerSignal::Up;
         let probe_at = (shut_out || still_out).then(|| access.probe_after(began, now));
         let failures = item.failures + u32::from(counts);
         let thread = item.taken.thread.clone();
@@ -545,9 +546,9 @@ impl Machine {
         let spent = counts && failures >= retry.attempts.get();
         let late = !shut_out && again_at >= first.plus_ms(ms(retry.deadline));
         if conclusion.ending.is_none() && !overtaken && (spent || late) {
-            conclusion.ending = Some((Ending::Failed, Reason::Failed));
+            conclusion.ending = Some((FinalStatus::Failed, Reason::Failed));
         }
-        if let Some((Ending::Failed, reason)) = &mut conclusion.ending
+        if let Some((FinalStatus::Failed, reason)) = &mut conclusion.ending
             && unknown
         {
             // Whatever the last attempt was answered, one of them may have been done (S3.09).
@@ -559,7 +560,7 @@ impl Machine {
             .filter(|until| *until > now.0);
         let ended = Ended {
             seq,
-            note: Note {
+            note: AttemptRecord {
                 attempt: number,
                 started_at_ms,
                 ended_at_ms: now.0,
@@ -599,12 +600,14 @@ impl Machine {
         let unknown = self.state.items.get(&seq).is_some_and(|i| i.unknown);
         let (ending, reason) = match (ending, reason) {
             // It cannot be sent any more, and may have been done before (S3.09).
-            (Ending::Rejected, Reason::Unsendable) if unknown => (Ending::Failed, Reason::Unknown),
+            (FinalStatus::Rejected, Reason::Unsendable) if unknown => {
+                (FinalStatus::Failed, Reason::Unknown)
+            }
             // Nobody has said no: a person can mend what keeps it from being sent (S3.16).
-            (Ending::Rejected, Reason::Unsendable)
+            (FinalStatus::Rejected, Reason::Unsendable)
                 if rule.is_some_and(OutcomeRule::is_of_rewards) =>
             {
-                (Ending::Failed, Reason::Unsendable)
+                (FinalStatus::Failed, Reason::Unsendable)
             }
             as_it_is => as_it_is,
         };
@@ -624,7 +627,7 @@ impl Machine {
         if let Some(item) = item.cloned().map(Box::new)
             && let Some((_, action)) = self.pending.back_mut()
         {
-            *action = Some(Action::Tell { item });
+            *action = Some(Action::Report { item });
         }
     }
 

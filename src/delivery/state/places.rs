@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use aftercall_actors::contract::time::LogTime;
 
 use crate::{
-    delivery::record::{Fact, LaneKey, Looked, Moved, Sighted, Sighting, Spot, Standing},
+    delivery::record::{Checkpoint, Cursor, Fact, LaneKey, Moved, Sighted, Sighting, Spot},
     log::Seq,
 };
 
@@ -116,20 +116,20 @@ impl Places {
         }
     }
 
-    pub(super) fn moved(&mut self, looked: Looked, moved: &Moved) {
+    pub(super) fn moved(&mut self, cursor: Cursor, moved: &Moved) {
         for sighting in &moved.lanes {
             self.lanes.insert(sighting.spot.lane(), *sighting);
         }
         if let Some(behind) = moved.output {
-            self.outputs_lower = looked.output.saturating_sub(behind);
+            self.outputs_lower = cursor.output.saturating_sub(behind);
         }
         if let Some(behind) = moved.dead {
-            self.dead_lower = looked.dead.saturating_sub(behind);
+            self.dead_lower = cursor.dead.saturating_sub(behind);
             self.dead_seen = self.dead_seen.max(self.dead_at);
         }
     }
 
-    pub(super) fn stand(&mut self, standing: &Standing) {
+    pub(super) fn stand(&mut self, standing: &Checkpoint) {
         (self.outputs_lower, self.dead_lower) = (standing.outputs_lower, standing.dead_lower);
         self.dead_seen = standing.dead_seen_ms.map(LogTime);
     }

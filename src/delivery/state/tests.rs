@@ -12,7 +12,7 @@ use super::*;
 use crate::delivery::{
     attempt::{Answer, Attempt, Fault, Verdict},
     policy::{Limits, Merge, OutcomeRule, Rate, Retry},
-    record::{Ending, Reason},
+    record::{FinalStatus, Reason},
     transport::Turn,
 };
 
@@ -37,7 +37,7 @@ struct Run {
 
 impl Run {
     fn new(policy: Policy) -> Self {
-        let state = State::new(policy, Looked::default());
+        let state = State::new(policy, Cursor::default());
         Self {
             machine: Machine::resume(state, LogTime(0)),
             letters: 0,
@@ -60,7 +60,7 @@ impl Run {
             .into_iter()
             .filter_map(|action| match action {
                 Action::Send { seq, turn, .. } => Some((seq, turn.number)),
-                Action::Tell { item } => {
+                Action::Report { item } => {
                     let settled = item.settled.expect("a verdict");
                     self.letters += usize::from(settled.has_letter());
                     None
@@ -88,7 +88,7 @@ impl Run {
     /// The same destination in another process, from the checkpoint of this one.
     fn restart(mut self, now: i64) -> Self {
         let policy = self.machine.state.policy.clone();
-        let mut state = State::new(policy, Looked::default());
+        let mut state = State::new(policy, Cursor::default());
         for step in self.machine.checkpoint().0 {
             state
                 .apply(&step.fact.expect("a fact"))
@@ -101,7 +101,7 @@ impl Run {
     }
 }
 
-fn item_notes(run: &Run, seq: Seq) -> Vec<Note> {
+fn item_notes(run: &Run, seq: Seq) -> Vec<AttemptRecord> {
     run.machine.state().items()[&seq].notes.clone()
 }
 
@@ -247,7 +247,7 @@ fn rejected(status: u16) -> Attempt {
 }
 
 /// Not let in: `alone` is what it means if others are.
-fn shut_out(status: u16, alone: Ending) -> Attempt {
+fn shut_out(status: u16, alone: FinalStatus) -> Attempt {
     let verdict = Verdict::Misconfigured {
         why: format!("status {status}"),
         alone: Some(alone),

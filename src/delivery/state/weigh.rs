@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::delivery::{
     attempt::{Attempt, Fault, Verdict},
     dead_letter::excerpt,
-    record::{Seen, Sign},
+    record::{BreakerSignal, Seen},
 };
 
 /// Longest explanation that is kept of an attempt, in bytes.
@@ -20,7 +20,7 @@ pub struct Weighed {
     /// What came of it.
     pub seen: Seen,
     /// What it says of the destination.
-    pub sign: Sign,
+    pub sign: BreakerSignal,
     /// Status of the answer; 0 without one.
     pub status: u32,
     /// In words; empty for a success.
@@ -42,22 +42,28 @@ pub fn weigh(attempt: &Attempt) -> Weighed {
         .as_ref()
         .map_or(0, |answer| u32::from(answer.status));
     let (seen, sign, why, pause) = match (&attempt.verdict, &attempt.result) {
-        (Verdict::Delivered, _) => (Seen::Delivered, Sign::Up, String::new(), None),
-        (Verdict::Rejected { why }, Err(Fault::Unsendable(_))) => {
-            (Seen::Unsendable, Sign::Withdrawn, why.clone(), None)
-        }
-        (Verdict::Rejected { why }, _) => (Seen::Rejected, Sign::Up, why.clone(), None),
+        (Verdict::Delivered, _) => (Seen::Delivered, BreakerSignal::Up, String::new(), None),
+        (Verdict::Rejected { why }, Err(Fault::Unsendable(_))) => (
+            Seen::Unsendable,
+            BreakerSignal::Withdrawn,
+            why.clone(),
+            None,
+        ),
+        (Verdict::Rejected { why }, _) => (Seen::Rejected, BreakerSignal::Up, why.clone(), None),
         (Verdict::Unclear { why, unknown }, _) => {
             let seen = if *unknown {
                 Seen::Unknown
             } else {
                 Seen::Rejected
             };
-            (seen, Sign::Up, why.clone(), None)
+            (seen, BreakerSignal::Up, why.clone(), None)
         }
-        (Verdict::Misconfigured { why, .. }, _) => {
-            (Seen::Misconfigured, Sign::Withdrawn, why.clone(), None)
-        }
+        (Verdict::Misconfigured { why, .. }, _) => (
+            Seen::Misconfigured,
+            BreakerSignal::Withdrawn,
+            why.clone(),
+            None,
+        ),
         (
             Verdict::Again {
                 why,
@@ -67,20 +73,20 @@ pub fn weigh(attempt: &Attempt) -> Weighed {
             result,
         ) => {
             let (seen, sign) = match result {
-                Ok(answer) if answer.status == 429 => (Seen::Throttled, Sign::Withdrawn),
-                Ok(answer) if answer.status >= 500 => (Seen::Failed, Sign::Down),
+                Ok(answer) if answer.status == 429 => (Seen::Throttled, BreakerSignal::Withdrawn),
+                Ok(answer) if answer.status >= 500 => (Seen::Failed, BreakerSignal::Down),
                 // A success that nobody can read, be it the vendor's or a proxy's page.
-                Ok(_) if *unknown => (Seen::Unknown, Sign::Withdrawn),
-                Ok(_) => (Seen::Failed, Sign::Up),
+                Ok(_) if *unknown => (Seen::Unknown, BreakerSignal::Withdrawn),
+                Ok(_) => (Seen::Failed, BreakerSignal::Up),
                 Err(Fault::Timeout(_) | Fault::Lost(_) | Fault::InDoubt { is_down: true, .. }) => {
-                    (Seen::Unknown, Sign::Down)
+                    (Seen::Unknown, BreakerSignal::Down)
                 }
                 Err(Fault::TooLong(_) | Fault::InDoubt { is_down: false, .. }) => {
-                    (Seen::Unknown, Sign::Withdrawn)
+                    (Seen::Unknown, BreakerSignal::Withdrawn)
                 }
-                Err(Fault::Connect(_)) => (Seen::Unreached, Sign::Down),
+                Err(Fault::Connect(_)) => (Seen::Unreached, BreakerSignal::Down),
                 Err(Fault::NotReady(_) | Fault::Misconfigured(_) | Fault::Unsendable(_)) => {
-                    (Seen::NotReady, Sign::Withdrawn)
+                    (Seen::NotReady, BreakerSignal::Withdrawn)
                 }
             };
             let seen = if *unknown { Seen::Unknown } else { seen };

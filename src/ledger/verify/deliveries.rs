@@ -17,7 +17,7 @@ use super::{
 use crate::{
     delivery::{
         journal, parcel::Parcel, policy::OutcomeRule, record::Spot, state::State,
-        transport::Carry as _,
+        transport::Transport as _,
     },
     log::{Lane, Log, LogError, Position, Seq, StoredOutput, retry::read},
     sinks::courier::Courier,
@@ -85,7 +85,7 @@ impl<'a> Deliverer<'a> {
             return;
         }
         let places = self.state.places();
-        let looked = self.state.looked().output;
+        let looked = self.state.cursor().output;
         let is_past = match Spot::of(stored) {
             // Of a lane of which it has seen nothing its place decides.
             Some(spot) if places.has_seen(&spot) => true,

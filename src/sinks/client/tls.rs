@@ -11,8 +11,8 @@ use super::{Client, ClientError, Settings};
 use crate::{
     delivery::attempt::Fault,
     sinks::{
-        destination::{TlsIdentity, TlsSpec},
         secret::LOOK_EVERY,
+        spec::{TlsIdentity, TlsSpec},
     },
 };
 

@@ -8,16 +8,19 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{Courier, Way, draft::View};
+use super::{Courier, View};
 use crate::{
     delivery::attempt::{Answer, Fault},
     sinks::{
         client,
         credentials::exchange::Exchange,
-        destination::Inquiry,
-        http::listing::{self, Counted, ListingError, Order},
+        http::{
+            listing::{self, Counted, ListingError, Order},
+            request::request_of,
+        },
         judge::retry_after,
         scope::Scope,
+        spec::Inquiry,
     },
 };
 
@@ -28,10 +31,11 @@ impl Courier {
     /// What the destination says became of an output: the answer its request would have got, or `None` if it does not
     /// know the output, or cannot be asked.
     pub(super) async fn look_up(&self, view: &View) -> Result<Option<Answer>, Fault> {
-        let (Some(lookup), Way::Web(exchange)) = (&self.destination.lookup, &self.way) else {
+        let (Some(lookup), Some(exchange)) = (&self.destination.lookup, self.sender.exchange())
+        else {
             return Ok(None);
         };
-        let request = self.drafter.request(&lookup.request, &view.scope);
+        let request = request_of(&self.drafter, &lookup.request, &view.scope);
         let asked = match request {
             Ok(request) => exchange.send(request, &view.parcel.id).await,
             Err(fault) => Err(fault),
@@ -76,7 +80,7 @@ impl Courier {
             }
         };
         let ask = async |scope: &Scope| {
-            let request = self.drafter.request(&listing.request, scope)?;
+            let request = request_of(&self.drafter, &listing.request, scope)?;
             exchange.send(request, "list").await
         };
         let scope = listing::scope(&self.drafter.vars(), from, to);
@@ -152,9 +156,9 @@ mod tests {
 
     use super::*;
     use crate::sinks::{
-        destination::{Body, Method, Request, Text},
         expression::Expression,
         scope::{ANSWER, REQUEST},
+        spec::{Body, Method, Request, Text},
         template::{Escape, Template},
     };
 

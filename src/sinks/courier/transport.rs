@@ -12,13 +12,13 @@ use crate::{
         attempt::{Attempt, Fault},
         parcel::Parcel,
         policy::{Policy, Start},
-        transport::{Carry, Turn},
+        transport::{Transport, Turn},
     },
     log::Lane,
 };
 
 #[async_trait]
-impl Carry for Courier {
+impl Transport for Courier {
     fn name(&self) -> &str {
         &self.destination().name
     }

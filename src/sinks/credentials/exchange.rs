@@ -15,8 +15,8 @@ use crate::{
         },
         conceal::Conceal,
         credentials::Credentials,
-        destination::{AuthSpec, Identity, TlsSpec},
         secret::Secret,
+        spec::{AuthSpec, Identity, TlsSpec},
     },
     telemetry,
 };
@@ -59,7 +59,7 @@ impl Exchange {
     /// token may have been withdrawn before its time, and nothing was done.
     ///
     /// # Errors
-    /// As [`super::http::Client::send`], where an answer too long is counted, and [`Fault::Misconfigured`] or [`Fault::NotReady`] without credentials.
+    /// As `Client::send`, where an answer too long is counted, and [`Fault::Misconfigured`] or [`Fault::NotReady`] without credentials.
     pub async fn send(&self, request: Request, id: &str) -> Result<Answer, Fault> {
         let mut authorised = request.clone();
         let grant = self.credentials.apply(&mut authorised, id).await?;

@@ -29,9 +29,9 @@ use crate::{
     sinks::{
         client::{Request, tls::Connector},
         conceal::Conceal,
-        destination::CredentialsIn,
         fields::FieldPolicy,
         secret::Secret,
+        spec::CredentialsIn,
     },
 };
 

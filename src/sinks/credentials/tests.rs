@@ -14,7 +14,7 @@ use reqwest::{Method, header::HeaderMap};
 use super::*;
 use crate::sinks::{
     client::Settings,
-    destination::{CredentialsIn, TlsSpec},
+    spec::{CredentialsIn, TlsSpec},
 };
 
 mod answers;

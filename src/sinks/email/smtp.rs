@@ -34,14 +34,35 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     delivery::attempt::{Answer, Fault},
-    sinks::{
-        destination::SmtpSecurity,
-        email::message::{Email, subject},
-    },
+    sinks::email::message::{Email, subject},
 };
 
 /// Longest wait for the server's goodbye. The message is delivered by then.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpServer {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub security: SmtpSecurity,
+    /// The name said in EHLO; `None`: the machine's.
+    pub ehlo: Option<String>,
+}
+
+/// How a connection to a mail server is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// TLS from the first byte (`smtps://`).
+    Tls,
+    /// `STARTTLS`, or nothing is sent.
+    StartTls,
+    /// None.
+    Off,
+}
 
 /// The server of one destination.
 #[derive(Clone, Debug)]

@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use super::{Reader, entry::one_of};
 use crate::{
     config::document::Section,
     sinks::{
-        destination::{AuthSpec, CredentialsIn, Identity, TlsIdentity, TlsSpec},
+        reader::{Reader, address, one_of},
         scope::Scope,
         secret_ref::SecretRef,
+        spec::{AuthSpec, CredentialsIn, Identity, TlsIdentity, TlsSpec},
         template::{Escape, Template},
     },
 };
@@ -185,48 +185,4 @@ pub(super) fn tls(reader: &mut Reader, s: &mut Section<'_, '_>) -> TlsSpec {
         };
         TlsSpec { ca_file, identity }
     })
-}
-
-/// Whether the name of a header or variable says that its value lets someone in.
-pub(super) fn sounds_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    let whole = ["authorization", "proxy_authorization", "cookie"];
-    let parts = [
-        "token",
-        "secret",
-        "password",
-        "passwd",
-        "api_key",
-        "apikey",
-        "private_key",
-    ];
-    whole.contains(&name.as_str()) || parts.iter().any(|part| name.contains(part))
-}
-
-/// Whether a rendered address can be asked: `http` or `https`, a host, and no login within.
-pub(in crate::sinks) fn address(url: &str) -> Result<(), String> {
-    let form = "not an address such as \"https://crm.example.com/v1\"";
-    let parsed = reqwest::Url::parse(url).map_err(|_| form.to_owned())?;
-    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-        return Err(form.to_owned());
-    }
-    if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err("an address with a login in it (not shown); write it as `auth`".to_owned());
-    }
-    Ok(())
-}
-
-/// Whether what goes to a rendered address can be read on the way: `http` to another machine.
-pub(in crate::sinks) fn is_exposed(url: &str) -> bool {
-    let Ok(parsed) = reqwest::Url::parse(url) else {
-        return false;
-    };
-    let host = parsed.host_str().unwrap_or_default();
-    let ip = host.trim_start_matches('[').trim_end_matches(']');
-    let local = host == "localhost"
-        || host.ends_with(".localhost")
-        || ip
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    parsed.scheme() == "http" && !local
 }

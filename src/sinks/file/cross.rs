@@ -2,14 +2,10 @@
 
 use aftercall_actors::contract::output::Kind;
 
-use super::channel::names_the_reward;
 use crate::{
     config::document::Section,
     delivery::policy::Policy,
-    sinks::{
-        destination::{Body, Channel},
-        selector::Selector,
-    },
+    sinks::{selector::Selector, sink::Sink},
 };
 
 /// Looks at a destination as a whole.
@@ -17,7 +13,7 @@ pub(super) fn check(
     s: &mut Section<'_, '_>,
     selector: &Selector,
     policy: &Policy,
-    channel: Option<&Channel>,
+    sink: Option<&dyn Sink>,
 ) {
     let types: Vec<&str> = selector.types().collect();
     if let Some(outcome) = &policy.outcome {
@@ -47,51 +43,8 @@ pub(super) fn check(
             );
         }
     }
-    let updates = types
-        .iter()
-        .any(|name| matches!(*name, "alert.updated" | "alert.escalated"));
-    match channel {
-        Some(Channel::SlackWebhook { .. } | Channel::Teams { .. } | Channel::Email { .. })
-            if updates && !s.has("thread") =>
-        {
-            s.warn(
-                "thread",
-                "not set, so an update of an alert that says nothing new is sent all the same; \
-                 write \"{{ data.alert_id }}\""
-                    .to_owned(),
-            );
-        }
-        Some(Channel::Slack { .. }) if updates && !s.has("thread") => s.warn(
-            "thread",
-            "not set, so later news of an alert become new messages instead of updates; \
-             write \"{{ data.alert_id }}\""
-                .to_owned(),
-        ),
-        Some(Channel::Http(request)) if types.iter().any(|t| Kind::of(t) == Some(Kind::Reward)) => {
-            let in_body = match &request.body {
-                Body::Template { template, .. } => {
-                    template.uses("id") || template.source().contains("reward_id")
-                }
-                Body::Data => true,
-                Body::None => false,
-            };
-            if !in_body && !names_the_reward(request) {
-                s.warn(
-                    "headers",
-                    "neither address, headers nor body hold `id` or `data.reward_id`: the destination cannot tell a \
-                     repeated request from a second reward"
-                        .to_owned(),
-                );
-            }
-        }
-        Some(
-            Channel::Http(_)
-            | Channel::Slack { .. }
-            | Channel::SlackWebhook { .. }
-            | Channel::Teams { .. }
-            | Channel::Email { .. },
-        )
-        | None => {}
+    if let Some(sink) = sink {
+        sink.warn(s, &types);
     }
 }
 

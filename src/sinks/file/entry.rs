@@ -5,7 +5,7 @@ use aftercall_actors::contract::{
     output::{Kind, Output, Severity},
 };
 
-use super::{Reader, asks, auth, channel, cross, outcome, policy};
+use super::{auth, cross, outcome, policy};
 use crate::{
     config::{
         document::Section,
@@ -13,31 +13,18 @@ use crate::{
     },
     delivery::policy::Start,
     sinks::{
-        destination::{Destination, Judgement, Refusals, Timeouts},
+        channel::{self, CHANNELS, Channel},
+        destination::Destination,
         expression::{Condition, Expression},
+        http::{asks, read::fallbacks},
+        reader::{Reader, one_of, span},
         scope::{ANSWER, OUTPUT, REQUEST},
         selector::{Listen, Selector},
+        sink::Sink,
+        spec::{Judgement, Refusals, Timeouts},
         template::Escape,
     },
 };
-
-/// Which channel, before its own keys are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Via {
-    Http,
-    Slack,
-    SlackWebhook,
-    Teams,
-    Email,
-}
-
-const CHANNELS: [(&str, Via); 5] = [
-    ("http", Via::Http),
-    ("slack", Via::Slack),
-    ("slack_webhook", Via::SlackWebhook),
-    ("teams", Via::Teams),
-    ("email", Via::Email),
-];
 
 /// Reads an entry. `None` if something in it is wrong, which is noted.
 pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Destination> {
@@ -61,12 +48,13 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
     }
     let when = reader.condition(s, "when", &OUTPUT);
     let selector = Selector::new(on, when);
-    let via = s.word("channel", |text| one_of(text, &CHANNELS));
-    if via.is_none() && !s.has("channel") {
-        s.missing(
-            "channel",
-            "\"http\", \"slack\", \"slack_webhook\", \"teams\" or \"email\"",
-        );
+    let kinds = CHANNELS.map(|kind| (kind.0.name, kind));
+    let kind = s.word("channel", |text| one_of(text, &kinds));
+    if kind.is_none()
+        && !s.has("channel")
+        && let Err(names) = one_of("", &kinds)
+    {
+        s.missing("channel", &names);
     }
     let start = s.string("start", Start::Now, |text| {
         one_of(
@@ -82,14 +70,17 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
     let outcome = s.table("outcome", |s| outcome::read(reader, s));
     let body_bytes_max = size(s, "body_max", ByteSize::kib(10), ByteSize::mib(4));
     let answer_bytes_max = size(s, "answer_max", ByteSize::kib(64), ByteSize::mib(4));
-    let Some(via) = via else {
+    let Some(kind) = kind else {
         // Which keys belong here depends on it.
         s.take_all();
         return None;
     };
-    let channel = channel::read(reader, s, via);
-    channel::check_auth(s, via, auth.as_ref());
-    let tests = default_tests(via);
+    let (about, _) = kind;
+    let channel = channel::read(reader, s, kind);
+    if let Some(problem) = auth.as_ref().and_then(about.refuses) {
+        s.conflict("auth", problem.to_owned());
+    }
+    let tests = about.tests;
     let success = judge_condition(reader, s, "success", tests.success);
     let again = judge_condition(reader, s, "again", tests.again);
     let unauthorized = judge_condition(reader, s, "unauthorized", tests.unauthorized);
@@ -100,13 +91,17 @@ pub(super) fn read(reader: &mut Reader, s: &mut Section<'_, '_>) -> Option<Desti
         (false, _) => Some(Refusals::Rest),
     };
     let keep = keep(reader, s);
-    let fallbacks = channel::fallbacks(reader, s, channel.as_ref());
-    let (lookup, list) = asks::read(reader, s, via, &selector);
-    let policy = policy::read(s, via, timeouts.total, outcome.rule);
+    let sink = channel.as_ref().map(Channel::sink);
+    let fallbacks = fallbacks(reader, s, sink.and_then(Sink::request));
+    let (lookup, list) = match about.keys.contains(&"lookup") {
+        true => asks::read(reader, s, &selector),
+        false => (None, None),
+    };
+    let policy = policy::read(s, about, timeouts.total, outcome.rule);
     let alarm = s.string("alarm", usual_alarm(&selector), |text| {
         one_of(text, &ALARMS)
     });
-    cross::check(s, &selector, &policy, channel.as_ref());
+    cross::check(s, &selector, &policy, sink);
     Some(Destination {
         name: name?,
         selector,
@@ -200,35 +195,6 @@ fn listen(text: &str) -> Result<Listen, String> {
         })
 }
 
-/// The value that `text` names among `known`.
-pub(super) fn one_of<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
-    let found = known.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<String> = known.iter().map(|(name, _)| format!("{name:?}")).collect();
-        match names.split_last() {
-            Some((last, [])) => last.clone(),
-            Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-            None => String::new(),
-        }
-    })
-}
-
-/// A duration between two bounds, both included.
-pub(super) fn span(
-    s: &mut Section<'_, '_>,
-    key: &'static str,
-    default: Span,
-    bounds: (Span, Span),
-) -> Span {
-    s.string(key, default, |text| {
-        let (least, most) = bounds;
-        text.parse()
-            .ok()
-            .filter(|span| (least..=most).contains(span))
-            .ok_or_else(|| format!("{} from {least} to {most}", Span::FORM))
-    })
-}
-
 fn size(s: &mut Section<'_, '_>, key: &'static str, default: ByteSize, most: ByteSize) -> usize {
     let least = ByteSize::kib(1);
     s.string(key, default, |text| {
@@ -254,45 +220,6 @@ fn timeouts(s: &mut Section<'_, '_>) -> Timeouts {
     Timeouts {
         connect: connect.duration(),
         total: total.duration(),
-    }
-}
-
-/// What Slack answers in a 200 when it is merely busy.
-const SLACK_AGAIN: &str = "status in [408, 425, 429] || status >= 500 || (status == 200 && has(body.error) && \
-     body.error in ['ratelimited', 'rate_limited', 'internal_error', 'fatal_error', 'service_unavailable', 'request_timeout'])";
-
-/// What Slack answers in a 200 when our token is not good, or not good enough.
-const SLACK_UNAUTHORIZED: &str = "status in [401, 403, 407] || (status == 200 && has(body.error) && \
-     body.error in ['invalid_auth', 'not_authed', 'token_revoked', 'token_expired', 'account_inactive', \
-     'missing_scope', 'not_allowed_token_type', 'org_login_required'])";
-
-/// What an answer means where the configuration does not say.
-pub(super) struct DefaultTests {
-    pub(super) success: &'static str,
-    pub(super) again: &'static str,
-    pub(super) unauthorized: &'static str,
-}
-
-/// By channel.
-pub(super) const fn default_tests(via: Via) -> DefaultTests {
-    let http = DefaultTests {
-        success: "status >= 200 && status < 300",
-        again: "status in [408, 425, 429] || status >= 500",
-        unauthorized: "status in [401, 403, 407]",
-    };
-    match via {
-        Via::Http | Via::SlackWebhook | Via::Teams => http,
-        Via::Slack => DefaultTests {
-            success: "status == 200 && has(body.ok) && body.ok",
-            again: SLACK_AGAIN,
-            unauthorized: SLACK_UNAUTHORIZED,
-        },
-        // SMTP counts the other way round: 4xx passes, 5xx stays. These four are about who we are (RFC 4954).
-        Via::Email => DefaultTests {
-            again: "status >= 400 && status < 500",
-            unauthorized: "status in [530, 534, 535, 538]",
-            ..http
-        },
     }
 }
 

@@ -2,11 +2,10 @@
 
 use aftercall_actors::contract::event::Body;
 
-use super::Reader;
 use crate::{
     config::document::Section,
     delivery::policy::OutcomeRule,
-    sinks::{expression::Expression, scope::ANSWER},
+    sinks::{expression::Expression, reader::Reader, scope::ANSWER},
 };
 
 /// What `outcome` says.

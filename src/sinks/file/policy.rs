@@ -4,21 +4,24 @@ use std::{num::NonZeroU32, time::Duration};
 
 use aftercall_actors::breaker::{self, Trip};
 
-use super::entry::{Via, one_of, span};
 use crate::{
     config::{document::Section, units::Span},
     delivery::policy::{Limits, Merge, OutcomeRule, Policy, Rate, Retry},
+    sinks::{
+        reader::{one_of, span},
+        sink::About,
+    },
 };
 
 /// Reads what drives a destination whose attempts take up to `total`.
 pub(super) fn read(
     s: &mut Section<'_, '_>,
-    via: Via,
+    about: &About,
     total: Duration,
     outcome: Option<OutcomeRule>,
 ) -> Policy {
     let total = Span(u64::try_from(total.as_millis()).unwrap_or(u64::MAX));
-    let limits = s.table("limit", |s| limits(s, via));
+    let limits = s.table("limit", |s| limits(s, about));
     let retry = s.table("retry", |s| retry(s, total));
     let breaker = s.table("breaker", |s| breaker(s, total));
     let merge = s.word("merge", |text| {
@@ -58,23 +61,15 @@ fn whole(s: &mut Section<'_, '_>, key: &'static str, default: u32, most: u32) ->
     count(u32::try_from(n).unwrap_or(default))
 }
 
-fn limits(s: &mut Section<'_, '_>, via: Via) -> Limits {
-    let each_second = |n| {
-        Some(Rate {
-            count: count(n),
-            per: Duration::from_secs(1),
-        })
-    };
-    // What the vendors allow: Slack a message a second and channel, Teams four a hook.
-    let default = match via {
-        Via::Http | Via::Email => None,
-        Via::Slack | Via::SlackWebhook => each_second(1),
-        Via::Teams => each_second(4),
-    };
+fn limits(s: &mut Section<'_, '_>, about: &About) -> Limits {
+    let default = about.rate.map(|n| Rate {
+        count: count(n),
+        per: Duration::from_secs(1),
+    });
     Limits {
         concurrency: whole(s, "concurrency", 16, 1_000),
         rate: s.string("rate", default, rate),
-        by_lane: via == Via::Slack,
+        by_lane: about.by_lane,
     }
 }
 

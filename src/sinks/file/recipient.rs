@@ -1,11 +1,12 @@
 //! One `[[recipient]]`: a way to find the people a message is for (S2.09, S2.10).
 
-use super::{Reader, auth, entry::span};
+use super::auth;
 use crate::{
     config::{document::Section, units::Span},
     sinks::{
-        destination::{Lookup, RecipientStep},
+        reader::{Reader, span},
         scope::{ANSWER, REQUEST},
+        spec::{Lookup, RecipientStep},
         template::Escape,
     },
 };

@@ -7,7 +7,12 @@ use aftercall_actors::{breaker::Trip, contract::output::Severity};
 use super::*;
 use crate::{
     delivery::policy::{Policy, Start},
-    sinks::destination::{Body, Method, SmtpSecurity, Timeouts},
+    sinks::{
+        channel::Channel,
+        email::{Email, smtp::SmtpSecurity},
+        http::Http,
+        spec::{Body, Method, Text, Timeouts},
+    },
 };
 
 const REFERENCE: &str = include_str!("../../../config/destinations.toml");
@@ -144,7 +149,7 @@ fn what_is_not_set_has_the_documented_default() {
         d.judgement.again.source(),
         "status in [408, 425, 429] || status >= 500"
     );
-    let Channel::Http(request) = &d.channel else {
+    let Channel::Http(Http { request }) = &d.channel else {
         panic!("{:?}", d.channel)
     };
     assert_eq!((request.method, &request.body), (Method::Post, &Body::Data));
@@ -187,7 +192,7 @@ fn s4_06_a_fallback_takes_over_what_it_does_not_say() {
     let [fallback] = d.fallbacks.as_slice() else {
         panic!("{:?}", d.fallbacks)
     };
-    let Channel::Http(base) = &d.channel else {
+    let Channel::Http(Http { request: base }) = &d.channel else {
         panic!("{:?}", d.channel)
     };
     assert_eq!(fallback.request.method, Method::Post);
@@ -217,7 +222,7 @@ fn mail_servers_are_read_with_their_ports_and_security() {
             "on = [\"alert\"]\nchannel = \"email\"\nfrom = \"a@b.example\"\nto = \"c@d.example\"\nsmtp = {smtp:?}\n"
         ));
         match d.channel {
-            Channel::Email { smtp, .. } => (smtp.host, smtp.port, smtp.security),
+            Channel::Email(Email { smtp, .. }) => (smtp.host, smtp.port, smtp.security),
             other => panic!("{other:?}"),
         }
     };

@@ -13,9 +13,9 @@ use crate::{
     delivery::attempt::{Answer, Fault},
     log::retry::{doubling, next_pause},
     sinks::{
-        destination::Listing,
         judge::{self, retry_after},
         scope::Scope,
+        spec::Listing,
     },
 };
 

@@ -125,7 +125,7 @@ fn s3_08_503_504_429_and_connection_failures_are_tried_again_and_400_and_409_rev
         }
         for status in [401, 403, 407] {
             let said = verdict("rewards", status, body.clone());
-            let alone = Some(Ending::Failed);
+            let alone = Some(FinalStatus::Failed);
             assert!(
                 matches!(&said, Verdict::Misconfigured { alone: a, .. } if *a == alone),
                 "{status} {body}: {said:?}"
@@ -298,7 +298,7 @@ fn s2_11_smtp_means_4yz_for_a_while_and_5yz_for_good() {
     assert!(matches!(
         verdict("email", 535, json!("bad login")),
         Verdict::Misconfigured {
-            alone: Some(Ending::Rejected),
+            alone: Some(FinalStatus::Rejected),
             ..
         }
     ));
@@ -397,7 +397,7 @@ fn s2_08_the_state_of_a_recording_becomes_the_status_of_its_lookup() {
     assert!(matches!(
         verdict("recordings", 403, Value::Null),
         Verdict::Misconfigured {
-            alone: Some(Ending::Rejected),
+            alone: Some(FinalStatus::Rejected),
             ..
         }
     ));

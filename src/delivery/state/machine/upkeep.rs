@@ -3,7 +3,9 @@
 
 use aftercall_actors::contract::time::LogTime;
 
-use super::{Action, Conclusion, Ending, Fact, Machine, Merged, Reason, Seen, Sign, ms};
+use super::{
+    Action, BreakerSignal, Conclusion, Fact, FinalStatus, Machine, Merged, Reason, Seen, ms,
+};
 use crate::{delivery::record::Alarmed, log::Seq};
 
 /// Operators hear of dead letters at most once within this. Unit: milliseconds of log time.
@@ -69,8 +71,8 @@ impl Machine {
             let why = format!("not delivered within {deadline:?}: {last}");
             let reason = Reason::given_up(item.unknown);
             let conclusion = Conclusion {
-                ending: Some((Ending::Failed, reason)),
-                ..Conclusion::new(Seen::Unknown, Sign::Withdrawn, why)
+                ending: Some((FinalStatus::Failed, reason)),
+                ..Conclusion::new(Seen::Unknown, BreakerSignal::Withdrawn, why)
             };
             self.settle(now, seq, &conclusion);
         }

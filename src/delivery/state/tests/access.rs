@@ -5,7 +5,7 @@ use super::*;
 const MINUTE: i64 = 60 * SECOND;
 
 fn refused() -> Attempt {
-    shut_out(401, Ending::Failed)
+    shut_out(401, FinalStatus::Failed)
 }
 
 fn settled(run: &Run, seq: Seq) -> Option<Settled> {
@@ -166,7 +166,7 @@ fn s3_16_operators_hear_once_of_it_and_still_of_each_dead_letter() {
         for action in run.machine.batch(usize::MAX).actions {
             match action {
                 Action::Send { seq, .. } => run.finish(now + 1, seq, &refused()),
-                Action::Tell { .. } => {}
+                Action::Report { .. } => {}
                 Action::Alarm(alarmed) => panic!("{alarmed:?}"),
             }
         }
@@ -189,8 +189,8 @@ fn s3_16_operators_hear_once_of_it_and_still_of_each_dead_letter() {
 #[test]
 fn s3_16_a_403_about_one_thing_is_that_outputs_own() {
     for (alone, ending, outcome) in [
-        (Ending::Failed, Ending::Failed, "needs_review"),
-        (Ending::Rejected, Ending::Rejected, "rejected"),
+        (FinalStatus::Failed, FinalStatus::Failed, "needs_review"),
+        (FinalStatus::Rejected, FinalStatus::Rejected, "rejected"),
     ] {
         let own = shut_out(403, alone);
         let mut run = Run::new(rewards());
@@ -296,7 +296,7 @@ fn s3_16_an_idle_destination_is_tried_with_the_next_output() {
     run.take(1, None);
     run.sends(0);
     // A destination nobody waits for: what it refuses alone is over at once.
-    run.finish(5, 1, &shut_out(401, Ending::Rejected));
+    run.finish(5, 1, &shut_out(401, FinalStatus::Rejected));
     assert!(is_shut_out(&run));
     let probe_at = 5 + MINUTE;
     assert_eq!(run.sends(probe_at), [(1, 2)]);

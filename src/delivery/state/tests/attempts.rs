@@ -23,7 +23,7 @@ fn s1_02_an_output_is_on_record_before_it_is_on_the_wire() {
             facts: vec![
                 Fact::Ended(Ended {
                     seq: 7,
-                    note: Note {
+                    note: AttemptRecord {
                         attempt: 1,
                         started_at_ms: 0,
                         ended_at_ms: 20,
@@ -32,13 +32,13 @@ fn s1_02_an_output_is_on_record_before_it_is_on_the_wire() {
                         why: String::new(),
                         answer: None,
                     },
-                    sign: Sign::Up.into(),
+                    sign: BreakerSignal::Up.into(),
                     ..Ended::default()
                 }),
                 Fact::Settled(Settled {
                     seq: 7,
                     at_ms: 20,
-                    ending: Ending::Delivered.into(),
+                    ending: FinalStatus::Delivered.into(),
                     ..Settled::default()
                 }),
             ],
@@ -78,7 +78,7 @@ fn s1_02_three_attempts_in_all_half_a_second_apart_then_twice_that() {
     let settled = item.settled.clone().expect("given up");
     assert_eq!(
         (settled.ending(), settled.reason(), settled.why.as_str()),
-        (Ending::Failed, Reason::Failed, "status 503")
+        (FinalStatus::Failed, Reason::Failed, "status 503")
     );
     assert_eq!(run.sends(now + 100_000), []);
     let attempts: Vec<u32> = item_notes(&run, 1)
@@ -188,8 +188,8 @@ fn s3_08_one_attempt_and_three_retries_then_needs_review() {
         };
         run.finish(now, 1, &failure);
     }
-    let told = run.machine.state().items()[&1].settled.clone();
-    let settled = told.expect("given up after the fourth");
+    let reported = run.machine.state().items()[&1].settled.clone();
+    let settled = reported.expect("given up after the fourth");
     assert_eq!(settled.reason(), Reason::Failed);
     assert_eq!(settled.outcome.as_deref(), Some("needs_review"));
     assert_eq!(run.sends(DAY), []);
@@ -231,7 +231,7 @@ fn s3_07_a_refusal_is_never_retried() {
     run.finish(5, 1, &rejected(200));
     let settled = run.machine.state().items()[&1].settled.clone();
     let settled = settled.expect("a verdict");
-    assert_eq!(settled.ending(), Ending::Rejected);
+    assert_eq!(settled.ending(), FinalStatus::Rejected);
     assert_eq!(settled.outcome.as_deref(), Some("rejected"));
     assert_eq!(run.sends(DAY), []);
 }
@@ -279,7 +279,7 @@ fn s3_09_an_attempt_is_in_doubt_from_the_first_unknown_outcome_on() {
         let actions = run.machine.batch(usize::MAX).actions.into_iter();
         let doubt = |action| match action {
             Action::Send { turn, .. } => Some(turn.in_doubt),
-            Action::Tell { .. } | Action::Alarm(_) => None,
+            Action::Report { .. } | Action::Alarm(_) => None,
         };
         actions.filter_map(doubt).collect()
     };
@@ -364,8 +364,8 @@ fn s3_09_the_deadline_counts_from_the_first_attempt_and_ends_what_waits() {
 #[test]
 fn s3_09_an_attempt_that_is_out_at_the_deadline_decides_itself() {
     for (result, ending) in [
-        (delivered(), Ending::Delivered),
-        (timed_out(), Ending::Failed),
+        (delivered(), FinalStatus::Delivered),
+        (timed_out(), FinalStatus::Failed),
     ] {
         let mut run = Run::new(rewards());
         run.take(1, None);
@@ -463,7 +463,7 @@ fn an_attempt_that_the_process_did_not_outlive_counts_as_unknown() {
         panic!("{batch:?}");
     };
     assert_eq!(ended.note.seen(), Seen::Unknown);
-    assert_eq!(ended.sign(), Sign::Withdrawn);
+    assert_eq!(ended.sign(), BreakerSignal::Withdrawn);
     assert!(ended.counts, "this policy counts them");
     assert_eq!(run.sends(run.due(1)), [(1, 2)], "the count goes on");
 }
@@ -492,7 +492,7 @@ fn s3_12_what_is_kept_of_an_answer_is_at_hand_for_the_next_attempt_and_with_the_
     };
     run.finish(due + 5, 1, &done);
     let actions = run.machine.batch(usize::MAX).actions;
-    let [Action::Tell { item }] = &actions[..] else {
+    let [Action::Report { item }] = &actions[..] else {
         panic!("{actions:?}");
     };
     let both = [("order", "O1"), ("card", "C7")];

@@ -74,7 +74,7 @@ fn s5_04_without_credentials_a_lookup_ends_at_its_deadline() {
     let mut run = Run::new(lookups());
     run.take(1, None);
     run.sends(0);
-    run.finish(10, 1, &shut_out(401, Ending::Failed));
+    run.finish(10, 1, &shut_out(401, FinalStatus::Failed));
     run.take_at(20, 2, None);
     run.sends(10_000);
     assert_eq!(word(&run, 1).as_deref(), Some("unavailable"));

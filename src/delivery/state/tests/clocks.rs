@@ -37,7 +37,7 @@ fn a_destination_with_a_rate_waits_one_interval_and_not_an_hour() {
 
 #[test]
 fn lanes_pauses_breakers_and_probes_are_brought_back_too() {
-    let mut state = State::new(rated(true), Looked::default());
+    let mut state = State::new(rated(true), Cursor::default());
     let far = LogTime(200 * DAY);
     state.lanes.note(&["C0".to_owned()], far);
     state.lanes.pause(&["C1".to_owned()], far);

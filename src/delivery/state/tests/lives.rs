@@ -10,11 +10,11 @@ fn a_verdict_that_was_not_told_of_is_told_after_a_restart() {
     run.finish(10, 1, &delivered());
     let item = run.machine.state().items()[&1].clone();
     let mut run = run.restart(50);
-    let tell = Action::Tell {
+    let tell = Action::Report {
         item: Box::new(item),
     };
     assert_eq!(run.machine.batch(usize::MAX).actions, [tell]);
-    run.machine.told(Case {
+    run.machine.reported(Case {
         output: 1,
         round: 1,
     });
@@ -42,7 +42,7 @@ fn s3_06_an_operators_retry_is_a_new_round_under_the_same_id() {
     // Its letter is there to be decided about, so it was told of.
     run.machine.decided(LogTime(10), decision(10, 1, true));
     assert_eq!(run.sends(10), [(1, 1)]);
-    run.machine.told(Case {
+    run.machine.reported(Case {
         output: 1,
         round: 1,
     });
@@ -54,7 +54,7 @@ fn s3_06_an_operators_retry_is_a_new_round_under_the_same_id() {
     let item = run.machine.state().items()[&1].clone();
     assert_eq!((item.round, item.taken.id.as_str()), (2, "out-1"));
     run.finish(20, 1, &rejected(400));
-    run.machine.told(Case {
+    run.machine.reported(Case {
         output: 1,
         round: 2,
     });
@@ -67,7 +67,7 @@ fn s3_06_an_operators_retry_is_a_new_round_under_the_same_id() {
     run.machine.decided(LogTime(31), decision(12, 2, false));
     run.machine.decided(LogTime(31), decision(13, 2, true));
     assert_eq!(run.sends(31), []);
-    assert_eq!(run.machine.state().looked().dead, 13);
+    assert_eq!(run.machine.state().cursor().dead, 13);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_output_whose_thread_cannot_be_found_out_is_rejected_unsent() {
     assert_eq!(
         (settled.ending(), settled.reason(), settled.why.as_str()),
         (
-            Ending::Rejected,
+            FinalStatus::Rejected,
             Reason::Unsendable,
             "thread: undefined value"
         )
@@ -131,10 +131,10 @@ fn outputs_passed_over_are_noted_with_whatever_is_committed_next() {
     assert!(!run.machine.has_facts() && run.machine.has_passed());
     run.take(6, None);
     run.machine.pass(7);
-    let looked = Looked { output: 7, dead: 0 };
+    let cursor = Cursor { output: 7, dead: 0 };
     assert_eq!(
         run.machine.batch(usize::MAX).facts,
-        [taken(6, None, 0), Fact::Looked(looked)]
+        [taken(6, None, 0), Fact::Cursor(cursor)]
     );
     assert!(!run.machine.has_passed());
     run.take(6, None);
@@ -172,10 +172,10 @@ fn a_batch_is_cut_where_it_is_large_but_never_between_an_end_and_its_verdict() {
 
 #[test]
 fn a_fact_that_does_not_fit_is_refused() {
-    let state = || State::new(policy(), Looked::default());
+    let state = || State::new(policy(), Cursor::default());
     for fact in [
         started(1, 0),
-        Fact::Told(Told { seq: 1 }),
+        Fact::Reported(Reported { seq: 1 }),
         Fact::Merged(Merged::default()),
         Fact::Settled(Settled::default()),
         Fact::Ended(Ended::default()),
@@ -186,7 +186,7 @@ fn a_fact_that_does_not_fit_is_refused() {
     once.apply(&taken(1, None, 0)).expect("fits");
     assert!(once.apply(&taken(1, None, 0)).is_err(), "taken twice");
     assert!(
-        once.apply(&Fact::Told(Told { seq: 1 })).is_err(),
+        once.apply(&Fact::Reported(Reported { seq: 1 })).is_err(),
         "no verdict"
     );
 }
@@ -207,7 +207,7 @@ fn a_fold_of_the_facts_and_of_a_checkpoint_is_the_same_state() {
             dice ^= dice >> 27;
             (dice.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
         };
-        let mut folded = State::new(policy.clone(), Looked::default());
+        let mut folded = State::new(policy.clone(), Cursor::default());
         let mut machine = Machine::resume(folded.clone(), LogTime(0));
         let mut now = LogTime(0);
         let mut out: Vec<Seq> = Vec::new();
@@ -225,7 +225,7 @@ fn a_fold_of_the_facts_and_of_a_checkpoint_is_the_same_state() {
             for action in batch.actions {
                 match action {
                     Action::Send { seq, .. } => out.push(seq),
-                    Action::Tell { item } => telling.push(Case {
+                    Action::Report { item } => telling.push(Case {
                         output: item.taken.seq,
                         round: item.round,
                     }),
@@ -238,11 +238,11 @@ fn a_fold_of_the_facts_and_of_a_checkpoint_is_the_same_state() {
                 machine.finished(now, seq, &result[below(4) as usize]);
             }
             while !telling.is_empty() && below(2) > 0 {
-                machine.told(telling.swap_remove(0));
+                machine.reported(telling.swap_remove(0));
             }
         }
         let (steps, _) = machine.checkpoint();
-        let mut again = State::new(policy, Looked::default());
+        let mut again = State::new(policy, Cursor::default());
         for step in steps {
             again.apply(&step.fact.expect("a fact")).expect("fits");
         }

@@ -126,7 +126,7 @@ fn an_output_whose_number_another_has_is_counted_on_behind_it() {
         },
         retry: Some(find(3, None)),
     };
-    // Its line was lost: it is not past what an operator has tried again.
+    // Its journal was lost: it is not past what an operator has tried again.
     run.machine.decided(LogTime(0), retried);
     assert!(look(&mut run, 0, 1, 1));
     assert!(look(&mut run, 0, 2, 2));

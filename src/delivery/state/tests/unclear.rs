@@ -21,7 +21,7 @@ fn s3_16_what_is_neither_yes_nor_no_is_reviewed_at_once_and_never_a_rejection() 
         assert_eq!(run.sends(now + DAY / 2), [], "never retried");
         let settled = run.machine.state().items()[&1].settled.clone();
         let settled = settled.expect("a verdict");
-        assert_eq!(settled.ending(), Ending::Failed);
+        assert_eq!(settled.ending(), FinalStatus::Failed);
         assert_eq!(settled.outcome.as_deref(), Some("needs_review"));
         settled.reason()
     };
@@ -92,12 +92,12 @@ fn s3_16_a_reward_that_cannot_be_sent_is_nobodys_no() {
     };
     assert_eq!(
         settled(vec![unsendable()]),
-        (Ending::Failed, Reason::Unsendable)
+        (FinalStatus::Failed, Reason::Unsendable)
     );
     // The output may have gone with its retention, after an attempt that may have been done.
     assert_eq!(
         settled(vec![timed_out(), unsendable()]),
-        (Ending::Failed, Reason::Unknown)
+        (FinalStatus::Failed, Reason::Unknown)
     );
     // Elsewhere nothing hangs on it.
     let mut run = Run::new(policy());

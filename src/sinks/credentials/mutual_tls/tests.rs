@@ -16,8 +16,8 @@ use super::{
 };
 use crate::sinks::{
     client::install_provider,
-    destination::{CredentialsIn, TlsIdentity, TlsSpec},
     secret::LOOK_EVERY,
+    spec::{CredentialsIn, TlsIdentity, TlsSpec},
 };
 
 type Authority = CertifiedIssuer<'static, KeyPair>;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::*;
 use crate::sinks::{
-    destination::{Body, Method, Request, Text},
     expression::Expression,
     scope::{LISTED, LISTING},
+    spec::{Body, Method, Request, Text},
     template::{Escape, Template},
 };
 

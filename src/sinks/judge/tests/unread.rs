@@ -192,7 +192,7 @@ rejected = "status == 422 || (status == 200 && has(body.refused)) || (status == 
     assert!(matches!(
         said(403, json!({})),
         Verdict::Misconfigured {
-            alone: Some(Ending::Failed),
+            alone: Some(FinalStatus::Failed),
             ..
         }
     ));

@@ -3,30 +3,33 @@
 use std::time::SystemTime;
 
 use super::{
-    Courier, Delivery, Several,
-    draft::View,
-    several::{Progress, Refused, worse},
-    slack::{Slack, Target},
+    call::{Call, Place, error, is_uneditable},
+    draft::{Draft, Target},
 };
 use crate::{
     delivery::attempt::{Answer, Fault, Verdict},
     sinks::{
         credentials::exchange::Exchange,
         judge::judge,
-        slack::call::{Call, Place, error, is_uneditable},
+        progress::{Progress, Refused, worse},
+        sending::{Delivery, Sending, Several},
+        spec::Judgement,
     },
 };
 
-impl Courier {
+/// A message that is to be told.
+pub(super) struct Post<'a> {
+    pub(super) draft: &'a Draft,
+    pub(super) exchange: &'a Exchange,
+    pub(super) judgement: &'a Judgement,
+}
+
+impl Post<'_> {
     /// Tells each target for itself: one that cannot be told keeps it from no other, and one that was told is not told
     /// again.
-    pub(super) async fn post(
-        &self,
-        view: &View,
-        draft: &Slack,
-        exchange: &Exchange,
-        before: Progress,
-    ) -> Delivery {
+    pub(super) async fn tell(&self, out: Sending<'_>) -> Delivery {
+        let (draft, view) = (self.draft, out.view);
+        let before = out.before.progress.cloned().unwrap_or_default();
         let mut progress = Progress {
             left: Some(Vec::new()),
             ..before
@@ -37,9 +40,9 @@ impl Courier {
         let mut good: Option<Answer> = None;
         let mut bad: Option<(Result<Answer, Fault>, Verdict)> = None;
         for target in &draft.targets {
-            let result = self.say(draft, target, exchange).await;
+            let result = self.say(out, target).await;
             let now = SystemTime::now();
-            let verdict = judge(&self.destination.judgement, &view.scope, &result, now).verdict;
+            let verdict = judge(self.judgement, &view.scope, &result, now).verdict;
             match (&verdict, &result) {
                 (Verdict::Delivered, Ok(answer)) => {
                     progress.done = true;
@@ -100,25 +103,23 @@ impl Courier {
     }
 
     /// Edits the first message of the thread, or says it anew where there is none or it cannot be edited.
-    async fn say(
-        &self,
-        draft: &Slack,
-        target: &Target,
-        exchange: &Exchange,
-    ) -> Result<Answer, Fault> {
-        let answer = self.call(draft, &draft.first(target), exchange).await?;
+    async fn say(&self, out: Sending<'_>, target: &Target) -> Result<Answer, Fault> {
+        let draft = self.draft;
+        let answer = self.call(out, &draft.first(target)).await?;
         match &target.place {
             Some(place) if draft.edits(target) && error(&answer).is_some_and(is_uneditable) => {
                 let call = draft.content.follow_up(place);
-                self.call(draft, &call, exchange).await
+                self.call(out, &call).await
             }
             Some(_) | None => Ok(answer),
         }
     }
 
-    async fn call(&self, draft: &Slack, call: &Call, exchange: &Exchange) -> Result<Answer, Fault> {
-        let request = draft.request(call)?;
-        self.sendable(&request)?;
-        exchange.send(request, &draft.content.output_id).await
+    async fn call(&self, out: Sending<'_>, call: &Call) -> Result<Answer, Fault> {
+        let request = self.draft.request(call)?;
+        out.sendable(&request)?;
+        self.exchange
+            .send(request, &self.draft.content.output_id)
+            .await
     }
 }

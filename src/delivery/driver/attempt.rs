@@ -1,4 +1,4 @@
-//! One attempt on its way: the output, read again if it is not at hand, through the carrier and back.
+//! One attempt on its way: the output, read again if it is not at hand, through the transport and back.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -6,17 +6,16 @@ use aftercall_actors::contract::{event::Kept, time::LogTime};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::again::each_dead;
 use crate::{
     delivery::{
         attempt::{Attempt, Fault, Verdict},
-        dead_letter::Entry,
+        original::{letter_of, what_became},
         parcel::Parcel,
-        record::{Sighting, Taken},
+        record::Taken,
         state::Question,
-        transport::{Carry, Turn},
+        transport::{Transport, Turn},
     },
-    log::{Kept as Standing, Log, Seq, StoredDead, retry::read},
+    log::{Kept as Standing, Log, Seq, retry::read},
 };
 
 /// An output that may have to be read again.
@@ -30,7 +29,7 @@ pub struct Wanted {
 }
 
 /// An attempt that is over.
-pub struct Landed {
+pub struct Finished {
     /// Its item.
     pub seq: Seq,
     /// What came of it; nothing if it was not made, since the log has lost the output.
@@ -42,7 +41,7 @@ pub struct Landed {
 /// The lanes of an item's next attempt. What cannot be found out holds nothing up: the attempt itself will say.
 pub async fn ask(
     log: Log,
-    carry: Arc<dyn Carry>,
+    transport: Arc<dyn Transport>,
     (wanted, parcel): (Wanted, Option<Arc<Parcel>>),
     question: Question,
 ) -> (Seq, Vec<String>) {
@@ -52,20 +51,20 @@ pub async fn ask(
         None => fetch(&log, &wanted).await,
     };
     let lanes = match parcel {
-        Ok(parcel) => carry.lanes_of(&parcel, handle.as_ref(), &turn).await,
+        Ok(parcel) => transport.lanes_of(&parcel, handle.as_ref(), &turn).await,
         Err(_) => Vec::new(),
     };
     (seq, lanes)
 }
 
 /// Makes an attempt to deliver an output.
-pub async fn fly(
+pub async fn attempt(
     log: Log,
-    carry: Arc<dyn Carry>,
+    transport: Arc<dyn Transport>,
     (wanted, parcel): (Wanted, Option<Arc<Parcel>>),
     handle: Option<Value>,
     turn: Turn,
-) -> Landed {
+) -> Finished {
     let seq = wanted.taken.seq;
     let parcel = match parcel {
         Some(parcel) => Ok(parcel),
@@ -73,7 +72,7 @@ pub async fn fly(
     };
     let began = Instant::now();
     let attempt = match parcel {
-        Ok(parcel) => Some(carry.attempt(&parcel, handle.as_ref(), turn).await),
+        Ok(parcel) => Some(transport.attempt(&parcel, handle.as_ref(), turn).await),
         Err(why) => match what_became(&log, &wanted.taken).await {
             // Its copy may have come to its place since it was read: the next attempt finds out.
             Some(Standing::Lost) => None,
@@ -82,7 +81,7 @@ pub async fn fly(
         },
     };
     let took = began.elapsed();
-    Landed { seq, attempt, took }
+    Finished { seq, attempt, took }
 }
 
 /// Reads an output again; or why it cannot be sent.
@@ -121,36 +120,9 @@ async fn fetch(log: &Log, wanted: &Wanted) -> Result<Arc<Parcel>, String> {
     }
 }
 
-/// What has become of an output that could not be read: one that was lost with the log's end comes again. `None` if that
-/// cannot be known.
-pub async fn what_became(log: &Log, taken: &Taken) -> Option<Standing> {
-    let sighting = taken.spot.map(|spot| Sighting {
-        spot,
-        at: taken.stands_at(),
-        stored_ms: None,
-    });
-    let (partition, lane, mark) = sighting?.asked()?;
-    read(|| log.output_kept(partition, lane, mark)).await.ok()
-}
-
 /// The output as its dead letter has it, for an item that an operator had tried again.
 async fn from_letter(log: &Log, wanted: &Wanted) -> Option<Parcel> {
     letter_of(log, wanted.letters_of.as_deref()?, &wanted.taken).await
-}
-
-/// What a destination's letter about an output has of it.
-pub async fn letter_of(log: &Log, destination: &str, taken: &Taken) -> Option<Parcel> {
-    let mut found = None;
-    let look = |entry: StoredDead| {
-        if let Ok(Entry::Letter(letter)) = Entry::read(&entry)
-            && letter.output.seq == taken.seq
-            && letter.output.id == taken.id
-        {
-            found = letter.output.parcel().or(found.take());
-        }
-    };
-    each_dead(log, destination, look).await.ok()?;
-    found
 }
 
 fn unsendable(why: String) -> Attempt {

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::draft::{address, for_people, json_request, render, rendered_json};
 use crate::{
     delivery::attempt::Fault,
     sinks::{
         client,
+        drafter::{address, for_people, json_request, render, rendered_json},
         message::{Message, Occasion},
         scope::Scope,
         slack::{
@@ -20,8 +20,8 @@ use crate::{
 /// The lane of edits: they have a limit of their own, which is the workspace's.
 const EDITS: &str = "chat.update";
 
-/// A message for Slack's Web API.
-pub(super) struct Slack {
+/// A message, ready to be sent.
+pub(super) struct Draft {
     pub(super) api: String,
     pub(super) api_is_secret: bool,
     pub(super) content: Content,
@@ -71,7 +71,7 @@ impl Target {
     }
 }
 
-impl Slack {
+impl Draft {
     /// Whether the first call to a target edits: an escalation has to be noticed, so it never does.
     pub(super) fn edits(&self, target: &Target) -> bool {
         target.place.is_some() && self.content.occasion != Occasion::Escalation

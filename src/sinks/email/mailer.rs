@@ -3,17 +3,17 @@
 use lettre::message::Mailbox;
 use serde_json::Value;
 
-use super::several::{Progress, Refused};
+use super::{
+    address::mailboxes,
+    smtp::{Sealed, Server},
+};
 use crate::{
     delivery::attempt::{Answer, Fault, Verdict},
     sinks::{
         client::tls,
         credentials::exchange::Login,
-        destination::{Destination, TlsSpec},
-        email::{
-            address::mailboxes,
-            smtp::{Sealed, Server},
-        },
+        progress::{Progress, Refused},
+        spec::{AuthSpec, TlsSpec},
     },
 };
 
@@ -25,11 +25,11 @@ pub(super) struct Mailer {
 }
 
 impl Mailer {
-    pub(super) fn new(server: Server, destination: &Destination) -> Self {
+    pub(super) fn new(server: Server, tls: &TlsSpec, auth: &AuthSpec) -> Self {
         Self {
             server,
-            tls: destination.tls.clone(),
-            login: Login::of(&destination.auth),
+            tls: tls.clone(),
+            login: Login::of(auth),
         }
     }
 

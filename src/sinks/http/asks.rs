@@ -2,28 +2,24 @@
 
 use aftercall_actors::contract::output::Kind;
 
-use super::{Reader, channel, entry::Via};
+use super::read::{headers, names_the_reward};
 use crate::{
     config::document::Section,
     sinks::{
-        destination::{Body, Inquiry, Listing, Method, Request},
+        reader::Reader,
         scope::{ANSWER, LISTED, LISTING, REQUEST},
         selector::Selector,
+        spec::{Body, Inquiry, Listing, Method, Request},
         template::Escape,
     },
 };
 
-/// Reads both. Channels other than HTTP have neither; that is said with their other keys.
-pub(super) fn read(
+/// Reads both.
+pub(in crate::sinks) fn read(
     reader: &mut Reader,
     s: &mut Section<'_, '_>,
-    via: Via,
     selector: &Selector,
 ) -> (Option<Inquiry>, Option<Listing>) {
-    match via {
-        Via::Http => {}
-        Via::Slack | Via::SlackWebhook | Via::Teams | Via::Email => return (None, None),
-    }
     reader.place(s, "lookup");
     let inquiry = s.table("lookup", |s| lookup(reader, s));
     reader.place(s, "list");
@@ -35,7 +31,7 @@ pub(super) fn read(
     }
     if let Some(inquiry) = &inquiry
         && selector.types().any(|t| Kind::of(t) == Some(Kind::Reward))
-        && !channel::names_the_reward(&inquiry.request)
+        && !names_the_reward(&inquiry.request)
     {
         let why = "neither address nor headers hold `id` or `data.reward_id`: its answer would be about another reward";
         s.conflict("lookup", why.to_owned());
@@ -84,7 +80,7 @@ fn get(
     if s.is_there() && !s.has("url") {
         s.missing("url", &format!("the address, such as {example}"));
     }
-    let headers = channel::headers(reader, s, None, known);
+    let headers = headers(reader, s, None, known);
     Some(Request {
         method: Method::Get,
         url: url?,
