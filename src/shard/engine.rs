@@ -975,3 +975,6 @@ pub fn publishable(partition: PartitionId, record: &Record) -> Vec<Publishable> 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
