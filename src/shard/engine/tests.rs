@@ -364,7 +364,7 @@ fn what_stands_of_a_lost_commit_is_marked_as_standing_when_it_is_said_again() {
     let mut again = Said::again(LOST_FROM, FLOOR + 2);
     let output = &said[0][0];
     let lane = output.lane().unwrap();
-    again.add(lane, (&output.id, &output.data), stood);
+    again.add(SaidKey::of(lane, &output.id, &output.data), stood);
     let mut engine = Engine::new(Start {
         said: again,
         ..start(Side::Customer)
