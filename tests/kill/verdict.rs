@@ -4,6 +4,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    sync::Mutex,
+    thread,
     time::Duration,
 };
 
@@ -124,35 +126,25 @@ pub fn acknowledged_events_stand(story: &Story, acknowledged: &BTreeSet<String>)
 /// Every partition said what the plain model says, in order, each once.
 pub fn outputs_equal_the_model(story: &Story, rules: &str) {
     let genesis = RuleSet::parse(rules, "model").expect("good rules");
-    let mut total = BTreeMap::<Lane, usize>::new();
-    for (partition, committed) in &story.committed {
-        let events = &story.events[..usize::try_from(*committed).expect("a position")];
-        let model = Reference::of(*partition, story.count, &genesis, events);
-        for lane in Lane::all() {
-            let none = Vec::new();
-            let found = story.outputs.get(&(*partition, lane)).unwrap_or(&none);
-            let expected = model.said.iter().filter(|(of, ..)| *of == lane);
-            let expected: Vec<_> = expected.collect();
-            for (number, (found, (_, id, subject, data))) in found.iter().zip(&expected).enumerate()
-            {
-                let same_data = lane == Lane::Dead || found.data.as_bytes() == *data;
-                assert!(
-                    found.id == *id && found.subject == *subject && same_data,
-                    "{partition} lane {} output {number}: found {found:?}, the model says {id} of {subject}: {}",
-                    lane.name(),
-                    String::from_utf8_lossy(data),
-                );
-            }
-            assert_eq!(
-                found.len(),
-                expected.len(),
-                "{partition} lane {}",
-                lane.name()
-            );
-            each_once_and_in_order(*partition, lane, found);
-            *total.entry(lane).or_default() += found.len();
+    let partitions: Mutex<Vec<_>> = Mutex::new(story.committed.iter().collect());
+    let total = Mutex::new(BTreeMap::<Lane, usize>::new());
+    let next = || partitions.lock().expect("no partition differs").pop();
+    // A long story has millions of events, and each partition's model goes through all of them.
+    let workers = thread::available_parallelism().map_or(1, Into::into);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((partition, committed)) = next() {
+                    let said = partition_equals_the_model(story, *partition, *committed, &genesis);
+                    let mut total = total.lock().expect("no partition differs");
+                    for (lane, count) in said {
+                        *total.entry(lane).or_default() += count;
+                    }
+                }
+            });
         }
-    }
+    });
+    let total = total.into_inner().expect("no partition differs");
     println!(
         "{} events, outputs {:?}",
         story.events.len(),
@@ -162,6 +154,41 @@ pub fn outputs_equal_the_model(story: &Story, rules: &str) {
         let some = total.iter().any(|(of, n)| of.name() == lane && *n > 0);
         assert!(some, "nothing in lane {lane}, so nothing was proved");
     }
+}
+
+/// The same of one partition. The answer is how much it said, by lane.
+fn partition_equals_the_model(
+    story: &Story,
+    partition: PartitionId,
+    committed: Position,
+    genesis: &RuleSet,
+) -> Vec<(Lane, usize)> {
+    let events = &story.events[..usize::try_from(committed).expect("a position")];
+    let model = Reference::of(partition, story.count, genesis, events);
+    let lanes = Lane::all().map(|lane| {
+        let none = Vec::new();
+        let found = story.outputs.get(&(partition, lane)).unwrap_or(&none);
+        let expected = model.said.iter().filter(|(of, ..)| *of == lane);
+        let expected: Vec<_> = expected.collect();
+        for (number, (found, (_, id, subject, data))) in found.iter().zip(&expected).enumerate() {
+            let same_data = lane == Lane::Dead || found.data.as_bytes() == *data;
+            assert!(
+                found.id == *id && found.subject == *subject && same_data,
+                "{partition} lane {} output {number}: found {found:?}, the model says {id} of {subject}: {}",
+                lane.name(),
+                String::from_utf8_lossy(data),
+            );
+        }
+        assert_eq!(
+            found.len(),
+            expected.len(),
+            "{partition} lane {}",
+            lane.name()
+        );
+        each_once_and_in_order(partition, lane, found);
+        (lane, found.len())
+    });
+    lanes.into_iter().collect()
 }
 
 /// What the killed program remembers is what the plain model remembers.
