@@ -455,18 +455,23 @@ impl Engine {
         entry: &Entry,
         witness: &mut impl Witness,
     ) -> Result<bool, EngineError> {
-        if self.is_live(entry.position) {
+        let live = self.is_live(entry.position);
+        if live {
             self.wake_again(entry, witness)?;
         }
         self.now = self.now.max(entry.time);
+        let mut last = None;
         for index in self.table.due(self.now, entry.position) {
             if self.is_full() {
+                if let Some((at, index)) = last {
+                    self.woken = Some(self.woken_record(at, index));
+                }
                 return Ok(false);
             }
-            self.woken = self.table.due_record(index);
-            self.wake(index, entry, self.is_live(entry.position), witness)?;
+            last = self.table.deadline(index).map(|at| (at, index));
+            self.wake(index, entry, live, witness)?;
         }
-        if self.is_live(entry.position) {
+        if live {
             self.woken = None;
         }
         let in_future = plausible::refused(&entry.ahead, &self.rules.settings().ahead_max);
@@ -599,11 +604,20 @@ impl Engine {
         };
         self.now = self.now.max(now);
         for index in self.table.due(now, entry.position) {
-            if self.table.due_record(index).as_ref() <= Some(&last) {
+            let due = self.table.deadline(index);
+            if due.is_some_and(|at| self.woken_record(at, index) <= last) {
                 self.wake(index, entry, false, witness)?;
             }
         }
         Ok(())
+    }
+
+    /// An actor by when it wanted to be woken: they are woken in the order of these.
+    fn woken_record(&self, at: LogTime, index: Index) -> WokenRecord {
+        WokenRecord {
+            due_ms: at.0,
+            key: self.table.key_text(index).to_owned(),
+        }
     }
 
     /// Wakes an actor before the event is applied: its state then covers all before the event, and not the event. What it

@@ -26,10 +26,7 @@ use indexmap::IndexMap;
 use crate::{
     log::Position,
     planted::{Bug, is_planted},
-    shard::{
-        record::WokenRecord,
-        shelf::{Place, Shelf},
-    },
+    shard::shelf::{Place, Shelf},
 };
 
 /// Most actors a partition keeps as live values.
@@ -191,15 +188,6 @@ impl Table {
                 .then_with(|| self.key_text(*index).cmp(self.key_text(*other)))
         });
         due.into_iter().map(|(_, index)| index).collect()
-    }
-
-    /// An actor by when it wants to be woken, if it does: by that they are woken in order.
-    #[must_use]
-    pub fn due_record(&self, index: Index) -> Option<WokenRecord> {
-        Some(WokenRecord {
-            due_ms: self.slots[index].deadline?.0,
-            key: self.key_text(index).to_owned(),
-        })
     }
 
     /// The number of the actor with this key, which is made if there is none.
