@@ -21,6 +21,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `sink` | what a channel has to say and do |
+//! | `webhook` | a channel of which an output is one request to post |
 //! | `sending` | one output on its way: what is known of it, and what came of it |
 //! | `drafter` | what may be seen of an output, its people, secrets in addresses and headers |
 //! | `progress` | an output that is for several: who has it, who is left |
@@ -86,3 +87,4 @@ pub mod spec;
 pub mod surroundings;
 pub mod teams;
 pub mod template;
+mod webhook;

@@ -306,7 +306,7 @@ fn the_durable_queue_knows_no_http_and_no_vendor() {
 #[test]
 fn what_channels_share_knows_no_channel() {
     const CHANNELS: [&str; 4] = ["email", "http", "slack", "teams"];
-    const SHARED: [&str; 20] = [
+    const SHARED: [&str; 21] = [
         "client",
         "conceal",
         "credentials",
@@ -327,6 +327,7 @@ fn what_channels_share_knows_no_channel() {
         "sink",
         "spec",
         "template",
+        "webhook",
     ];
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();

@@ -10,18 +10,17 @@ use serde_json::Value;
 
 use super::{
     client::{self, tls::TlsError},
-    credentials::exchange::Exchange,
     drafter::{for_people, rendered_json},
     page,
     reader::Reader,
     recipients::{Found, Person},
     rehearsal::stage::{Example, Stage},
     scope::MESSAGE,
-    sending::{Delivery, Sending, Setup},
-    shown::Shown,
+    sending::{Sending, Setup},
     sink::{About, DefaultTests, Sender, Sink, WEBHOOK_REFUSES, warn_of_repeats},
     spec::Text,
     template::{Escape, Template},
+    webhook::{self, Webhook},
 };
 use crate::{
     config::document::Section,
@@ -87,41 +86,15 @@ impl Sink for Teams {
     }
 
     fn sender(&self, setup: &Setup<'_>) -> Result<Box<dyn Sender>, TlsError> {
-        Ok(Box::new(TeamsSender {
-            teams: self.clone(),
-            exchange: setup.exchange()?,
-        }))
+        webhook::sender(self, setup)
     }
-}
-
-struct TeamsSender {
-    teams: Teams,
-    exchange: Exchange,
 }
 
 #[async_trait]
-impl Sender for TeamsSender {
-    fn fingerprint(&self) -> u64 {
-        self.exchange.fingerprint()
-    }
-
-    fn exchange(&self) -> Option<&Exchange> {
-        Some(&self.exchange)
-    }
-
-    async fn send(&self, out: Sending<'_>) -> Result<Delivery, Fault> {
-        out.post(&self.exchange, self.request(out).await?).await
-    }
-
-    async fn show(&self, out: Sending<'_>) -> Result<Shown, Fault> {
-        Ok(Shown::of(&self.request(out).await?))
-    }
-}
-
-impl TeamsSender {
+impl Webhook for Teams {
     async fn request(&self, out: Sending<'_>) -> Result<client::Request, Fault> {
         let Sending { drafter, view, .. } = out;
-        let Teams { url, card } = &self.teams;
+        let Teams { url, card } = self;
         let templates = [card.as_ref()];
         let (
             scope,

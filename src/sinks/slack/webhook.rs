@@ -8,16 +8,15 @@ use crate::{
     delivery::attempt::{Answer, Fault, Verdict},
     sinks::{
         client::{self, tls::TlsError},
-        credentials::exchange::Exchange,
         page,
         reader::Reader,
         recipients::Found,
         rehearsal::stage::{Example, Stage},
-        sending::{Delivery, Sending, Setup},
-        shown::Shown,
+        sending::{Sending, Setup},
         sink::{About, DefaultTests, Sender, Sink, WEBHOOK_REFUSES, warn_of_repeats},
         spec::Text,
         template::Template,
+        webhook::{self, Webhook},
     },
 };
 
@@ -77,41 +76,15 @@ impl Sink for SlackWebhook {
     }
 
     fn sender(&self, setup: &Setup<'_>) -> Result<Box<dyn Sender>, TlsError> {
-        Ok(Box::new(WebhookSender {
-            webhook: self.clone(),
-            exchange: setup.exchange()?,
-        }))
+        webhook::sender(self, setup)
     }
-}
-
-struct WebhookSender {
-    webhook: SlackWebhook,
-    exchange: Exchange,
 }
 
 #[async_trait]
-impl Sender for WebhookSender {
-    fn fingerprint(&self) -> u64 {
-        self.exchange.fingerprint()
-    }
-
-    fn exchange(&self) -> Option<&Exchange> {
-        Some(&self.exchange)
-    }
-
-    async fn send(&self, out: Sending<'_>) -> Result<Delivery, Fault> {
-        out.post(&self.exchange, self.request(out).await?).await
-    }
-
-    async fn show(&self, out: Sending<'_>) -> Result<Shown, Fault> {
-        Ok(Shown::of(&self.request(out).await?))
-    }
-}
-
-impl WebhookSender {
+impl Webhook for SlackWebhook {
     async fn request(&self, out: Sending<'_>) -> Result<client::Request, Fault> {
         let Sending { drafter, view, .. } = out;
-        let SlackWebhook { url, text, blocks } = &self.webhook;
+        let SlackWebhook { url, text, blocks } = self;
         let templates = [text.as_ref(), blocks.as_ref()];
         let (scope, Found { missing, .. }) =
             drafter.people(view, false, &templates, |_| true).await;
